@@ -1,0 +1,297 @@
+//! What the user's `regions.yaml` says should be.
+
+use std::{collections::BTreeMap, fmt};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One file: a project, its regions, and how they are federated.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Topology {
+    /// The project. Every container, network and volume is named after it.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The region that does the work only one region may do.
+    pub master: RegionName,
+    /// The broker that runs in every region.
+    #[serde(default)]
+    pub broker: BrokerSettings,
+    /// The regions, each with a broker and its services.
+    #[schemars(length(min = 1, max = 64))]
+    pub regions: Vec<Region>,
+    /// Which region receives from which, and what.
+    #[serde(default)]
+    pub federation: Federation,
+}
+
+/// The name of a region. It is also its broker's host name and its cluster name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct RegionName(
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))] String,
+);
+
+impl RegionName {
+    /// Wraps a name; the topology's own names have been checked on reading.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RegionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Settings that every region's broker shares.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BrokerSettings {
+    /// The image: the official one, or one built by the recipe in `compose/broker`.
+    pub image: String,
+    /// The memory limit of a broker's container, in MiB.
+    #[schemars(range(min = 192, max = 1_048_576))]
+    pub memory: u64,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self { image: "rabbitmq:4-management".into(), memory: 384 }
+    }
+}
+
+/// A region: one broker and the services beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Region {
+    /// The region's name.
+    pub name: RegionName,
+    /// Host ports for the broker; the engine chooses those that are not given.
+    #[serde(default)]
+    pub ports: BrokerPorts,
+    /// The services in this region.
+    #[serde(default)]
+    pub services: Vec<Service>,
+}
+
+/// Ports of the host's loopback address on which a broker is published.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BrokerPorts {
+    /// AMQP 0-9-1 (5672 in the container).
+    #[schemars(range(min = 1))]
+    pub amqp: Option<u16>,
+    /// The management API and UI (15672 in the container).
+    #[schemars(range(min = 1))]
+    pub management: Option<u16>,
+}
+
+/// A program beside a region's broker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Service {
+    /// The service's name. Without an image it is one of fedctl's own: products, indexer, taxes.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// An image to run instead of fedctl's own program.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// The command, in place of the image's own.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Environment variables, beside those that fedctl sets.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Ports of the container to publish on the host's loopback address; fedctl's own programs publish 8000.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// The user or `uid:gid` that the container runs as.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The memory limit in MiB.
+    #[serde(default)]
+    #[schemars(range(min = 8, max = 1_048_576))]
+    pub memory: Option<u64>,
+    /// Also put the AMQP URI, password included, in the environment as `AMQP_URI`.
+    ///
+    /// Whoever may inspect the container can then read the password; without this it is only in
+    /// the file that `AMQP_URI_FILE` names.
+    #[serde(default)]
+    pub amqp_uri_in_environment: bool,
+}
+
+/// A published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Port {
+    /// The port in the container.
+    #[schemars(range(min = 1))]
+    pub container: u16,
+    /// The port on the host's loopback address; the engine chooses one where none is given.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub host: Option<u16>,
+}
+
+/// How the regions are federated.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Federation {
+    /// Which region is upstream of which.
+    pub shape: Shape,
+    /// Settings of every upstream.
+    pub upstream: UpstreamSettings,
+    /// Which exchanges and queues are federated.
+    #[schemars(length(min = 1))]
+    pub policies: Vec<FederationPolicy>,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self {
+            shape: Shape::default(),
+            upstream: UpstreamSettings::default(),
+            policies: vec![
+                FederationPolicy {
+                    name: "events".into(),
+                    pattern: r"\.events$".into(),
+                    apply_to: ApplyTo::Exchanges,
+                    priority: 0,
+                },
+                FederationPolicy {
+                    name: "fed".into(),
+                    pattern: r"^fed\.".into(),
+                    apply_to: ApplyTo::Queues,
+                    priority: 0,
+                },
+            ],
+        }
+    }
+}
+
+/// Which region is upstream of which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Every region is upstream of every other.
+    #[default]
+    FullMesh,
+}
+
+/// One direction of federation: messages flow from `upstream` to `downstream`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pair {
+    /// The region that the messages come from.
+    pub upstream: RegionName,
+    /// The region that receives them, and whose broker holds the upstream's definition.
+    pub downstream: RegionName,
+}
+
+/// Settings of every upstream. The defaults lose nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct UpstreamSettings {
+    /// When the link acknowledges a message to the upstream.
+    pub ack_mode: AckMode,
+    /// How many messages may be under way on a link, unacknowledged.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub prefetch_count: u32,
+    /// Seconds between two tries to connect.
+    #[schemars(range(min = 1, max = 3600))]
+    pub reconnect_delay: u32,
+    /// How many links a message may cross; 1 in a full mesh, or it arrives more than once.
+    #[schemars(range(min = 1, max = 64))]
+    pub max_hops: u32,
+    /// Seconds of silence after which half of a link's connection is given up; a dead region is noticed in about twice that.
+    #[schemars(range(min = 1, max = 3600))]
+    pub heartbeat: u32,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            ack_mode: AckMode::OnConfirm,
+            prefetch_count: 1000,
+            reconnect_delay: 1,
+            max_hops: 1,
+            heartbeat: 5,
+        }
+    }
+}
+
+/// When a link acknowledges a message to the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AckMode {
+    /// After the downstream broker has confirmed it: nothing is lost.
+    OnConfirm,
+    /// After it was published downstream: what is in flight when a broker dies is lost.
+    OnPublish,
+    /// Never: what is in flight when a link breaks is lost.
+    NoAck,
+}
+
+/// A policy that federates the exchanges or queues whose names match.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FederationPolicy {
+    /// The policy's name on the brokers.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// A regular expression over the names of exchanges or queues.
+    pub pattern: String,
+    /// What it applies to.
+    pub apply_to: ApplyTo,
+    /// Of several policies that match one object, the highest priority wins.
+    #[serde(default)]
+    pub priority: i32,
+}
+
+/// What a policy applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplyTo {
+    /// Exchanges: every region gets a copy of every message.
+    Exchanges,
+    /// Queues: a message is consumed once, in whichever region has a free consumer.
+    Queues,
+}
+
+/// The programs that fedctl brings itself.
+pub const BUILT_IN_SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
+
+impl Topology {
+    /// Every upstream → downstream pair, in the order of the file.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<Pair> {
+        match self.federation.shape {
+            Shape::FullMesh => self
+                .regions
+                .iter()
+                .flat_map(|downstream| {
+                    self.regions.iter().filter(move |upstream| upstream.name != downstream.name).map(
+                        move |upstream| Pair {
+                            upstream: upstream.name.clone(),
+                            downstream: downstream.name.clone(),
+                        },
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    /// The region of that name.
+    #[must_use]
+    pub fn region(&self, name: &RegionName) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == *name)
+    }
+}
