@@ -1,6 +1,9 @@
 //! fedctl stands up, federates, watches and proves RabbitMQ across regions.
 
 // core: values from values
+pub mod desired;
+pub mod observed;
+pub mod plan;
 pub mod secret;
 pub mod topology;
 

@@ -61,11 +61,14 @@ pub struct BrokerSettings {
     /// The memory limit of a broker's container, in MiB.
     #[schemars(range(min = 192, max = 1_048_576))]
     pub memory: u64,
+    /// The limit of open files, which bounds connections and queues. An engine refuses one above its own.
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub open_files: u32,
 }
 
 impl Default for BrokerSettings {
     fn default() -> Self {
-        Self { image: "rabbitmq:4-management".into(), memory: 384 }
+        Self { image: "rabbitmq:4-management".into(), memory: 384, open_files: 16_384 }
     }
 }
 

@@ -1,0 +1,358 @@
+//! What a topology asks for: every network, volume, container, user, upstream and policy.
+//!
+//! Every name and label that fedctl gives to anything is spelled here.
+
+mod broker;
+mod containers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    secret::Secret,
+    topology::{ApplyTo, Port, RegionName, Topology},
+};
+
+/// The label that carries the project's name; everything fedctl makes has it.
+pub const PROJECT_LABEL: &str = "io.fedctl.project";
+/// The label that carries the region's name.
+pub const REGION_LABEL: &str = "io.fedctl.region";
+/// The label that carries the service's name; a broker's is [`BROKER`].
+pub const SERVICE_LABEL: &str = "io.fedctl.service";
+/// The label that carries the fingerprint of what a container was made from.
+pub const CONFIG_LABEL: &str = "io.fedctl.config";
+/// The service name of a region's broker.
+pub const BROKER: &str = "broker";
+/// AMQP's port in a broker's container.
+pub const AMQP_PORT: u16 = 5672;
+/// The management API's port in a broker's container.
+pub const MANAGEMENT_PORT: u16 = 15672;
+/// The HTTP port of fedctl's own services in their containers.
+pub const SERVICE_PORT: u16 = 8000;
+/// The virtual host that everything lives in.
+pub const VHOST: &str = "/";
+/// fedctl's own administrator on every broker.
+pub const ADMINISTRATOR: &str = "fedctl";
+/// The user that a region's services connect as.
+pub const APPLICATION: &str = "services";
+/// The repository of the image that fedctl makes of itself for its services.
+pub const SERVICE_IMAGE: &str = "fedctl-service";
+/// Where the service image holds fedctl.
+pub const SERVICE_EXECUTABLE: &str = "/usr/bin/fedctl";
+
+/// Everything that should exist.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The project's name.
+    pub project: String,
+    /// Whether this is all of the topology: then what is not in it goes.
+    pub whole: bool,
+    /// The reference of the image that fedctl makes of itself.
+    pub service_image: String,
+    /// The networks.
+    pub networks: Vec<Network>,
+    /// The volumes.
+    pub volumes: Vec<Volume>,
+    /// The containers.
+    pub containers: Vec<Container>,
+    /// What the brokers should hold, a region each.
+    pub brokers: Vec<Broker>,
+}
+
+/// A bridge network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container, hardened alike for all: no capabilities, no new privileges, a read-only root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: RegionName,
+    /// [`BROKER`] or the service's name.
+    pub service: String,
+    /// The image's reference.
+    pub image: String,
+    /// The host name inside.
+    pub hostname: String,
+    /// The user, by name or `uid:gid`.
+    pub user: String,
+    /// The command; empty for the image's own.
+    pub command: Vec<String>,
+    /// The environment. Values are wrapped since a topology may ask for a URI with its password here.
+    pub environment: BTreeMap<String, Secret>,
+    /// Files written into the volume before the container starts.
+    pub files: Vec<File>,
+    /// The one place that can be written to and stays.
+    pub volume: Mount,
+    /// The region's network.
+    pub network: Attachment,
+    /// The network between the regions, for brokers.
+    pub wan: Option<Attachment>,
+    /// Ports published on the host's loopback address.
+    pub ports: Vec<Port>,
+    /// The memory limit, in MiB.
+    pub memory: u64,
+    /// The limit of open files; the engine's own where absent.
+    pub open_files: Option<u32>,
+    /// Whether the engine's small init runs as process 1, for images of others.
+    pub init: bool,
+    /// Seconds the engine waits for a clean stop before it kills.
+    pub stop_timeout: u32,
+    /// Its labels, the fingerprint among them.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a volume is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The volume's name.
+    pub volume: String,
+    /// The directory in the container.
+    pub path: String,
+}
+
+/// A network that a container joins, and the name it has there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: String,
+    /// The container's name on it.
+    pub alias: String,
+}
+
+/// A file in a container's volume, owned by the container's user and readable by nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The path below the volume's mount.
+    pub path: String,
+    /// The content.
+    pub content: Secret,
+}
+
+/// What a region's broker should hold.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// The region.
+    pub region: RegionName,
+    /// The broker's container.
+    pub container: String,
+    /// The name by which federation knows this broker; without an explicit one every federated
+    /// message costs a host-name lookup.
+    pub cluster_name: String,
+    /// The administrator's password.
+    pub password: Secret,
+    /// Users, besides the administrator.
+    pub users: Vec<User>,
+    /// Where this region's messages come from.
+    pub upstreams: Vec<Upstream>,
+    /// What is federated.
+    pub policies: Vec<Policy>,
+    /// The regions that receive from this one.
+    pub downstreams: BTreeSet<RegionName>,
+}
+
+/// A user of a broker, and what it may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Secret,
+    /// Its permissions in [`VHOST`].
+    pub permissions: Permissions,
+}
+
+/// The regular expressions that say what a user may configure, write and read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    /// Declare and delete.
+    pub configure: String,
+    /// Publish, and bind to.
+    pub write: String,
+    /// Consume, and bind from.
+    pub read: String,
+}
+
+/// An upstream's definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Its name: the upstream region's.
+    pub name: String,
+    /// Where and as whom to connect.
+    pub uri: Secret,
+    /// Every other key of the definition.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A policy's definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// The names it matches.
+    pub pattern: String,
+    /// What it applies to.
+    pub apply_to: ApplyTo,
+    /// Its priority.
+    pub priority: i32,
+    /// What it says.
+    pub definition: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The passwords of a project, by region and user.
+pub type Passwords = BTreeMap<PasswordId, Secret>;
+
+/// Whose password.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PasswordId {
+    /// The region whose broker knows the user.
+    pub region: RegionName,
+    /// The user, or [`COOKIE`].
+    pub user: String,
+}
+
+/// The entry of a region's passwords that holds its Erlang cookie.
+pub const COOKIE: &str = "erlang-cookie";
+
+impl PasswordId {
+    fn new(region: &RegionName, user: impl Into<String>) -> Self {
+        Self { region: region.clone(), user: user.into() }
+    }
+}
+
+/// The passwords that a topology needs.
+#[must_use]
+pub fn passwords(topology: &Topology) -> Vec<PasswordId> {
+    let own = topology.regions.iter().flat_map(|region| {
+        [ADMINISTRATOR, APPLICATION, COOKIE].map(|user| PasswordId::new(&region.name, user))
+    });
+    let links =
+        topology.pairs().into_iter().map(|pair| PasswordId::new(&pair.upstream, link_user(&pair.downstream)));
+    own.chain(links).collect()
+}
+
+/// The user that a downstream's links connect as, on every upstream.
+#[must_use]
+pub fn link_user(downstream: &RegionName) -> String {
+    format!("link-{downstream}")
+}
+
+/// The network between the regions.
+#[must_use]
+pub fn wan(project: &str) -> String {
+    format!("{project}_wan")
+}
+
+/// A region's own network.
+#[must_use]
+pub fn lan(project: &str, region: &RegionName) -> String {
+    format!("{project}_{region}_lan")
+}
+
+/// The container of a service, or of the broker, in a region.
+#[must_use]
+pub fn container(project: &str, region: &RegionName, service: &str) -> String {
+    format!("{project}_{region}_{service}")
+}
+
+/// The global parameter in which a broker records what a project owns on it.
+#[must_use]
+pub fn ownership_parameter(project: &str) -> String {
+    format!("fedctl.{project}")
+}
+
+/// The name of the queue on an upstream in which messages wait for a downstream.
+///
+/// RabbitMQ's own rule, for an exchange of the same name and virtual host on both sides:
+/// `rabbit_federation_exchange_link.erl`, `upstream_queue_name`.
+#[must_use]
+pub fn internal_queue(exchange: &str, downstream: &RegionName) -> String {
+    format!("federation: {exchange} -> {downstream}")
+}
+
+/// Lowers a topology to what should exist.
+///
+/// `service_image` is the reference of the image that fedctl makes of itself.
+///
+/// # Panics
+///
+/// If `passwords` lacks one that [`passwords`] names.
+#[must_use]
+pub fn desired(topology: &Topology, passwords: &Passwords, service_image: &str) -> Desired {
+    let project = &topology.name;
+    let networks = topology
+        .regions
+        .iter()
+        .map(|region| Network {
+            name: lan(project, &region.name),
+            labels: labels(project, Some(&region.name)),
+        })
+        .chain([Network { name: wan(project), labels: labels(project, None) }])
+        .collect();
+    let volumes = topology
+        .regions
+        .iter()
+        .flat_map(|region| {
+            let services =
+                (!region.services.is_empty()).then(|| containers::services_volume(project, &region.name));
+            [Some(container(project, &region.name, BROKER)), services]
+                .into_iter()
+                .flatten()
+                .map(|name| Volume { name, labels: labels(project, Some(&region.name)) })
+        })
+        .collect();
+    Desired {
+        project: project.clone(),
+        whole: true,
+        service_image: service_image.to_owned(),
+        networks,
+        volumes,
+        containers: containers::containers(topology, passwords, service_image),
+        brokers: topology.regions.iter().map(|region| broker::broker(topology, region, passwords)).collect(),
+    }
+}
+
+impl Desired {
+    /// Only what belongs to these regions, and the network between them. What belongs to others stays as it is.
+    #[must_use]
+    pub fn only(mut self, regions: &[RegionName]) -> Self {
+        let chosen = |labels: &BTreeMap<String, String>| {
+            labels.get(REGION_LABEL).is_none_or(|label| regions.iter().any(|region| region.as_str() == label))
+        };
+        self.whole = false;
+        self.networks.retain(|network| chosen(&network.labels));
+        self.volumes.retain(|volume| chosen(&volume.labels));
+        self.containers.retain(|container| chosen(&container.labels));
+        self.brokers.retain(|broker| regions.contains(&broker.region));
+        self
+    }
+}
+
+fn labels(project: &str, region: Option<&RegionName>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([(PROJECT_LABEL.to_owned(), project.to_owned())]);
+    if let Some(region) = region {
+        labels.insert(REGION_LABEL.to_owned(), region.to_string());
+    }
+    labels
+}
+
+fn password<'a>(passwords: &'a Passwords, region: &RegionName, user: &str) -> &'a Secret {
+    passwords
+        .get(&PasswordId::new(region, user))
+        .unwrap_or_else(|| panic!("no password for `{user}` in `{region}`"))
+}

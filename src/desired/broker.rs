@@ -1,0 +1,132 @@
+//! What a region's broker should hold.
+
+use serde_json::json;
+
+use super::{
+    ADMINISTRATOR, APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, VHOST,
+    container, link_user, password,
+};
+use crate::{
+    secret::Secret,
+    topology::{AckMode, ApplyTo, FederationPolicy, Pair, Region, Topology, UpstreamSettings},
+};
+
+pub(super) fn broker(topology: &Topology, region: &Region, passwords: &Passwords) -> Broker {
+    let pairs = topology.pairs();
+    let application = User {
+        name: APPLICATION.into(),
+        password: password(passwords, &region.name, APPLICATION).clone(),
+        permissions: application_permissions(),
+    };
+    let links = pairs.iter().filter(|pair| pair.upstream == region.name).map(|pair| User {
+        name: link_user(&pair.downstream),
+        password: password(passwords, &region.name, &link_user(&pair.downstream)).clone(),
+        permissions: link_permissions(pair, &topology.federation.policies),
+    });
+    Broker {
+        region: region.name.clone(),
+        container: container(&topology.name, &region.name, BROKER),
+        cluster_name: region.name.to_string(),
+        password: password(passwords, &region.name, ADMINISTRATOR).clone(),
+        users: [application].into_iter().chain(links).collect(),
+        upstreams: pairs
+            .iter()
+            .filter(|pair| pair.downstream == region.name)
+            .map(|pair| upstream(pair, &topology.federation.upstream, passwords))
+            .collect(),
+        policies: topology.federation.policies.iter().map(policy).collect(),
+        downstreams: pairs
+            .iter()
+            .filter(|pair| pair.upstream == region.name)
+            .map(|pair| pair.downstream.clone())
+            .collect(),
+    }
+}
+
+/// Everything but the queues and exchanges that links keep their backlog in.
+fn application_permissions() -> Permissions {
+    let all_but_internal = "^(?!federation: )".to_owned();
+    Permissions {
+        configure: all_but_internal.clone(),
+        write: all_but_internal.clone(),
+        read: all_but_internal,
+    }
+}
+
+/// What a link needs on the upstream and no more: its own internal queues and exchanges, and what is
+/// federated, to read it and to declare it where it is not there yet.
+fn link_permissions(pair: &Pair, policies: &[FederationPolicy]) -> Permissions {
+    let internal = format!("^federation: .+ -> {}( [AB])?$", pair.downstream);
+    let federated = policies.iter().map(|policy| policy.pattern.as_str());
+    let readable: Vec<&str> = [internal.as_str()].into_iter().chain(federated).collect();
+    let readable = format!("({})", readable.join(")|("));
+    Permissions { configure: readable.clone(), write: internal, read: readable }
+}
+
+/// Every key but the URI, spelled in full: a broker restarts all links of an upstream whose definition
+/// is merely spelled anew, so this must not change without need.
+fn upstream(pair: &Pair, settings: &UpstreamSettings, passwords: &Passwords) -> Upstream {
+    let user = link_user(&pair.downstream);
+    let secret = password(passwords, &pair.upstream, &user);
+    let definition = json!({
+        "ack-mode": match settings.ack_mode {
+            AckMode::OnConfirm => "on-confirm",
+            AckMode::OnPublish => "on-publish",
+            AckMode::NoAck => "no-ack",
+        },
+        "max-hops": settings.max_hops,
+        "prefetch-count": settings.prefetch_count,
+        "reconnect-delay": settings.reconnect_delay,
+        // the default destroys the backlog whenever a link restarts
+        "resource-cleanup-mode": "never",
+    });
+    let serde_json::Value::Object(settings_map) = definition else { unreachable!("an object literal") };
+    Upstream {
+        name: pair.upstream.to_string(),
+        uri: Secret::new(format!(
+            "amqp://{user}:{}@{}:5672/%2F?heartbeat={}&connection_timeout=5000",
+            secret.expose(),
+            pair.upstream,
+            settings.heartbeat
+        )),
+        settings: settings_map,
+    }
+}
+
+fn policy(policy: &FederationPolicy) -> Policy {
+    Policy {
+        name: policy.name.clone(),
+        pattern: policy.pattern.clone(),
+        apply_to: policy.apply_to,
+        priority: policy.priority,
+        definition: serde_json::Map::from_iter([("federation-upstream-set".to_owned(), json!("all"))]),
+    }
+}
+
+impl ApplyTo {
+    /// RabbitMQ's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ApplyTo::Exchanges => "exchanges",
+            ApplyTo::Queues => "queues",
+        }
+    }
+}
+
+/// The file that gives a new broker its virtual host and fedctl's administrator, and no other user.
+///
+/// It is imported at every start, so a container made with a new password puts that password in force.
+pub(super) fn definitions(password: &Secret) -> Secret {
+    let permission =
+        json!({"user": ADMINISTRATOR, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"});
+    let user = json!({
+        "name": ADMINISTRATOR,
+        "password_hash": crate::secret::rabbitmq_hash(password, crate::secret::salt(password)),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": ["administrator"],
+    });
+    Secret::new(
+        json!({"users": [user], "vhosts": [{"name": VHOST}], "permissions": [permission]}).to_string(),
+    )
+}

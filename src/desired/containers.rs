@@ -1,0 +1,211 @@
+//! The containers of a topology.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{
+    ADMINISTRATOR, AMQP_PORT, APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File,
+    MANAGEMENT_PORT, Mount, Passwords, SERVICE_EXECUTABLE, SERVICE_LABEL, SERVICE_PORT, broker, container,
+    labels, lan, password, wan,
+};
+use crate::{
+    secret::Secret,
+    topology::{Port, Region, RegionName, Service, Topology},
+};
+
+const BROKER_DATA: &str = "/var/lib/rabbitmq";
+const SERVICE_DATA: &str = "/var/lib/fedctl";
+const SERVICE_USER: &str = "10001:10001";
+const SERVICE_MEMORY: u64 = 64;
+const OTHER_IMAGE_MEMORY: u64 = 256;
+
+pub(super) fn containers(topology: &Topology, passwords: &Passwords, service_image: &str) -> Vec<Container> {
+    let services = |region: &Region| -> Vec<Container> {
+        region
+            .services
+            .iter()
+            .map(|service| service_container(topology, region, service, passwords, service_image))
+            .collect()
+    };
+    topology
+        .regions
+        .iter()
+        .flat_map(|region| {
+            [broker_container(topology, region, passwords)].into_iter().chain(services(region))
+        })
+        .map(with_fingerprint)
+        .collect()
+}
+
+/// The volume that a region's services share: their store and their AMQP URI.
+pub(super) fn services_volume(project: &str, region: &RegionName) -> String {
+    format!("{project}_{region}_services")
+}
+
+fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords) -> Container {
+    let project = &topology.name;
+    let environment = [
+        ("RABBITMQ_NODENAME", format!("rabbit@{}", region.name)),
+        ("RABBITMQ_CONFIG_FILE", format!("{BROKER_DATA}/fedctl/rabbitmq.conf")),
+        (
+            "RABBITMQ_ENABLED_PLUGINS",
+            "rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management".into(),
+        ),
+        ("RABBITMQ_LOGS", "-".into()),
+    ];
+    let file = |path: &str, content: Secret| File { path: path.into(), content };
+    Container {
+        name: container(project, &region.name, BROKER),
+        region: region.name.clone(),
+        service: BROKER.into(),
+        image: topology.broker.image.clone(),
+        hostname: region.name.to_string(),
+        user: "rabbitmq".into(),
+        command: vec!["rabbitmq-server".into()],
+        environment: environment.map(|(key, value)| (key.to_owned(), Secret::new(value))).into(),
+        files: vec![
+            file("fedctl/rabbitmq.conf", Secret::new(broker_conf(topology, &region.name))),
+            file(
+                "fedctl/definitions.json",
+                broker::definitions(password(passwords, &region.name, ADMINISTRATOR)),
+            ),
+            file(".erlang.cookie", password(passwords, &region.name, COOKIE).clone()),
+        ],
+        volume: Mount { volume: container(project, &region.name, BROKER), path: BROKER_DATA.into() },
+        network: Attachment { network: lan(project, &region.name), alias: BROKER.into() },
+        wan: Some(Attachment { network: wan(project), alias: region.name.to_string() }),
+        ports: vec![
+            Port { container: AMQP_PORT, host: region.ports.amqp },
+            Port { container: MANAGEMENT_PORT, host: region.ports.management },
+        ],
+        memory: topology.broker.memory,
+        open_files: Some(topology.broker.open_files),
+        init: false,
+        stop_timeout: 60,
+        labels: service_labels(project, &region.name, BROKER),
+    }
+}
+
+/// The broker's memory alarm is set from the container's limit: the broker would otherwise take the
+/// host's memory for its own.
+fn broker_conf(topology: &Topology, region: &RegionName) -> String {
+    format!(
+        "cluster_name = {region}\n\
+         load_definitions = {BROKER_DATA}/fedctl/definitions.json\n\
+         listeners.tcp.default = {AMQP_PORT}\n\
+         management.tcp.port = {MANAGEMENT_PORT}\n\
+         total_memory_available_override_value = {}MB\n\
+         log.console = true\n\
+         log.console.level = info\n\
+         log.file = false\n",
+        topology.broker.memory
+    )
+}
+
+fn service_container(
+    topology: &Topology,
+    region: &Region,
+    service: &Service,
+    passwords: &Passwords,
+    service_image: &str,
+) -> Container {
+    let project = &topology.name;
+    let own = service.image.is_none();
+    let uri = Secret::new(format!(
+        "amqp://{APPLICATION}:{}@{BROKER}:{AMQP_PORT}/%2F",
+        password(passwords, &region.name, APPLICATION).expose()
+    ));
+    let command = if own && service.command.is_empty() {
+        [SERVICE_EXECUTABLE, "service", &service.name].map(str::to_owned).into()
+    } else {
+        service.command.clone()
+    };
+    let ports = if own && service.ports.is_empty() {
+        vec![Port { container: SERVICE_PORT, host: None }]
+    } else {
+        service.ports.clone()
+    };
+    Container {
+        name: container(project, &region.name, &service.name),
+        region: region.name.clone(),
+        service: service.name.clone(),
+        image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
+        hostname: service.name.clone(),
+        user: service.user.clone().unwrap_or_else(|| SERVICE_USER.into()),
+        command,
+        environment: service_environment(topology, region, service, &uri),
+        files: vec![File { path: "amqp-uri".into(), content: uri }],
+        volume: Mount { volume: services_volume(project, &region.name), path: SERVICE_DATA.into() },
+        network: Attachment { network: lan(project, &region.name), alias: service.name.clone() },
+        wan: None,
+        ports,
+        memory: service.memory.unwrap_or(if own { SERVICE_MEMORY } else { OTHER_IMAGE_MEMORY }),
+        open_files: None,
+        init: !own,
+        stop_timeout: 15,
+        labels: service_labels(project, &region.name, &service.name),
+    }
+}
+
+fn service_environment(
+    topology: &Topology,
+    region: &Region,
+    service: &Service,
+    uri: &Secret,
+) -> BTreeMap<String, Secret> {
+    let regions: Vec<&str> = topology.regions.iter().map(|region| region.name.as_str()).collect();
+    let own = [
+        ("REGION", region.name.to_string()),
+        ("REGIONS", regions.join(",")),
+        ("MASTER_REGION", topology.master.to_string()),
+        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/amqp-uri")),
+    ];
+    let mut environment: BTreeMap<String, Secret> =
+        service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();
+    environment.extend(own.map(|(key, value)| (key.to_owned(), Secret::new(value))));
+    if service.amqp_uri_in_environment {
+        environment.insert("AMQP_URI".into(), uri.clone());
+    }
+    environment
+}
+
+fn service_labels(project: &str, region: &RegionName, service: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(project, Some(region));
+    labels.insert(SERVICE_LABEL.into(), service.into());
+    labels
+}
+
+/// Adds the label by which a later run sees that a container was made from something else.
+///
+/// The fingerprint covers secrets; it is a hash of them together with 190 bits of password.
+fn with_fingerprint(mut container: Container) -> Container {
+    let environment: BTreeMap<&str, &str> =
+        container.environment.iter().map(|(key, value)| (key.as_str(), value.expose())).collect();
+    let files: BTreeMap<&str, &str> =
+        container.files.iter().map(|file| (file.path.as_str(), file.content.expose())).collect();
+    let ports: Vec<(u16, Option<u16>)> =
+        container.ports.iter().map(|port| (port.container, port.host)).collect();
+    let made_from = json!([
+        container.image,
+        container.hostname,
+        container.user,
+        container.command,
+        environment,
+        files,
+        [&container.volume.volume, &container.volume.path],
+        [&container.network.network, &container.network.alias],
+        container.wan.as_ref().map(|wan| [&wan.network, &wan.alias]),
+        ports,
+        container.memory,
+        container.open_files,
+        container.init,
+        container.stop_timeout,
+    ]);
+    let hash = Sha256::digest(made_from.to_string());
+    let fingerprint = URL_SAFE_NO_PAD.encode(&hash[..16]);
+    container.labels.insert(CONFIG_LABEL.into(), fingerprint);
+    container
+}

@@ -1,0 +1,189 @@
+//! What the engine and the brokers say is there.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::{secret::Secret, topology::RegionName};
+
+/// What was found, before a plan is made.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// What the engine has.
+    pub engine: EngineState,
+    /// What each broker that answered holds. A region that is not here has a broker that does not answer.
+    pub brokers: BTreeMap<RegionName, Definitions>,
+}
+
+/// What an engine has.
+#[derive(Debug, Clone, Default)]
+pub struct EngineState {
+    /// The ids of the images that were asked for and are there, by reference.
+    pub images: BTreeMap<String, String>,
+    /// All networks.
+    pub networks: Vec<Object>,
+    /// All volumes.
+    pub volumes: Vec<Object>,
+    /// All containers, running or not.
+    pub containers: Vec<Container>,
+}
+
+/// A network or volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// The engine's own words for that, with times: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
+    pub status: String,
+    /// The id of the image it was made from.
+    pub image_id: String,
+    /// The networks it is attached to.
+    pub networks: Vec<String>,
+    /// Published ports: host port by container port.
+    pub ports: BTreeMap<u16, u16>,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made and never started: it may lack its files.
+    Created,
+    /// Running.
+    Running,
+    /// Stopped, dead, restarting or paused.
+    Stopped,
+    /// Frozen by somebody.
+    Paused,
+}
+
+/// The definitions that a broker holds, as far as fedctl looks at them.
+#[derive(Debug, Clone, Default)]
+pub struct Definitions {
+    /// The cluster name.
+    pub cluster_name: String,
+    /// Password hashes by user name.
+    pub users: BTreeMap<String, String>,
+    /// Permissions in the virtual host: configure, write and read by user name.
+    pub permissions: BTreeMap<String, [String; 3]>,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Policies by name.
+    pub policies: BTreeMap<String, Policy>,
+    /// The names of exchanges.
+    pub exchanges: Vec<String>,
+    /// Queues.
+    pub queues: Vec<Queue>,
+    /// What this project recorded as its own; none where it has not recorded anything yet.
+    pub owned: Option<Owned>,
+}
+
+/// An upstream as the broker holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// The URI, with its password.
+    pub uri: Secret,
+    /// Every other key.
+    pub settings: Map<String, Value>,
+}
+
+/// A policy as the broker holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// The names it matches.
+    pub pattern: String,
+    /// What it applies to.
+    pub apply_to: String,
+    /// Its priority.
+    pub priority: i32,
+    /// What it says.
+    pub definition: Map<String, Value>,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// Messages in it, ready or unacknowledged.
+    pub messages: u64,
+}
+
+/// What a project recorded on a broker as its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Owned {
+    /// Users.
+    pub users: Vec<String>,
+    /// Upstreams.
+    pub upstreams: Vec<String>,
+    /// Policies.
+    pub policies: Vec<String>,
+    /// Regions that receive from this one.
+    pub downstreams: Vec<String>,
+}
+
+/// How a region's broker is, seen at one moment.
+#[derive(Debug, Clone)]
+pub struct BrokerHealth {
+    /// RabbitMQ's version.
+    pub version: String,
+    /// Milliseconds since the node started.
+    pub uptime_ms: u64,
+    /// Memory in use, in bytes.
+    pub memory_used: u64,
+    /// Alarms in force: `memory`, `disk`.
+    pub alarms: Vec<&'static str>,
+    /// Exchanges.
+    pub exchanges: Vec<String>,
+    /// Queues.
+    pub queues: Vec<Queue>,
+    /// Links, as this broker, the downstream, reports them.
+    pub links: Vec<Link>,
+}
+
+/// A federation link, as the downstream broker reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What is federated.
+    pub resource: Resource,
+    /// The upstream's name.
+    pub upstream: String,
+    /// RabbitMQ's word: `running`, `starting`, or the kind of failure. An open set.
+    pub status: String,
+    /// The failure, as the broker puts it.
+    pub error: Option<String>,
+    /// Seconds since the status last changed, where the broker's clock could be read.
+    pub age: Option<u64>,
+}
+
+/// A federated exchange or queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(tag = "type", content = "name", rename_all = "lowercase")]
+pub enum Resource {
+    /// An exchange.
+    Exchange(String),
+    /// A queue.
+    Queue(String),
+}
+
+impl Resource {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Resource::Exchange(name) | Resource::Queue(name) => name,
+        }
+    }
+}

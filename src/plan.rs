@@ -1,0 +1,156 @@
+//! The difference between what should be and what is, as steps in order.
+
+mod brokers;
+mod diff;
+mod removal;
+mod text;
+
+use serde_json::Value;
+
+pub use diff::plan;
+pub use removal::{Removal, remove};
+pub use text::Sign;
+
+use crate::{
+    desired::{Attachment, Container, Network, Policy, Upstream, User, Volume},
+    observed::Owned,
+    topology::RegionName,
+};
+
+/// What to do, in order, and what stands in the way.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The steps; each comes after those it depends on.
+    pub steps: Vec<Planned>,
+    /// What cannot be done without harm. While there is any, nothing is done.
+    pub blocked: Vec<Blocked>,
+}
+
+/// A step, its reason and its place.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What to do.
+    pub step: Step,
+    /// Why.
+    pub cause: Cause,
+    /// The indices of the steps that must be done before.
+    pub after: Vec<usize>,
+}
+
+/// One call to the engine or to a broker, or a wait for one of them.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Pull an image, or build the broker's where no registry answers.
+    ProvideImage { reference: String },
+    /// Make the service image from fedctl itself.
+    ImportServiceImage { reference: String },
+    /// Create a network.
+    CreateNetwork(Network),
+    /// Create a volume.
+    CreateVolume(Volume),
+    /// Create a container.
+    CreateContainer(Box<Container>),
+    /// Write a container's files into its volume.
+    UploadFiles(Box<Container>),
+    /// Start a container.
+    StartContainer { name: String },
+    /// Let a frozen container go on.
+    UnpauseContainer { name: String },
+    /// Attach a container to a network.
+    ConnectNetwork { container: String, attachment: Attachment },
+    /// Stop a container cleanly.
+    StopContainer { name: String },
+    /// Remove a stopped container.
+    RemoveContainer { name: String },
+    /// Remove a network.
+    RemoveNetwork { name: String },
+    /// Remove a volume and what is in it.
+    RemoveVolume { name: String },
+    /// Remove an image.
+    RemoveImage { reference: String },
+    /// Wait until a region's broker accepts AMQP connections.
+    AwaitBroker { region: RegionName, container: String },
+    /// Wait until a service answers that its consumers are attached.
+    AwaitService { container: String },
+    /// Set a broker's cluster name.
+    PutClusterName { region: RegionName, name: String },
+    /// Put a user.
+    PutUser { region: RegionName, user: User },
+    /// Put a user's permissions.
+    PutPermissions { region: RegionName, user: User },
+    /// Put an upstream.
+    PutUpstream { region: RegionName, upstream: Upstream },
+    /// Put a policy.
+    PutPolicy { region: RegionName, policy: Policy },
+    /// Record on the broker what the project owns there.
+    PutOwned { region: RegionName, parameter: String, owned: Owned },
+    /// Delete a user.
+    DeleteUser { region: RegionName, name: String },
+    /// Delete an upstream.
+    DeleteUpstream { region: RegionName, name: String },
+    /// Delete a policy.
+    DeletePolicy { region: RegionName, name: String },
+    /// Delete an internal exchange of a link that is no more.
+    DeleteExchange { region: RegionName, name: String },
+    /// Delete an internal queue of a link that is no more, if it is empty.
+    DeleteEmptyQueue { region: RegionName, name: String },
+}
+
+/// Why a step is needed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// It is not there.
+    NotFound,
+    /// Its container was made and never started.
+    NeverStarted,
+    /// It is not running; in the engine's words.
+    Stopped(String),
+    /// It was frozen.
+    Paused,
+    /// The broker does not answer yet, so what it holds is not known.
+    Unknown,
+    /// It is there and differs: key, found, wanted.
+    Differs { key: String, found: Option<Value>, wanted: Option<Value> },
+    /// It is there with another password. Passwords are not shown.
+    PasswordDiffers,
+    /// It was made from other settings.
+    MadeFromOther,
+    /// It was made from another image of that name.
+    ImageChanged,
+    /// Another step does away with it or with what it stands on.
+    Replaced,
+    /// A step before it needs it.
+    Follows,
+    /// The topology does not have it any more.
+    NotInTopology,
+    /// Everything is asked to go.
+    Removal,
+}
+
+/// Something that cannot be done without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// What it is about.
+    pub subject: String,
+    /// Why it stops everything.
+    pub cause: String,
+    /// What the user can do.
+    pub hint: String,
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing in the way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.blocked.is_empty()
+    }
+
+    /// Adds a step and returns its index.
+    fn push(&mut self, step: Step, cause: Cause, after: impl IntoIterator<Item = usize>) -> usize {
+        let mut after: Vec<usize> = after.into_iter().collect();
+        after.sort_unstable();
+        after.dedup();
+        self.steps.push(Planned { step, cause, after });
+        self.steps.len() - 1
+    }
+}

@@ -1,0 +1,39 @@
+//! The plan that takes a project down.
+
+use super::{Cause, Plan, Step, diff::remove_container};
+use crate::{desired::PROJECT_LABEL, observed::EngineState};
+
+/// What goes besides containers and networks.
+#[derive(Debug, Clone, Default)]
+pub struct Removal {
+    /// Also the volumes, with every message in them.
+    pub volumes: bool,
+    /// Also these images.
+    pub images: Vec<String>,
+}
+
+/// Plans the removal of everything that carries the project's label, and of nothing else.
+#[must_use]
+pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
+    let mut plan = Plan::default();
+    let ours = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
+    };
+    let mut removed = Vec::new();
+    for container in engine.containers.iter().filter(|container| ours(&container.labels)) {
+        removed.push(remove_container(&mut plan, container, &Cause::Removal));
+    }
+    for network in engine.networks.iter().filter(|network| ours(&network.labels)) {
+        plan.push(Step::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());
+    }
+    if removal.volumes {
+        for volume in engine.volumes.iter().filter(|volume| ours(&volume.labels)) {
+            plan.push(Step::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
+        }
+    }
+    for reference in removal.images.iter().filter(|reference| engine.images.contains_key(*reference)) {
+        let step = Step::RemoveImage { reference: reference.clone() };
+        plan.push(step, Cause::Removal, removed.clone());
+    }
+    plan
+}
