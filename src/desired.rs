@@ -20,6 +20,8 @@ pub const REGION_LABEL: &str = "io.fedctl.region";
 pub const SERVICE_LABEL: &str = "io.fedctl.service";
 /// The label that carries the fingerprint of what a container was made from.
 pub const CONFIG_LABEL: &str = "io.fedctl.config";
+/// The label of images that fedctl made: `service` or `broker`.
+pub const IMAGE_LABEL: &str = "io.fedctl.image";
 /// The service name of a region's broker.
 pub const BROKER: &str = "broker";
 /// AMQP's port in a broker's container.

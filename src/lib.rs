@@ -2,10 +2,27 @@
 
 // core: values from values
 pub mod desired;
+pub mod event;
 pub mod observed;
+pub mod outcome;
 pub mod plan;
 pub mod secret;
+pub mod status;
 pub mod topology;
+
+// adapters: one foreign system each
+pub mod docker;
+pub mod endpoint;
+pub mod executable;
+pub mod rabbitmq;
+pub mod recipe;
+pub mod workdir;
+
+// drivers: the order of effects
+pub mod apply;
+pub mod collect;
+pub mod image;
+pub mod wait;
 
 // services: the programs inside the regions
 pub mod service;

@@ -169,7 +169,7 @@ pub struct Link {
 }
 
 /// A federated exchange or queue.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(tag = "type", content = "name", rename_all = "lowercase")]
 pub enum Resource {
     /// An exchange.

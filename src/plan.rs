@@ -39,6 +39,7 @@ pub struct Planned {
 
 /// One call to the engine or to a broker, or a wait for one of them.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the step's own words")]
 pub enum Step {
     /// Pull an image, or build the broker's where no registry answers.
     ProvideImage { reference: String },
@@ -98,6 +99,7 @@ pub enum Step {
 
 /// Why a step is needed.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are the cause's own words")]
 pub enum Cause {
     /// It is not there.
     NotFound,

@@ -220,8 +220,8 @@ fn prune(
     for downstream in owned.downstreams.iter().filter(|name| !wanted.downstreams.contains(name)) {
         let downstream = RegionName::new(downstream);
         let gone = removed.get(&container(&desired.project, &downstream, BROKER));
-        let needs = after.into_iter().chain(gone.copied()).collect();
-        steps.extend(prune_internal(plan, broker, definitions, &downstream, needs));
+        let needs: Vec<usize> = after.into_iter().chain(gone.copied()).collect();
+        steps.extend(prune_internal(plan, broker, definitions, &downstream, &needs));
     }
     steps
 }
@@ -232,7 +232,7 @@ fn prune_internal(
     broker: &Broker,
     definitions: &Definitions,
     downstream: &RegionName,
-    after: Vec<usize>,
+    after: &[usize],
 ) -> Vec<usize> {
     let left = internal_queue("", downstream);
     let (prefix, suffix) = left.split_at("federation: ".len());
@@ -241,7 +241,7 @@ fn prune_internal(
         let queue = name.strip_suffix(" A").or_else(|| name.strip_suffix(" B"));
         if queue.is_some_and(|queue| queue.starts_with(prefix) && queue.ends_with(suffix)) {
             let step = Step::DeleteExchange { region: broker.region.clone(), name: name.clone() };
-            exchanges.push(plan.push(step, Cause::NotInTopology, after.clone()));
+            exchanges.push(plan.push(step, Cause::NotInTopology, after.iter().copied()));
         }
     }
     let mut steps = exchanges.clone();

@@ -1,0 +1,206 @@
+//! One step: one foreign call, or one wait.
+
+use futures_util::TryStreamExt;
+
+use super::Tools;
+use crate::{
+    desired::{MANAGEMENT_PORT, SERVICE_PORT},
+    docker::{EngineError, Health},
+    endpoint::EndpointError,
+    image::{self, ImageError},
+    plan::Step,
+    rabbitmq::{Broker, BrokerError},
+    topology::RegionName,
+    wait::{Gave, Look, until},
+};
+
+/// Lines of a container's log that an error quotes.
+const QUOTED_LINES: usize = 15;
+/// How often the engine may start a container anew before waiting for it ends.
+const RESTARTS: i64 = 1;
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Time ran out.
+    #[error("time ran out while waiting for `{container}`: {reason}{log}")]
+    TimedOut {
+        /// The container.
+        container: String,
+        /// Why it was not ready at the last look.
+        reason: String,
+        /// Its last lines.
+        log: String,
+    },
+    /// A container does not stay up.
+    #[error("`{container}` does not stay up: {reason}{log}")]
+    Died {
+        /// The container.
+        container: String,
+        /// The engine's words.
+        reason: String,
+        /// Its last lines.
+        log: String,
+    },
+    /// A step that needs a broker ran without one: the plan did not wait for it.
+    #[error("broker `{0}` was not waited for")]
+    NoBroker(RegionName),
+    /// The service image was to be made and fedctl does not know its own executable.
+    #[error("fedctl does not know its own executable")]
+    NoExecutable,
+}
+
+impl StepError {
+    /// Whether time ran out.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// The engine's error underneath, where it is one.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Engine(error) | Self::Image(ImageError::Engine(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn run(step: &Step, tools: &Tools) -> Result<(), StepError> {
+    let engine = &tools.engine;
+    match step {
+        Step::ProvideImage { reference } => image::provide(engine, reference, &tools.events).await?,
+        Step::ImportServiceImage { .. } => {
+            let executable = tools.executable.as_ref().ok_or(StepError::NoExecutable)?;
+            image::import_executable(engine, executable).await?;
+        }
+        Step::CreateNetwork(network) => engine.create_network(network).await?,
+        Step::CreateVolume(volume) => engine.create_volume(volume).await?,
+        Step::CreateContainer(container) => engine.create_container(container).await?,
+        Step::UploadFiles(container) => engine.upload(container).await?,
+        Step::StartContainer { name } => engine.start(name).await?,
+        Step::UnpauseContainer { name } => engine.unpause(name).await?,
+        Step::ConnectNetwork { container, attachment } => {
+            engine.connect_network(container, attachment).await?;
+        }
+        Step::StopContainer { name } => engine.stop(name).await?,
+        Step::RemoveContainer { name } => engine.remove_container(name).await?,
+        Step::RemoveNetwork { name } => engine.remove_network(name).await?,
+        Step::RemoveVolume { name } => engine.remove_volume(name).await?,
+        Step::RemoveImage { reference } => engine.remove_image(reference).await?,
+        Step::AwaitBroker { region, container } => await_broker(tools, region, container).await?,
+        Step::AwaitService { container } => await_service(tools, container).await?,
+        _ => define(step, tools).await?,
+    }
+    Ok(())
+}
+
+async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
+    let broker = |region: &RegionName| -> Result<Broker, StepError> {
+        tools.brokers.borrow().get(region).cloned().ok_or_else(|| StepError::NoBroker(region.clone()))
+    };
+    match step {
+        Step::PutClusterName { region, name } => broker(region)?.put_cluster_name(name).await?,
+        Step::PutUser { region, user } => broker(region)?.put_user(user).await?,
+        Step::PutPermissions { region, user } => broker(region)?.put_permissions(user).await?,
+        Step::PutUpstream { region, upstream } => broker(region)?.put_upstream(upstream).await?,
+        Step::PutPolicy { region, policy } => broker(region)?.put_policy(policy).await?,
+        Step::PutOwned { region, parameter, owned } => broker(region)?.put_owned(parameter, owned).await?,
+        Step::DeleteUser { region, name } => broker(region)?.delete_user(name).await?,
+        Step::DeleteUpstream { region, name } => broker(region)?.delete_upstream(name).await?,
+        Step::DeletePolicy { region, name } => broker(region)?.delete_policy(name).await?,
+        Step::DeleteExchange { region, name } => broker(region)?.delete_exchange(name).await?,
+        Step::DeleteEmptyQueue { region, name } => broker(region)?.delete_empty_queue(name).await?,
+        _ => unreachable!("`run` handles every other step"),
+    }
+    Ok(())
+}
+
+async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
+    let password = tools.administrators.get(region).ok_or_else(|| StepError::NoBroker(region.clone()))?;
+    let look = async || {
+        let port = match alive(tools, container, MANAGEMENT_PORT).await {
+            Ok(port) => port,
+            Err(look) => return look,
+        };
+        let broker = tools.connector.broker(region, port, password);
+        match broker.ready().await {
+            Ok(()) => Look::Done(broker),
+            Err(error) if error.is_unreachable() => Look::NotYet("the broker is booting".into()),
+            Err(error) => Look::NotYet(error.to_string()),
+        }
+    };
+    let broker = wait(tools, container, &format!("broker {region}"), look).await?;
+    tools.brokers.borrow_mut().insert(region.clone(), broker);
+    Ok(())
+}
+
+async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
+    let look = async || {
+        let port = match alive(tools, container, SERVICE_PORT).await {
+            Ok(port) => port,
+            Err(look) => return look,
+        };
+        match tools.endpoints.at(port).get("/healthz").await {
+            Ok(answer) if answer.is_success() => Look::Done(()),
+            Ok(answer) => {
+                Look::NotYet(answer.body.map_or_else(|| answer.status.to_string(), |body| body.to_string()))
+            }
+            Err(EndpointError { .. }) => Look::NotYet("the service is starting".into()),
+        }
+    };
+    wait(tools, container, &format!("container {container}"), look).await
+}
+
+/// The host port of a container that runs, or what waiting for it comes to.
+async fn alive<T>(tools: &Tools, container: &str, port: u16) -> Result<u16, Look<T, StepError>> {
+    match tools.engine.health(container, port).await {
+        Err(error) => Err(Look::Never(error.into())),
+        Ok(Health { running: true, port: Some(port), restarts, .. }) if restarts <= RESTARTS => Ok(port),
+        Ok(Health { restarts, exit_code, running, .. }) if restarts > RESTARTS || !running => {
+            let reason = format!("exit code {exit_code}, started anew {restarts} times");
+            Err(Look::Never(StepError::Died { container: container.into(), reason, log: String::new() }))
+        }
+        Ok(_) => Err(Look::NotYet(format!("port {port} is not published yet"))),
+    }
+}
+
+async fn wait<T>(
+    tools: &Tools,
+    container: &str,
+    subject: &str,
+    look: impl AsyncFnMut() -> Look<T, StepError>,
+) -> Result<T, StepError> {
+    let waited = until(tools.deadline, look, |reason| tools.events.progress(subject, reason)).await;
+    let container = container.to_owned();
+    match waited {
+        Ok(value) => Ok(value),
+        Err(Gave::Never(StepError::Died { reason, .. })) => {
+            let log = last_lines(tools, &container).await;
+            Err(StepError::Died { container, reason, log })
+        }
+        Err(Gave::Never(error)) => Err(error),
+        Err(Gave::Up(reason)) => {
+            let log = last_lines(tools, &container).await;
+            Err(StepError::TimedOut { container, reason: reason.unwrap_or_else(|| "no answer".into()), log })
+        }
+    }
+}
+
+/// A container's last lines, indented below an error.
+async fn last_lines(tools: &Tools, container: &str) -> String {
+    let lines = tools.engine.logs(container, None, Some(QUOTED_LINES), false);
+    let lines: Vec<String> =
+        lines.map_ok(|line| format!("\n    {}", line.text)).try_collect().await.unwrap_or_default();
+    if lines.is_empty() { String::new() } else { format!("; its last lines:{}", lines.concat()) }
+}

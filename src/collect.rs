@@ -1,0 +1,87 @@
+//! Asks the engine and the brokers, all at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::{join_all, try_join_all};
+
+use crate::{
+    desired::{
+        ADMINISTRATOR, BROKER, Desired, MANAGEMENT_PORT, PasswordId, Passwords, container,
+        ownership_parameter,
+    },
+    docker::{Engine, EngineError},
+    observed::{BrokerHealth, ContainerState, Definitions, EngineState, Observed},
+    rabbitmq::{Broker, BrokerError, Connector},
+    topology::RegionName,
+};
+
+/// What the engine has, and which of these images.
+///
+/// # Errors
+///
+/// If the engine fails.
+pub async fn engine(engine: &Engine, images: &BTreeSet<String>) -> Result<EngineState, EngineError> {
+    let found = images.iter().map(async |reference| Ok((reference.clone(), engine.image(reference).await?)));
+    let (networks, volumes, containers, images) =
+        tokio::try_join!(engine.networks(), engine.volumes(), engine.containers(), try_join_all(found))?;
+    let images = images.into_iter().filter_map(|(reference, id)| Some((reference, id?))).collect();
+    Ok(EngineState { images, networks, volumes, containers })
+}
+
+/// Everything that a plan is made from. A broker that does not answer is left out.
+///
+/// # Errors
+///
+/// If the engine fails.
+pub async fn observed(
+    docker: &Engine,
+    connector: &Connector,
+    desired: &Desired,
+    passwords: &Passwords,
+) -> Result<Observed, EngineError> {
+    let images = desired.containers.iter().map(|container| container.image.clone()).collect();
+    let engine = engine(docker, &images).await?;
+    let regions: Vec<RegionName> = desired.brokers.iter().map(|broker| broker.region.clone()).collect();
+    let brokers = brokers(&engine, connector, &desired.project, &regions, passwords);
+    let brokers = definitions(&brokers, &desired.project).await;
+    let brokers = brokers.into_iter().filter_map(|(region, found)| Some((region, found.ok()?))).collect();
+    Ok(Observed { engine, brokers })
+}
+
+/// The brokers whose containers run.
+#[must_use]
+pub fn brokers(
+    engine: &EngineState,
+    connector: &Connector,
+    project: &str,
+    regions: &[RegionName],
+    passwords: &Passwords,
+) -> BTreeMap<RegionName, Broker> {
+    let broker = |region: &RegionName| {
+        let name = container(project, region, BROKER);
+        let found = engine.containers.iter().find(|container| container.name == name)?;
+        let port = found.ports.get(&MANAGEMENT_PORT).filter(|_| found.state == ContainerState::Running)?;
+        let id = PasswordId { region: region.clone(), user: ADMINISTRATOR.into() };
+        Some((region.clone(), connector.broker(region, *port, passwords.get(&id)?)))
+    };
+    regions.iter().filter_map(broker).collect()
+}
+
+async fn definitions(
+    brokers: &BTreeMap<RegionName, Broker>,
+    project: &str,
+) -> BTreeMap<RegionName, Result<Definitions, BrokerError>> {
+    let parameter = ownership_parameter(project);
+    let asked =
+        brokers.iter().map(async |(region, broker)| (region.clone(), broker.definitions(&parameter).await));
+    join_all(asked).await.into_iter().collect()
+}
+
+/// How each broker and its links are. A slow one does not keep the others waiting longer than the
+/// management API's own time-out.
+pub async fn health(
+    brokers: &BTreeMap<RegionName, Broker>,
+) -> BTreeMap<RegionName, Result<BrokerHealth, BrokerError>> {
+    let asked = brokers.iter().map(async |(region, broker)| (region.clone(), broker.health().await));
+    join_all(asked).await.into_iter().collect()
+}

@@ -1,0 +1,110 @@
+//! The HTTP endpoint of a region's service.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A service's HTTP endpoint on the host's loopback address.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    base: String,
+    client: Client,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The correlation id that the service gave the request, where it gives one.
+    pub correlation_id: Option<String>,
+    /// The body, where it is JSON.
+    pub body: Option<Value>,
+}
+
+/// A request to a service that was not answered.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from {url}: {reason}")]
+pub struct EndpointError {
+    url: String,
+    reason: String,
+}
+
+/// Makes endpoints that share one client.
+#[derive(Debug, Clone)]
+pub struct Endpoints(Client);
+
+impl Default for Endpoints {
+    /// # Panics
+    ///
+    /// If no TLS provider was installed at the start of the program.
+    fn default() -> Self {
+        let client = Client::builder().tls_certs_only([]).no_proxy().timeout(TIMEOUT).build();
+        Self(client.expect("a client without certificates can always be built"))
+    }
+}
+
+impl Endpoints {
+    /// The endpoint published on this port.
+    #[must_use]
+    pub fn at(&self, port: u16) -> Endpoint {
+        Endpoint { base: format!("http://127.0.0.1:{port}"), client: self.0.clone() }
+    }
+}
+
+impl Endpoint {
+    /// `GET path`.
+    ///
+    /// # Errors
+    ///
+    /// If the service does not answer. An error status is an answer.
+    pub async fn get(&self, path: &str) -> Result<Answer, EndpointError> {
+        self.send(path, None).await
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// If the service does not answer. An error status is an answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, EndpointError> {
+        self.send(path, Some(body)).await
+    }
+
+    async fn send(&self, path: &str, body: Option<&Value>) -> Result<Answer, EndpointError> {
+        let url = format!("{}{path}", self.base);
+        let request = match body {
+            None => self.client.get(&url),
+            Some(body) => self.client.post(&url).json(body),
+        };
+        let error = |source: reqwest::Error| EndpointError { url: url.clone(), reason: reason(&source) };
+        let response = request.send().await.map_err(error)?;
+        let status = response.status().as_u16();
+        let header = response.headers().get("x-correlation-id");
+        let correlation_id = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await.map_err(error)?;
+        Ok(Answer { status, correlation_id, body: serde_json::from_slice(&body).ok() })
+    }
+}
+
+impl Answer {
+    /// Whether it was a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        StatusCode::from_u16(self.status).is_ok_and(|status| status.is_success())
+    }
+}
+
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

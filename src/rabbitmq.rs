@@ -1,0 +1,375 @@
+//! A broker's management API, in its own terms.
+
+mod answer;
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    desired::{ADMINISTRATOR, AMQP_PORT, Policy, Upstream, User, VHOST},
+    observed::{BrokerHealth, Definitions, Owned},
+    secret::{Secret, rabbitmq_hash, salt},
+    topology::RegionName,
+};
+
+/// How long a broker may take to accept a connection, and to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A broker, reached through its management API as fedctl's administrator.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    region: RegionName,
+    base: Url,
+    password: Secret,
+    client: Client,
+}
+
+/// A request to a broker that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} on broker `{region}`: {reason}")]
+pub struct BrokerError {
+    operation: String,
+    region: RegionName,
+    reason: String,
+    status: Option<StatusCode>,
+}
+
+impl BrokerError {
+    /// Whether the broker did not answer at all.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Whether the broker has no such object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the broker refused fedctl's password.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.status == Some(StatusCode::UNAUTHORIZED)
+    }
+}
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// Makes [`Broker`]s that share one HTTP client.
+#[derive(Debug, Clone)]
+pub struct Connector(Client);
+
+impl Default for Connector {
+    /// # Panics
+    ///
+    /// If no TLS provider was installed at the start of the program.
+    fn default() -> Self {
+        let client = Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .build();
+        Self(client.expect("a client without certificates can always be built"))
+    }
+}
+
+impl Connector {
+    /// The broker of `region`, whose management API is published on this port of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// Never: the address is well formed for every port.
+    #[must_use]
+    pub fn broker(&self, region: &RegionName, port: u16, password: &Secret) -> Broker {
+        let base = Url::parse(&format!("http://127.0.0.1:{port}/api")).expect("a well-formed address");
+        Broker { region: region.clone(), base, password: password.clone(), client: self.0.clone() }
+    }
+}
+
+impl Broker {
+    /// Whether the broker accepts AMQP connections: its listener opens last of all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not yet, or the management API does not answer.
+    pub async fn ready(&self) -> Result<()> {
+        let port = AMQP_PORT.to_string();
+        self.get::<Value>(&["health", "checks", "port-listener", &port], "").await.map(drop)
+    }
+
+    /// What the broker holds, as far as a plan needs it.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+        let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+            self.get::<answer::Name>(&["cluster-name"], ""),
+            self.get::<Vec<answer::User>>(&["users"], ""),
+            self.get::<Vec<answer::Permission>>(&["vhosts", VHOST, "permissions"], ""),
+            self.get::<Vec<answer::Parameter>>(&["parameters", "federation-upstream", VHOST], ""),
+            self.get::<Vec<answer::Policy>>(&["policies", VHOST], ""),
+            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.queues(),
+            self.owned(ownership_parameter),
+        )?;
+        Ok(Definitions {
+            cluster_name: cluster_name.name,
+            users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
+            permissions: permissions.into_iter().map(answer::Permission::into_pair).collect(),
+            upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
+            policies: policies.into_iter().map(answer::Policy::into_pair).collect(),
+            exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
+            queues,
+            owned,
+        })
+    }
+
+    /// How the broker and its links are.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn health(&self) -> Result<BrokerHealth> {
+        let overview = "disable_stats=true&columns=rabbitmq_version";
+        let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
+        let (version, nodes, exchanges, queues, (links, now)) = tokio::try_join!(
+            self.get::<answer::Overview>(&["overview"], overview),
+            self.get::<Vec<answer::Node>>(&["nodes"], node),
+            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.queues(),
+            self.get_at::<Vec<answer::Link>>(&["federation-links", VHOST], ""),
+        )?;
+        let node = nodes.into_iter().next().unwrap_or_default();
+        Ok(BrokerHealth {
+            version: version.rabbitmq_version,
+            uptime_ms: node.uptime,
+            memory_used: node.mem_used,
+            alarms: node.alarms(),
+            exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
+            queues,
+            links: links.into_iter().filter_map(|link| link.into_link(now)).collect(),
+        })
+    }
+
+    async fn queues(&self) -> Result<Vec<crate::observed::Queue>> {
+        let query = "disable_stats=true&enable_queue_totals=true";
+        let queues = self.get::<Vec<answer::Queue>>(&["queues", VHOST], query).await?;
+        Ok(queues.into_iter().map(Into::into).collect())
+    }
+
+    async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
+        match self.get::<answer::GlobalParameter>(&["global-parameters", parameter], "").await {
+            Ok(parameter) => Ok(Some(parameter.value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the cluster name.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_cluster_name(&self, name: &str) -> Result<()> {
+        self.put(&["cluster-name"], &json!({ "name": name })).await
+    }
+
+    /// Puts a user. Only a hash of the password is sent.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_user(&self, user: &User) -> Result<()> {
+        let body = json!({
+            "password_hash": rabbitmq_hash(&user.password, salt(&user.password)),
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": "",
+        });
+        self.put(&["users", &user.name], &body).await
+    }
+
+    /// Puts a user's permissions.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_permissions(&self, user: &User) -> Result<()> {
+        let permissions = &user.permissions;
+        let body = json!({
+            "configure": permissions.configure,
+            "write": permissions.write,
+            "read": permissions.read,
+        });
+        self.put(&["permissions", VHOST, &user.name], &body).await
+    }
+
+    /// Puts an upstream. An equal one restarts nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
+        let mut value = upstream.settings.clone();
+        value.insert("uri".into(), upstream.uri.expose().into());
+        self.put(&["parameters", "federation-upstream", VHOST, &upstream.name], &json!({ "value": value }))
+            .await
+    }
+
+    /// Puts a policy.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_policy(&self, policy: &Policy) -> Result<()> {
+        let body = json!({
+            "pattern": policy.pattern,
+            "apply-to": policy.apply_to.as_str(),
+            "priority": policy.priority,
+            "definition": policy.definition,
+        });
+        self.put(&["policies", VHOST, &policy.name], &body).await
+    }
+
+    /// Records what a project owns on this broker.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_owned(&self, parameter: &str, owned: &Owned) -> Result<()> {
+        self.put(&["global-parameters", parameter], &json!({ "value": owned })).await
+    }
+
+    /// Deletes a user. One that is gone is no error, here and below.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_user(&self, name: &str) -> Result<()> {
+        self.delete(&["users", name], "").await
+    }
+
+    /// Deletes an upstream, and with it its links.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_upstream(&self, name: &str) -> Result<()> {
+        self.delete(&["parameters", "federation-upstream", VHOST, name], "").await
+    }
+
+    /// Deletes a policy.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_policy(&self, name: &str) -> Result<()> {
+        self.delete(&["policies", VHOST, name], "").await
+    }
+
+    /// Deletes an exchange.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_exchange(&self, name: &str) -> Result<()> {
+        self.delete(&["exchanges", VHOST, name], "").await
+    }
+
+    /// Deletes a queue if no message is in it; the broker itself makes sure of that.
+    ///
+    /// # Errors
+    ///
+    /// If a message is in it, or the broker does not answer or refuses.
+    pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
+        self.delete(&["queues", VHOST, name], "if-empty=true").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T> {
+        Ok(self.get_at(path, query).await?.0)
+    }
+
+    /// The answer, and the broker's clock when it gave it.
+    async fn get_at<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &str,
+    ) -> Result<(T, Option<jiff::Timestamp>)> {
+        let response = self.send(Method::GET, path, query, None).await?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        let now = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
+        let body = response.json().await.map_err(|source| self.error("GET", path, &source))?;
+        Ok((body, now))
+    }
+
+    async fn put(&self, path: &[&str], body: &Value) -> Result<()> {
+        self.send(Method::PUT, path, "", Some(body)).await.map(drop)
+    }
+
+    async fn delete(&self, path: &[&str], query: &str) -> Result<()> {
+        match self.send(Method::DELETE, path, query, None).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        body: Option<&Value>,
+    ) -> Result<reqwest::Response> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        url.set_query((!query.is_empty()).then_some(query));
+        let request =
+            self.client.request(method.clone(), url).basic_auth(ADMINISTRATOR, Some(self.password.expose()));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let response = request.send().await.map_err(|source| self.error(method.as_str(), path, &source))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let refusal = response.json::<answer::Refusal>().await.unwrap_or_default();
+        let reason = refusal.text().unwrap_or_else(|| status.to_string());
+        Err(BrokerError { reason, status: Some(status), ..self.failure(method.as_str(), path) })
+    }
+
+    fn error(&self, method: &str, path: &[&str], source: &reqwest::Error) -> BrokerError {
+        let reason = if source.is_timeout() {
+            "no answer in time".to_owned()
+        } else if source.is_decode() {
+            format!("an answer that fedctl does not understand: {}", innermost(source))
+        } else {
+            innermost(source)
+        };
+        let status = if source.is_decode() { Some(StatusCode::OK) } else { None };
+        BrokerError { reason, status, ..self.failure(method, path) }
+    }
+
+    fn failure(&self, method: &str, path: &[&str]) -> BrokerError {
+        let operation = format!("{method} {}", path.join(" "));
+        BrokerError { operation, region: self.region.clone(), reason: String::new(), status: None }
+    }
+}
+
+/// The cause at the bottom, which says what happened; those above it repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,168 @@
+//! What the management API answers, as far as fedctl reads it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    observed::{self, Owned, Resource},
+    secret::Secret,
+};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Name {
+    pub name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub name: String,
+    #[serde(default)]
+    pub password_hash: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Permission {
+    user: String,
+    configure: String,
+    write: String,
+    read: String,
+}
+
+impl Permission {
+    pub fn into_pair(self) -> (String, [String; 3]) {
+        (self.user, [self.configure, self.write, self.read])
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameter {
+    name: String,
+    value: Map<String, Value>,
+}
+
+impl Parameter {
+    /// A list of URIs becomes text too: it differs from the one that fedctl puts, which is all a plan needs.
+    pub fn into_upstream(mut self) -> (String, observed::Upstream) {
+        let uri = match self.value.remove("uri") {
+            Some(Value::String(uri)) => uri,
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        (self.name, observed::Upstream { uri: Secret::new(uri), settings: self.value })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Policy {
+    name: String,
+    pattern: String,
+    apply_to: String,
+    #[serde(default)]
+    priority: i32,
+    definition: Map<String, Value>,
+}
+
+impl Policy {
+    pub fn into_pair(self) -> (String, observed::Policy) {
+        let Self { name, pattern, apply_to, priority, definition } = self;
+        (name, observed::Policy { pattern, apply_to, priority, definition })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Queue {
+    name: String,
+    #[serde(default)]
+    messages: u64,
+}
+
+impl From<Queue> for observed::Queue {
+    fn from(Queue { name, messages }: Queue) -> Self {
+        Self { name, messages }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GlobalParameter {
+    pub value: Owned,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Overview {
+    pub rabbitmq_version: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Node {
+    #[serde(default)]
+    pub uptime: u64,
+    #[serde(default)]
+    pub mem_used: u64,
+    #[serde(default)]
+    mem_alarm: bool,
+    #[serde(default)]
+    disk_free_alarm: bool,
+}
+
+impl Node {
+    pub fn alarms(&self) -> Vec<&'static str> {
+        [("memory", self.mem_alarm), ("disk", self.disk_free_alarm)]
+            .into_iter()
+            .filter_map(|(name, raised)| raised.then_some(name))
+            .collect()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    exchange: Option<String>,
+    queue: Option<String>,
+    upstream: Option<String>,
+    status: String,
+    error: Option<Value>,
+    timestamp: Option<String>,
+}
+
+impl Link {
+    /// The broker gives the time of a status in its own zone and does not name it; in our containers it is UTC.
+    pub fn into_link(self, now: Option<jiff::Timestamp>) -> Option<observed::Link> {
+        let resource = match (self.exchange, self.queue) {
+            (Some(exchange), _) => Resource::Exchange(exchange),
+            (None, Some(queue)) => Resource::Queue(queue),
+            (None, None) => return None,
+        };
+        let since = self
+            .timestamp
+            .and_then(|text| format!("{}Z", text.replace(' ', "T")).parse::<jiff::Timestamp>().ok());
+        let age =
+            now.zip(since).and_then(|(now, since)| u64::try_from(now.as_second() - since.as_second()).ok());
+        let error = self.error.map(|error| match error {
+            Value::String(text) => text,
+            other => other.to_string(),
+        });
+        Some(observed::Link {
+            resource,
+            upstream: self.upstream.unwrap_or_default(),
+            status: self.status,
+            error,
+            age,
+        })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Refusal {
+    error: Option<String>,
+    reason: Option<Value>,
+}
+
+impl Refusal {
+    pub fn text(self) -> Option<String> {
+        match self.reason {
+            Some(Value::String(reason)) => Some(reason),
+            Some(other) => Some(other.to_string()),
+            None => self.error,
+        }
+    }
+}
