@@ -6,3 +6,6 @@ pub mod topology;
 
 // services: the programs inside the regions
 pub mod service;
+
+// faces: values for people and programs
+pub mod output;
