@@ -26,3 +26,6 @@ pub mod wait;
 
 // services: the programs inside the regions
 pub mod service;
+
+// faces: values for people and programs
+pub mod output;

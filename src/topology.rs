@@ -1,16 +1,27 @@
 //! What the user's `regions.yaml` says should be.
 
+mod check;
+mod finding;
+mod tree;
+mod validate;
+
 use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use finding::Findings;
+pub use finding::{Code, Finding, Severity};
+
+/// What a name has to look like to be a host name as well.
+const NAME: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
 
 /// One file: a project, its regions, and how they are federated.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Topology {
     /// The project. Every container, network and volume is named after it.
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = NAME))]
     pub name: String,
     /// The region that does the work only one region may do.
     pub master: RegionName,
@@ -28,9 +39,7 @@ pub struct Topology {
 /// The name of a region. It is also its broker's host name and its cluster name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct RegionName(
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))] String,
-);
+pub struct RegionName(#[schemars(length(min = 1, max = 32), regex(pattern = NAME))] String);
 
 impl RegionName {
     /// Wraps a name; the topology's own names have been checked on reading.
@@ -103,7 +112,7 @@ pub struct BrokerPorts {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Service {
     /// The service's name. Without an image it is one of fedctl's own: products, indexer, taxes.
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = NAME))]
     pub name: String,
     /// An image to run instead of fedctl's own program.
     #[serde(default)]
@@ -256,6 +265,7 @@ pub struct FederationPolicy {
     pub apply_to: ApplyTo,
     /// Of several policies that match one object, the highest priority wins.
     #[serde(default)]
+    #[schemars(range(min = i32::MIN, max = i32::MAX))]
     pub priority: i32,
 }
 
@@ -271,6 +281,39 @@ pub enum ApplyTo {
 
 /// The programs that fedctl brings itself.
 pub const BUILT_IN_SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
+
+/// Reads a `regions.yaml` and checks all of it. The findings that come with a topology are warnings.
+///
+/// # Errors
+///
+/// Every finding in the text, worst first, where at least one of them is an error. What the
+/// values mean together is checked once each of them has its right shape.
+pub fn parse(text: &str) -> Result<(Topology, Vec<Finding>), Vec<Finding>> {
+    let mut findings = Findings::new(text);
+    let Some(tree) = tree::read(&mut findings) else {
+        return Err(findings.finish());
+    };
+    check::check(&tree, &schema(), &mut findings);
+    if findings.has_errors() {
+        return Err(findings.finish());
+    }
+    match serde_json::from_value::<Topology>(tree.to_json()) {
+        Ok(topology) => {
+            validate::validate(&topology, &tree, &mut findings);
+            if findings.has_errors() { Err(findings.finish()) } else { Ok((topology, findings.finish())) }
+        }
+        Err(error) => {
+            findings.add(Code::Unreadable, &tree.span, error.to_string(), None);
+            Err(findings.finish())
+        }
+    }
+}
+
+/// The JSON schema of a `regions.yaml`, for editors and for [`parse`] itself.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Topology).to_value()
+}
 
 impl Topology {
     /// Every upstream → downstream pair, in the order of the file.
