@@ -13,6 +13,7 @@ pub mod publisher;
 pub mod session;
 pub mod store;
 pub mod taxes;
+pub mod wiring;
 
 use std::fmt;
 use std::net::SocketAddr;

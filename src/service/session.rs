@@ -8,10 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use lapin::Acker;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -20,12 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use lapin::ExchangeKind;
-
 use super::backoff::backoff;
 use super::log::Log;
 use super::message::{Message, Outgoing};
 use super::publisher::{PublishError, Publisher};
+use super::wiring::Wiring;
 use crate::secret::Secret;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -38,37 +34,6 @@ const TRIES: u32 = 4;
 const HEARTBEAT_SECONDS: u16 = 10;
 /// lapin keeps 32 frames of buffer in each direction; the broker's own 128 KiB would cost 8 MiB.
 const FRAME_MAX: u32 = 16 * 1024;
-
-/// A durable exchange.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// Its name.
-    pub name: String,
-    /// Its kind.
-    pub kind: ExchangeKind,
-}
-
-/// A binding of a queue to an exchange.
-#[derive(Debug, Clone)]
-pub struct Binding {
-    /// The bound queue.
-    pub queue: String,
-    /// The exchange it is bound to.
-    pub exchange: String,
-    /// The binding's key.
-    pub key: String,
-}
-
-/// What must exist before a session works; declared each time, all of it durable, without arguments.
-#[derive(Debug, Clone, Default)]
-pub struct Wiring {
-    /// Exchanges.
-    pub exchanges: Vec<Exchange>,
-    /// Classic queues.
-    pub queues: Vec<String>,
-    /// Bindings.
-    pub bindings: Vec<Binding>,
-}
 
 /// A queue to consume.
 #[derive(Debug, Clone)]
@@ -139,13 +104,14 @@ impl Session {
     ///
     /// # Errors
     /// When `uri` is no AMQP URI. The error does not show it.
-    pub fn new(uri: &Secret, spec: Spec, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
+    pub fn new(uri: &Secret, mut spec: Spec, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
         let mut uri: AMQPUri = uri
             .expose()
             .parse()
             .map_err(|_: String| anyhow!("the AMQP URI is not valid (it is not shown)"))?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
+        spec.wiring.queues.push(spec.parking.clone());
         let health = watch::Sender::new(Err("not connected yet".to_owned()));
         Ok(Self { uri, spec: Arc::new(spec), publisher, health, log })
     }
@@ -216,7 +182,7 @@ impl Session {
         consumer: &Arc<C>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        declare(connection, &self.spec).await?;
+        self.spec.wiring.declare(connection).await?;
         let mut publishers = self.publisher.attach(connection).await.context("opening channels")?;
         let mut consumers = JoinSet::new();
         for subscription in &self.spec.subscriptions {
@@ -262,31 +228,6 @@ impl Session {
             password => text.replace(password, "***"),
         }
     }
-}
-
-async fn declare(connection: &Connection, spec: &Spec) -> anyhow::Result<()> {
-    let channel = connection.create_channel().await?;
-    for Exchange { name, kind } in &spec.wiring.exchanges {
-        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        channel
-            .exchange_declare(name.as_str().into(), kind.clone(), options, FieldTable::default())
-            .await
-            .with_context(|| format!("declaring exchange `{name}`"))?;
-    }
-    for queue in spec.wiring.queues.iter().chain([&spec.parking]) {
-        channel
-            .queue_declare(queue.as_str().into(), QueueDeclareOptions::durable(), FieldTable::default())
-            .await
-            .with_context(|| format!("declaring queue `{queue}`"))?;
-    }
-    for Binding { queue, exchange, key } in &spec.wiring.bindings {
-        let names = (queue.as_str().into(), exchange.as_str().into(), key.as_str().into());
-        channel
-            .queue_bind(names.0, names.1, names.2, QueueBindOptions::default(), FieldTable::default())
-            .await
-            .with_context(|| format!("binding queue `{queue}` to exchange `{exchange}` with `{key}`"))?;
-    }
-    channel.close(200, "OK".into()).await.context("closing a channel")
 }
 
 async fn subscribe(
