@@ -1,1 +1,284 @@
-//! The programs that run inside the regions' containers.
+//! The programs that run inside the regions' containers: HTTP in, AMQP out.
+//!
+//! They know their environment and nothing else: no Docker, no management API, no topology file.
+
+pub mod backoff;
+pub mod contract;
+pub mod http;
+pub mod indexer;
+pub mod log;
+pub mod message;
+pub mod products;
+pub mod publisher;
+pub mod session;
+pub mod store;
+pub mod taxes;
+pub mod wiring;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::secret::Secret;
+use log::Log;
+use publisher::Publisher;
+use session::{Consume, Session, Spec, Subscription};
+use store::Store;
+
+const LISTEN: &str = "0.0.0.0:8000";
+const STORE: &str = "/var/lib/fedctl/products.db";
+
+/// Which program to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The HTTP front; in the master region it also works off orders.
+    Products,
+    /// Keeps the region's products up to date with everybody's events.
+    Indexer,
+    /// Answers tax requests.
+    Taxes,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Products, Self::Indexer, Self::Taxes];
+
+    /// The name used on the command line, in the logs, and in the names of connections and queues.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Products => "products",
+            Self::Indexer => "indexer",
+            Self::Taxes => "taxes",
+        }
+    }
+
+    /// The program with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.map(Self::name).join(", ");
+        Self::from_name(name).ok_or_else(|| anyhow!("no service `{name}`: there are {known}"))
+    }
+}
+
+/// What a program is told about its place.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The region it runs in.
+    pub region: String,
+    /// All regions, this one included.
+    pub regions: Vec<String>,
+    /// The one region that works off orders.
+    pub master_region: String,
+    /// The broker of the region.
+    pub amqp_uri: Secret,
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The products' file, shared by the products and indexer services of the region.
+    pub store: PathBuf,
+}
+
+impl Settings {
+    /// Reads `REGION`, `REGIONS` (comma separated), `MASTER_REGION`, `AMQP_URI_FILE` (a path; preferred) or
+    /// `AMQP_URI`, `LISTEN` and `STORE`.
+    ///
+    /// # Errors
+    /// The first variable that is missing or wrong, by name. The URI is never shown.
+    pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let needed = |name: &str| {
+            lookup(name).filter(|value| !value.is_empty()).ok_or_else(|| anyhow!("`{name}` is not set"))
+        };
+        let list = needed("REGIONS")?;
+        let regions: Vec<String> =
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let region_of = |name: &str| {
+            let region = needed(name)?;
+            if !regions.contains(&region) {
+                bail!("`{name}` is `{region}`, which is not among `REGIONS` ({list})");
+            }
+            Ok(region)
+        };
+        let (region, master_region) = (region_of("REGION")?, region_of("MASTER_REGION")?);
+        let amqp_uri = match lookup("AMQP_URI_FILE") {
+            Some(path) => std::fs::read_to_string(&path)
+                .with_context(|| format!("reading `AMQP_URI_FILE` `{path}`"))?
+                .trim()
+                .to_owned(),
+            None => needed("AMQP_URI").context("and neither is `AMQP_URI_FILE`")?,
+        };
+        let listen = lookup("LISTEN").unwrap_or_else(|| LISTEN.to_owned());
+        Ok(Self {
+            region,
+            regions,
+            master_region,
+            amqp_uri: Secret::new(amqp_uri),
+            listen: listen.parse().with_context(|| format!("`LISTEN` is `{listen}`"))?,
+            store: lookup("STORE").unwrap_or_else(|| STORE.to_owned()).into(),
+        })
+    }
+}
+
+/// Runs a program until `stop`, logging to standard output.
+///
+/// A broker that is down or not there yet is no error: the program waits for it, unhealthy. After `stop` it
+/// takes nothing new, finishes what is in hand within 5 s, and leaves the rest to the broker unacknowledged.
+///
+/// # Errors
+/// When it cannot start (address in use, store not writable, URI not valid) or its listener breaks.
+pub async fn run(kind: Kind, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let log = Log::stdout(&settings.region, kind.name());
+    run_logged(kind, settings, log, stop).await
+}
+
+/// As [`run`], with a log of the caller's choice.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_logged(
+    kind: Kind,
+    settings: Settings,
+    log: Log,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("listening on {}", settings.listen))?;
+    let program = Program { kind, listener, publisher: Publisher::new(log.clone()), log, stop };
+    let Settings { region, regions, master_region, store, .. } = settings.clone();
+    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    match kind {
+        Kind::Products => {
+            let store = Store::open(store).await?;
+            let subscriptions = products::subscriptions(&region, region == master_region);
+            let consumer = products::Products { store: store.clone(), publisher: publisher.clone(), log };
+            let router = http::products(http::Front { region, regions, publisher, store });
+            program.run(&settings, subscriptions, consumer, router).await
+        }
+        Kind::Indexer => {
+            let consumer = indexer::Indexer { store: Store::open(store).await?, log };
+            program.run(&settings, indexer::subscriptions(&region), consumer, Router::new()).await
+        }
+        Kind::Taxes => {
+            let subscriptions = taxes::subscriptions(&region);
+            let consumer = taxes::Taxes { region, publisher, log };
+            program.run(&settings, subscriptions, consumer, Router::new()).await
+        }
+    }
+}
+
+struct Program {
+    kind: Kind,
+    listener: TcpListener,
+    publisher: Publisher,
+    log: Log,
+    stop: CancellationToken,
+}
+
+impl Program {
+    async fn run(
+        self,
+        settings: &Settings,
+        subscriptions: Vec<Subscription>,
+        consumer: impl Consume,
+        router: Router,
+    ) -> anyhow::Result<()> {
+        let spec = Spec {
+            name: format!("fedctl {}", self.kind),
+            wiring: contract::wiring(&settings.region, &settings.regions),
+            subscriptions,
+            parking: format!("dead-letters.{}", self.kind),
+        };
+        let session = Session::new(&settings.amqp_uri, spec, self.publisher, self.log.clone())?;
+        let router = router.merge(http::health(session.health()));
+        let listen = self.listener.local_addr()?.to_string();
+        self.log.info("started").with("listen", listen).write();
+        // The listener's failure must also end the session; the caller's token is not ours to cancel.
+        let stop = self.stop.child_token();
+        let serving = async {
+            let served = http::serve(self.listener, router, stop.clone()).await;
+            stop.cancel();
+            served
+        };
+        let ((), served) = tokio::join!(session.run(Arc::new(consumer), stop.clone()), serving);
+        self.log.info("stopped").write();
+        served
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        Settings::from_env(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const COMPLETE: [(&str, &str); 4] = [
+        ("REGION", "asia"),
+        ("REGIONS", "europe, asia"),
+        ("MASTER_REGION", "europe"),
+        ("AMQP_URI", "amqp://u:hush@broker"),
+    ];
+
+    #[test]
+    fn the_environment_is_enough_and_never_shows_the_uri() {
+        let settings = settings(&COMPLETE).unwrap();
+        assert_eq!(settings.regions, ["europe", "asia"]);
+        assert_eq!(settings.listen.port(), 8000);
+        assert_eq!(settings.amqp_uri.expose(), "amqp://u:hush@broker");
+        assert!(!format!("{settings:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_uris_file_is_preferred() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "amqp://from-file\n").unwrap();
+        let mut pairs = COMPLETE.to_vec();
+        pairs.push(("AMQP_URI_FILE", file.path().to_str().unwrap()));
+        assert_eq!(settings(&pairs).unwrap().amqp_uri.expose(), "amqp://from-file");
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        for left_out in 0..COMPLETE.len() {
+            let mut pairs = COMPLETE.to_vec();
+            let (name, _) = pairs.remove(left_out);
+            let error = format!("{:#}", settings(&pairs).unwrap_err());
+            assert!(error.contains(name), "{error}");
+        }
+        let mut pairs = COMPLETE.to_vec();
+        pairs[2] = ("MASTER_REGION", "mars");
+        assert!(settings(&pairs).unwrap_err().to_string().contains("mars"));
+    }
+
+    #[test]
+    fn kinds_are_known_by_name() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.to_string().parse::<Kind>().unwrap(), kind);
+        }
+        assert!("broker".parse::<Kind>().is_err());
+    }
+}

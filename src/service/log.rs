@@ -1,0 +1,93 @@
+//! One JSON line per fact on standard output: what `fedctl demo` reads to prove who did what, once.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::message::Message;
+
+type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Writes the log of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    region: Arc<str>,
+    service: Arc<str>,
+    sink: Sink,
+}
+
+impl Log {
+    /// A log on standard output. A closed pipe is ignored: a service outlives whoever reads it.
+    #[must_use]
+    pub fn stdout(region: &str, service: &str) -> Self {
+        Self::to(region, service, |line| {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        })
+    }
+
+    /// A log that hands each line, without its line end, to `sink`.
+    #[must_use]
+    pub fn to(region: &str, service: &str, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { region: region.into(), service: service.into(), sink: Arc::new(sink) }
+    }
+
+    /// Starts a line of level `info`; `event` is one of the fixed words of the log contract.
+    pub fn info(&self, event: &'static str) -> Line<'_> {
+        self.line("info", event)
+    }
+
+    /// Starts a line of level `warn`: work is delayed or put aside, nothing is lost.
+    pub fn warn(&self, event: &'static str) -> Line<'_> {
+        self.line("warn", event)
+    }
+
+    fn line(&self, level: &str, event: &str) -> Line<'_> {
+        Line { sink: &self.sink, fields: Map::new() }
+            .with("at", format!("{:.6}", jiff::Timestamp::now()))
+            .with("level", level)
+            .with("region", &*self.region)
+            .with("service", &*self.service)
+            .with("event", event)
+    }
+}
+
+/// A line being put together; nothing is written before [`Line::write`].
+#[must_use = "a line is only written by `write`"]
+pub struct Line<'a> {
+    sink: &'a Sink,
+    fields: Map<String, Value>,
+}
+
+impl Line<'_> {
+    /// Adds one field.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds many fields.
+    pub fn with_all(mut self, fields: &Map<String, Value>) -> Self {
+        self.fields.extend(fields.clone());
+        self
+    }
+
+    /// Adds what a received message says about itself: identifiers, routing key, way travelled.
+    pub fn about(mut self, message: &Message) -> Self {
+        let ids = [("correlation_id", message.correlation_id()), ("message_id", message.message_id())];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                self = self.with(name, id);
+            }
+        }
+        self.with("routing_key", message.routing_key())
+            .with("queue", &*message.queue)
+            .with("hops", message.hops())
+            .with("redelivered", message.redelivered)
+    }
+
+    /// Writes the line.
+    pub fn write(self) {
+        (self.sink)(&Value::Object(self.fields).to_string());
+    }
+}

@@ -1,0 +1,268 @@
+//! A message as received and a message to be sent.
+
+use std::sync::Arc;
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::session::Fault;
+
+/// A fresh identifier: a UUID of version 7, so that identifiers sort by time.
+#[must_use]
+pub fn fresh_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// A received message, apart from its acknowledgement, which is the session's business.
+#[derive(Debug)]
+pub struct Message {
+    /// The queue it came from.
+    pub queue: Arc<str>,
+    /// The exchange of the last publish; empty after queue federation, which uses the default exchange.
+    pub exchange: String,
+    /// The routing key of the last publish.
+    pub key: String,
+    /// Whether the broker has handed it out before.
+    pub redelivered: bool,
+    /// Its properties, headers included.
+    pub properties: BasicProperties,
+    /// Its body.
+    pub body: Vec<u8>,
+    identity: String,
+}
+
+impl Message {
+    pub(super) fn new(queue: &Arc<str>, delivery: lapin::message::Delivery) -> Self {
+        let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
+        Self {
+            queue: Arc::clone(queue),
+            exchange: delivery.exchange.to_string(),
+            key: delivery.routing_key.to_string(),
+            redelivered: delivery.redelivered,
+            properties: delivery.properties,
+            body: delivery.data,
+            identity: id.unwrap_or_else(fresh_id),
+        }
+    }
+
+    /// The `message_id` property.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.properties.message_id().as_ref().map(lapin::types::ShortString::as_str)
+    }
+
+    /// The `message_id`, or else an identifier that holds for this one delivery and its retries here.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The `correlation_id` property.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str)
+    }
+
+    /// The `reply_to` property.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.properties.reply_to().as_ref().map(lapin::types::ShortString::as_str)
+    }
+
+    /// The key it was first published with: queue federation replaces the key and keeps the first in a header.
+    #[must_use]
+    pub fn routing_key(&self) -> String {
+        match self.header("x-original-routing-key") {
+            Some(AMQPValue::LongString(key)) => text(key),
+            _ => self.key.clone(),
+        }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&AMQPValue> {
+        self.properties.headers().as_ref()?.inner().get(name)
+    }
+
+    /// A header that holds an integer of any width.
+    #[must_use]
+    pub fn integer_header(&self, name: &str) -> Option<i64> {
+        match *self.header(name)? {
+            AMQPValue::ShortShortInt(n) => Some(n.into()),
+            AMQPValue::ShortShortUInt(n) => Some(n.into()),
+            AMQPValue::ShortInt(n) => Some(n.into()),
+            AMQPValue::ShortUInt(n) => Some(n.into()),
+            AMQPValue::LongInt(n) => Some(n.into()),
+            AMQPValue::LongUInt(n) => Some(n.into()),
+            AMQPValue::LongLongInt(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The regions it came through by federation, the first one first; empty when it was published here.
+    ///
+    /// Exchange federation names clusters; queue federation only gives a URI, of which this is the host.
+    #[must_use]
+    pub fn hops(&self) -> Vec<String> {
+        let Some(AMQPValue::FieldArray(hops)) = self.header("x-received-from") else { return Vec::new() };
+        hops.as_slice().iter().rev().filter_map(hop).collect()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Fault::Poison`] when it is none.
+    pub fn json(&self) -> Result<Value, Fault> {
+        serde_json::from_slice(&self.body).map_err(|error| Fault::Poison(format!("not valid JSON: {error}")))
+    }
+}
+
+fn hop(entry: &AMQPValue) -> Option<String> {
+    let AMQPValue::FieldTable(entry) = entry else { return None };
+    let field = |name: &str| match entry.inner().get(name) {
+        Some(AMQPValue::LongString(value)) => Some(text(value)),
+        _ => None,
+    };
+    field("cluster-name").or_else(|| url::Url::parse(&field("uri")?).ok()?.host_str().map(str::to_owned))
+}
+
+fn text(value: &LongString) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// A message to be sent: persistent JSON with an identifier of its own.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub(super) exchange: String,
+    pub(super) key: String,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Vec<u8>,
+    /// Fields for the line that is logged once the broker has confirmed it; no line when `None`.
+    pub(super) notes: Option<Map<String, Value>>,
+}
+
+impl Outgoing {
+    /// A message with `body` as JSON for `exchange` and routing key `key`.
+    #[must_use]
+    pub fn json(exchange: &str, key: impl Into<String>, body: &impl Serialize) -> Self {
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_content_encoding("utf-8".into())
+            .with_delivery_mode(2)
+            .with_message_id(fresh_id().into());
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { exchange: exchange.to_owned(), key: key.into(), properties, body, notes: Some(Map::new()) }
+    }
+
+    /// Sets the correlation identifier.
+    #[must_use]
+    pub fn correlated(mut self, id: Option<&str>) -> Self {
+        if let Some(id) = id {
+            self.properties = self.properties.with_correlation_id(id.into());
+        }
+        self
+    }
+
+    /// The correlation identifier.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str)
+    }
+
+    /// Replaces the message identifier, for a message that may be sent again and must be known as the same.
+    #[must_use]
+    pub fn identified(mut self, id: &str) -> Self {
+        self.properties = self.properties.with_message_id(id.into());
+        self
+    }
+
+    /// Sets `reply_to`.
+    #[must_use]
+    pub fn replying_to(mut self, key: &str) -> Self {
+        self.properties = self.properties.with_reply_to(key.into());
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: AMQPValue) -> Self {
+        let mut headers = self.properties.headers().clone().unwrap_or_default();
+        headers.insert(name.into(), value);
+        self.properties = self.properties.with_headers(headers);
+        self
+    }
+
+    /// Adds a field to the line that is logged when the broker has confirmed the message.
+    #[must_use]
+    pub fn noting(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.notes.get_or_insert_default().insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// `message` for the parking queue: as it was, with headers that say why and from where.
+    pub(super) fn parked(message: &Message, parking: &str, reason: &str) -> Self {
+        let mut headers: FieldTable = message.properties.headers().clone().unwrap_or_default();
+        let said = [
+            ("x-parked-reason", reason),
+            ("x-parked-exchange", &message.exchange),
+            ("x-parked-routing-key", &message.key),
+            ("x-parked-queue", &message.queue),
+        ];
+        for (name, value) in said {
+            headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        Self {
+            exchange: String::new(),
+            key: parking.to_owned(),
+            properties: message.properties.clone().with_headers(headers),
+            body: message.body.clone(),
+            notes: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::types::FieldArray;
+
+    use super::*;
+
+    fn table(fields: &[(&str, &str)]) -> AMQPValue {
+        let mut table = FieldTable::default();
+        for (name, value) in fields {
+            table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+        }
+        AMQPValue::FieldTable(table)
+    }
+
+    fn received(headers: &[(&str, AMQPValue)]) -> Message {
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert((*name).into(), value.clone());
+        }
+        let mut delivery =
+            lapin::message::Delivery::mock(1, "".into(), "fed.q".into(), false, b"{}".to_vec());
+        delivery.properties = BasicProperties::default().with_headers(table);
+        Message::new(&"fed.q".into(), delivery)
+    }
+
+    #[test]
+    fn hops_are_told_oldest_first_by_cluster_or_else_by_host() {
+        let from = FieldArray::from(vec![
+            table(&[("cluster-name", "asia"), ("uri", "amqp://asia-broker/%2F")]),
+            table(&[("uri", "amqp://europe-broker:5672/%2F")]),
+        ]);
+        let message = received(&[("x-received-from", AMQPValue::FieldArray(from))]);
+        assert_eq!(message.hops(), ["europe-broker", "asia"]);
+    }
+
+    #[test]
+    fn a_federated_queue_message_tells_its_first_routing_key() {
+        let key = AMQPValue::LongString("order_product".into());
+        assert_eq!(received(&[("x-original-routing-key", key)]).routing_key(), "order_product");
+        assert_eq!(received(&[]).routing_key(), "fed.q");
+    }
+}

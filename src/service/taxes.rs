@@ -1,0 +1,67 @@
+//! The taxes service: answers tax requests to its region, wherever they come from.
+
+use serde_json::{Value, json};
+
+use super::contract::{self, Invalid, TaxRequest};
+use super::log::Log;
+use super::message::{Message, Outgoing};
+use super::publisher::Publisher;
+use super::session::{Consume, Fault, Subscription};
+
+const PREFETCH: u16 = 32;
+
+/// Answers tax requests.
+pub struct Taxes {
+    /// This region.
+    pub region: String,
+    /// Where answers go.
+    pub publisher: Publisher,
+    /// Where what was done is told.
+    pub log: Log,
+}
+
+/// What the taxes service of `region` consumes.
+#[must_use]
+pub fn subscriptions(region: &str) -> Vec<Subscription> {
+    let queue = contract::federated_queue(&contract::taxes_key(region));
+    vec![Subscription { queue, prefetch: PREFETCH }]
+}
+
+impl Consume for Taxes {
+    /// Bad JSON is parked, with or without somebody to answer; a request that is JSON gets its answer.
+    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+        let reply_to = message.reply_to().ok_or_else(|| Fault::Poison("no `reply_to`".to_owned()))?;
+        let request = message.json()?;
+        let order = TaxRequest::read(&request);
+        let reply = match &order {
+            Ok(TaxRequest { order_id }) => json!({"result": {"tax": self.tax(*order_id)}, "error": null}),
+            Err(invalid) => failure(invalid),
+        };
+        let mut answer =
+            Outgoing::json(contract::ORDERS, reply_to, &reply).correlated(message.correlation_id());
+        if let Ok(TaxRequest { order_id }) = order {
+            answer = answer.noting("order_id", order_id);
+        }
+        self.publisher.publish(answer).await?;
+        self.log
+            .info("tax_calculated")
+            .about(message)
+            .with("order_id", request.get("order_id").cloned().unwrap_or_default())
+            .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
+            .with("error", reply["error"].clone())
+            .with("reply_to", reply_to)
+            .write();
+        Ok(())
+    }
+}
+
+impl Taxes {
+    fn tax(&self, order_id: i64) -> String {
+        format!("You do not owe taxes in region {} for order id {order_id}", self.region)
+    }
+}
+
+/// The shape in which Nameko serialises an exception.
+fn failure(invalid: &Invalid) -> Value {
+    json!({"result": null, "error": {"exc_type": "ValidationError", "value": invalid}})
+}

@@ -1,0 +1,138 @@
+//! Services running inside the test, with their logs caught.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fedctl::secret::Secret;
+use fedctl::service::log::Log;
+use fedctl::service::{Kind, Settings, run_logged};
+use reqwest::{Client, Response};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A region of two, `europe` (the master) and `asia`, with a store of its own.
+pub struct Region {
+    pub name: &'static str,
+    uri: String,
+    pub store: tempfile::TempDir,
+}
+
+impl Region {
+    pub fn new(name: &'static str, uri: &str) -> Self {
+        Self { name, uri: uri.to_owned(), store: tempfile::tempdir().unwrap() }
+    }
+
+    /// Starts a service and waits until it is healthy.
+    pub async fn start(&self, kind: Kind) -> Running {
+        let running = self.launch(kind).await;
+        running.healthy().await;
+        running
+    }
+
+    /// Starts a service and waits until it listens.
+    pub async fn launch(&self, kind: Kind) -> Running {
+        let settings = Settings {
+            region: self.name.to_owned(),
+            regions: vec!["europe".to_owned(), "asia".to_owned()],
+            master_region: "europe".to_owned(),
+            amqp_uri: Secret::new(&*self.uri),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            store: self.store.path().join("products.db"),
+        };
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let log = Log::to(self.name, kind.name(), move |line| {
+            assert!(!line.contains("hush-hush"), "a password is logged: {line}");
+            sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
+        });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run_logged(kind, settings, log, stop.clone()));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let running = Running { lines, stop, task, address: String::new(), client: Client::new() };
+        let started = running.line("started", |_| true).await;
+        Running { address: started["listen"].as_str().unwrap().to_owned(), ..running }
+    }
+}
+
+pub struct Running {
+    lines: Arc<Mutex<Vec<Value>>>,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+    pub address: String,
+    client: Client,
+}
+
+impl Running {
+    pub async fn healthy(&self) {
+        until("healthy", async || (self.get("/healthz").await.status() == 200).then_some(())).await;
+    }
+
+    pub async fn unhealthy(&self) {
+        until("unhealthy", async || (self.get("/healthz").await.status() == 503).then_some(())).await;
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
+        self.client.post(format!("http://{}{path}", self.address)).body(body).send().await.unwrap()
+    }
+
+    /// Posts and gives the correlation identifier of the accepted request.
+    pub async fn accepted(&self, path: &str, body: &Value) -> String {
+        let answer = self.post(path, body.to_string()).await;
+        let status = answer.status();
+        let correlation = answer.headers().get("x-correlation-id").map(|id| id.to_str().unwrap().to_owned());
+        let text = answer.text().await.unwrap();
+        assert_eq!((status.as_u16(), text.as_str()), (200, ""), "POST {path} {body}");
+        correlation.unwrap()
+    }
+
+    /// Waits until the product reads like this.
+    pub async fn reads(&self, product: &Value) {
+        let path = format!("/products/{}", product["id"]);
+        until(&format!("GET {path} gives {product}"), async || {
+            let answer = self.get(&path).await;
+            let same = answer.status() == 200 && answer.json::<Value>().await.unwrap() == *product;
+            same.then_some(())
+        })
+        .await;
+    }
+
+    /// The lines with this event so far.
+    pub fn lines(&self, event: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line["event"] == event).cloned().collect()
+    }
+
+    /// Waits for a line with this event.
+    pub async fn line(&self, event: &str, like: impl Fn(&Value) -> bool) -> Value {
+        until(&format!("a line `{event}`"), async || self.lines(event).into_iter().find(|line| like(line)))
+            .await
+    }
+
+    /// Stops it cleanly.
+    pub async fn stop(self) -> Vec<Value> {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("it stops").unwrap().unwrap();
+        self.lines.lock().unwrap().clone()
+    }
+}
