@@ -145,9 +145,9 @@ codes! {
     /// A pattern that matches the federation's own queues or exchanges.
     InternalQueues = "FED0118":
         "RabbitMQ keeps the messages on their way to another region in queues and exchanges of its \
-         own, called `federation: EXCHANGE -> REGION`. This pattern matches them too, so they would \
-         be federated in turn and messages would multiply. Anchor the pattern at what your own names \
-         have and these lack: a prefix such as `^orders\\.` or a suffix such as `\\.events$`.";
+         own, called `federation: EXCHANGE -> REGION`. This pattern matches them too, and a policy \
+         that applies to them makes links lose or multiply messages. Anchor the pattern at what your \
+         own names have and these lack: a prefix such as `^orders\\.` or a suffix such as `\\.events$`.";
     /// A variable that fedctl sets itself.
     ReservedVariable = "FED0119":
         "fedctl sets this variable in every service's environment, so a value from the file would \
