@@ -97,6 +97,8 @@ pub struct Container {
     pub command: Vec<String>,
     /// The environment. Values are wrapped since a topology may ask for a URI with its password here.
     pub environment: BTreeMap<String, Secret>,
+    /// Directories of the volume that belong to the container's user.
+    pub directories: Vec<String>,
     /// Files written into the volume before the container starts.
     pub files: Vec<File>,
     /// The one place that can be written to and stays.

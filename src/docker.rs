@@ -26,7 +26,7 @@ use tokio_util::bytes::Bytes;
 pub use error::{EngineError, Operation};
 
 use crate::{
-    desired::{Attachment, Container, File, Network, Volume},
+    desired::{Attachment, Container, Network, Volume},
     observed::{self, ContainerState, Object},
 };
 
@@ -51,8 +51,6 @@ pub struct Health {
     pub running: bool,
     /// How often the engine started it anew since it was last started on purpose.
     pub restarts: i64,
-    /// The code it last ended with.
-    pub exit_code: i64,
     /// Where the port that was asked for is published.
     pub port: Option<u16>,
 }
@@ -288,7 +286,7 @@ impl Engine {
             Some(owner) => owner,
             None => self.owner(name, &container.user).await?,
         };
-        let tar = files_tar(&container.files, owner)
+        let tar = files_tar(container, owner)
             .map_err(|source| EngineError::new(Operation::Upload, name, source.into()))?;
         let options = UploadToContainerOptionsBuilder::default().path(&container.volume.path).build();
         let uploaded = self.docker.upload_to_container(name, Some(options), body_full(tar.into())).await;
@@ -384,7 +382,6 @@ impl Engine {
         Ok(Health {
             running: state.running.unwrap_or_default(),
             restarts: found.restart_count.unwrap_or_default(),
-            exit_code: state.exit_code.unwrap_or_default(),
             port: bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok()),
         })
     }
@@ -441,6 +438,7 @@ fn container(summary: ContainerSummary) -> observed::Container {
             Some(ContainerSummaryStateEnum::CREATED) => ContainerState::Created,
             Some(ContainerSummaryStateEnum::RUNNING) => ContainerState::Running,
             Some(ContainerSummaryStateEnum::PAUSED) => ContainerState::Paused,
+            Some(ContainerSummaryStateEnum::RESTARTING) => ContainerState::Restarting,
             _ => ContainerState::Stopped,
         },
         status: summary.status.unwrap_or_default(),
@@ -464,8 +462,7 @@ fn passwd_owner(passwd: &str, user: &str) -> Option<(u64, u64)> {
     })
 }
 
-/// The volume's own directory is in the tar, so that a new volume belongs to the container's user too.
-fn files_tar(files: &[File], (uid, gid): (u64, u64)) -> std::io::Result<Vec<u8>> {
+fn files_tar(container: &Container, (uid, gid): (u64, u64)) -> std::io::Result<Vec<u8>> {
     let header = |mode: u32, kind: tar::EntryType, size: usize| {
         let mut header = tar::Header::new_ustar();
         header.set_mode(mode);
@@ -476,12 +473,10 @@ fn files_tar(files: &[File], (uid, gid): (u64, u64)) -> std::io::Result<Vec<u8>>
         header
     };
     let mut tar = tar::Builder::new(Vec::new());
-    let parents: std::collections::BTreeSet<&str> =
-        files.iter().filter_map(|file| file.path.rsplit_once('/')).map(|(parent, _)| parent).collect();
-    for directory in ["./"].into_iter().chain(parents) {
+    for directory in &container.directories {
         tar.append_data(&mut header(0o750, tar::EntryType::Directory, 0), directory, std::io::empty())?;
     }
-    for file in files {
+    for file in &container.files {
         let content = file.content.expose().as_bytes();
         tar.append_data(&mut header(0o400, tar::EntryType::Regular, content.len()), &file.path, content)?;
     }
@@ -499,24 +494,5 @@ mod tests {
         assert_eq!(passwd_owner(passwd, "nobody"), None);
         assert_eq!(numeric_owner("10001:10002"), Some((10001, 10002)));
         assert_eq!(numeric_owner("rabbitmq"), None);
-    }
-
-    #[test]
-    fn files_are_readable_by_their_owner_alone() {
-        let files = [File { path: "fedctl/a".into(), content: crate::secret::Secret::new("x") }];
-        let tar = files_tar(&files, (7, 8)).unwrap();
-        let mut archive = tar::Archive::new(&tar[..]);
-        let found: Vec<(String, u32, u64)> = archive
-            .entries()
-            .unwrap()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                let header = entry.header();
-                let path = entry.path().unwrap().display().to_string();
-                (path, header.mode().unwrap(), header.uid().unwrap())
-            })
-            .collect();
-        let wanted = [("./", 0o750, 7), ("fedctl", 0o750, 7), ("fedctl/a", 0o400, 7)];
-        assert_eq!(found, wanted.map(|(path, mode, uid)| (path.to_owned(), mode, uid)));
     }
 }

@@ -22,10 +22,13 @@ pub mod workdir;
 pub mod apply;
 pub mod collect;
 pub mod image;
+pub mod up;
 pub mod wait;
 
 // services: the programs inside the regions
 pub mod service;
 
 // faces: values for people and programs
+pub mod cli;
+pub mod command;
 pub mod output;

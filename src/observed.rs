@@ -63,7 +63,9 @@ pub enum ContainerState {
     Created,
     /// Running.
     Running,
-    /// Stopped, dead, restarting or paused.
+    /// Ended, and about to be started anew by the engine.
+    Restarting,
+    /// Ended, and left so.
     Stopped,
     /// Frozen by somebody.
     Paused,
@@ -139,10 +141,10 @@ pub struct Owned {
 pub struct BrokerHealth {
     /// RabbitMQ's version.
     pub version: String,
-    /// Milliseconds since the node started.
-    pub uptime_ms: u64,
-    /// Memory in use, in bytes.
-    pub memory_used: u64,
+    /// Milliseconds since the node started; unknown in its first seconds.
+    pub uptime_ms: Option<u64>,
+    /// Memory in use, in bytes; unknown in the node's first seconds.
+    pub memory_used: Option<u64>,
     /// Alarms in force: `memory`, `disk`.
     pub alarms: Vec<&'static str>,
     /// Exchanges.

@@ -1,3 +1,99 @@
-//! What people and programs read: every word and colour that fedctl prints.
+//! What people and programs see: every word and colour.
 
+pub mod failure;
 pub mod findings;
+pub mod plan;
+pub mod progress;
+pub mod status;
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::AutoStream;
+use owo_colors::OwoColorize;
+
+use crate::cli::Color;
+
+/// How the two streams are written to.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    color: Color,
+}
+
+impl Output {
+    /// With this choice of colour.
+    #[must_use]
+    pub fn new(color: Color) -> Self {
+        Self { color }
+    }
+
+    /// Writes data to standard output. A reader that went away is no error.
+    ///
+    /// # Errors
+    ///
+    /// If writing fails otherwise, for example because the disk is full.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        let mut stdout = AutoStream::new(io::stdout().lock(), self.choice());
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Writes to standard error. If that fails there is nowhere left to say so.
+    pub fn message(&self, text: &str) {
+        AutoStream::new(io::stderr().lock(), self.choice()).write_all(text.as_bytes()).ok();
+    }
+
+    /// Whether standard error shows colour.
+    #[must_use]
+    pub fn color_on_stderr(&self) -> bool {
+        AutoStream::new(io::stderr(), self.choice()).current_choice() != anstream::ColorChoice::Never
+    }
+
+    /// Whether standard error is a terminal that can move its cursor.
+    #[must_use]
+    pub fn animates() -> bool {
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Whether there is somebody to answer a question.
+    #[must_use]
+    pub fn can_ask() -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks on standard error and reads a line of standard input.
+    ///
+    /// # Errors
+    ///
+    /// If standard input cannot be read.
+    pub fn ask(&self, question: &str) -> io::Result<String> {
+        self.message(question);
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Clears standard output if it is a terminal.
+    ///
+    /// # Errors
+    ///
+    /// If writing fails.
+    pub fn clear_screen(&self) -> io::Result<()> {
+        if io::stdout().is_terminal() { self.data("\u{1b}[2J\u{1b}[H") } else { Ok(()) }
+    }
+
+    fn choice(self) -> anstream::ColorChoice {
+        match self.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// A line of a container's output, behind the container's name.
+#[must_use]
+pub fn log_line(container: &str, width: usize, text: &str) -> String {
+    format!("{:<width$}  {text}\n", container.dimmed())
+}

@@ -24,6 +24,8 @@ pub struct Plan {
     pub steps: Vec<Planned>,
     /// What cannot be done without harm. While there is any, nothing is done.
     pub blocked: Vec<Blocked>,
+    /// Whether a broker that may hold something did not answer: then another plan is due when it does.
+    pub provisional: bool,
 }
 
 /// A step, its reason and its place.

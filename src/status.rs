@@ -193,8 +193,8 @@ fn region_status(
             state,
             error: unreachable.or_else(|| stopped(broker.filter(|_| state == BrokerState::Stopped))),
             version: answered.map(|health| health.version.clone()),
-            uptime_ms: answered.map(|health| health.uptime_ms),
-            memory_bytes: answered.map(|health| health.memory_used),
+            uptime_ms: answered.and_then(|health| health.uptime_ms),
+            memory_bytes: answered.and_then(|health| health.memory_used),
             memory_limit_bytes: topology.broker.memory << 20,
             alarms: answered
                 .map_or_else(Vec::new, |health| health.alarms.iter().map(ToString::to_string).collect()),

@@ -60,6 +60,11 @@ pub async fn until<T, E>(
     }
 }
 
+/// A second, between two reports of a watch.
+pub async fn second() {
+    sleep(Duration::from_secs(1)).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

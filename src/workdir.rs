@@ -125,13 +125,23 @@ impl Workdir {
     ///
     /// If the file cannot be read or written, or is not one of passwords.
     pub fn complete_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
-        let mut passwords = self.passwords()?;
-        let found = passwords.len();
-        for id in needed {
-            passwords.entry(id.clone()).or_insert_with(random_password);
-        }
+        let found = self.passwords()?.len();
+        let passwords = self.preview_passwords(needed)?;
         if passwords.len() > found {
             self.write_passwords(&passwords)?;
+        }
+        Ok(passwords)
+    }
+
+    /// As [`complete_passwords`](Self::complete_passwords), but new ones are not kept.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is not one of passwords.
+    pub fn preview_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
+        let mut passwords = self.passwords()?;
+        for id in needed {
+            passwords.entry(id.clone()).or_insert_with(random_password);
         }
         Ok(passwords)
     }

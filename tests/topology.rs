@@ -502,13 +502,14 @@ prop_compose! {
         name in "[a-z]([a-z0-9-]{0,30}[a-z0-9])?",
         image in "\\PC{0,12}",
         memory in 192_u64..=1_048_576,
+        open_files in 1024_u32..=1_048_576,
         mut regions in vec(region(), 1..5),
         master in any::<prop::sample::Index>(),
         federation in federation(),
     ) -> Topology {
         made_distinct(&mut regions);
         let master = regions[master.index(regions.len())].name.clone();
-        Topology { name, master, broker: BrokerSettings { image, memory }, regions, federation }
+        Topology { name, master, broker: BrokerSettings { image, memory, open_files }, regions, federation }
     }
 }
 

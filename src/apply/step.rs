@@ -32,22 +32,16 @@ pub enum StepError {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// Time ran out.
-    #[error("time ran out while waiting for `{container}`: {reason}{log}")]
+    #[error("time ran out: {reason}{log}")]
     TimedOut {
-        /// The container.
-        container: String,
         /// Why it was not ready at the last look.
         reason: String,
         /// Its last lines.
         log: String,
     },
     /// A container does not stay up.
-    #[error("`{container}` does not stay up: {reason}{log}")]
+    #[error("its process does not stay up{log}")]
     Died {
-        /// The container.
-        container: String,
-        /// The engine's words.
-        reason: String,
         /// Its last lines.
         log: String,
     },
@@ -167,9 +161,8 @@ async fn alive<T>(tools: &Tools, container: &str, port: u16) -> Result<u16, Look
     match tools.engine.health(container, port).await {
         Err(error) => Err(Look::Never(error.into())),
         Ok(Health { running: true, port: Some(port), restarts, .. }) if restarts <= RESTARTS => Ok(port),
-        Ok(Health { restarts, exit_code, running, .. }) if restarts > RESTARTS || !running => {
-            let reason = format!("exit code {exit_code}, started anew {restarts} times");
-            Err(Look::Never(StepError::Died { container: container.into(), reason, log: String::new() }))
+        Ok(Health { restarts, running, .. }) if restarts > RESTARTS || !running => {
+            Err(Look::Never(StepError::Died { log: String::new() }))
         }
         Ok(_) => Err(Look::NotYet(format!("port {port} is not published yet"))),
     }
@@ -182,25 +175,24 @@ async fn wait<T>(
     look: impl AsyncFnMut() -> Look<T, StepError>,
 ) -> Result<T, StepError> {
     let waited = until(tools.deadline, look, |reason| tools.events.progress(subject, reason)).await;
-    let container = container.to_owned();
     match waited {
         Ok(value) => Ok(value),
-        Err(Gave::Never(StepError::Died { reason, .. })) => {
-            let log = last_lines(tools, &container).await;
-            Err(StepError::Died { container, reason, log })
+        Err(Gave::Never(StepError::Died { .. })) => {
+            Err(StepError::Died { log: last_lines(tools, container).await })
         }
         Err(Gave::Never(error)) => Err(error),
         Err(Gave::Up(reason)) => {
-            let log = last_lines(tools, &container).await;
-            Err(StepError::TimedOut { container, reason: reason.unwrap_or_else(|| "no answer".into()), log })
+            let log = last_lines(tools, container).await;
+            Err(StepError::TimedOut { reason: reason.unwrap_or_else(|| "no answer".into()), log })
         }
     }
 }
 
-/// A container's last lines, indented below an error.
+/// A container's last lines, indented below an error. What it says again and again is said once.
 async fn last_lines(tools: &Tools, container: &str) -> String {
     let lines = tools.engine.logs(container, None, Some(QUOTED_LINES), false);
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         lines.map_ok(|line| format!("\n    {}", line.text)).try_collect().await.unwrap_or_default();
+    lines.dedup();
     if lines.is_empty() { String::new() } else { format!("; its last lines:{}", lines.concat()) }
 }

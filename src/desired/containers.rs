@@ -18,6 +18,10 @@ use crate::{
 
 const BROKER_DATA: &str = "/var/lib/rabbitmq";
 const SERVICE_DATA: &str = "/var/lib/fedctl";
+/// The directory of [`SERVICE_DATA`] that fedctl's own services of a region share.
+const STORE: &str = "store";
+/// The file, in a service's own directory of [`SERVICE_DATA`], that holds its AMQP URI.
+const AMQP_URI: &str = "amqp-uri";
 const SERVICE_USER: &str = "10001:10001";
 const SERVICE_MEMORY: u64 = 64;
 const OTHER_IMAGE_MEMORY: u64 = 256;
@@ -66,6 +70,7 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
         user: "rabbitmq".into(),
         command: vec!["rabbitmq-server".into()],
         environment: environment.map(|(key, value)| (key.to_owned(), Secret::new(value))).into(),
+        directories: vec!["fedctl".into()],
         files: vec![
             file("fedctl/rabbitmq.conf", Secret::new(broker_conf(topology, &region.name))),
             file(
@@ -137,7 +142,8 @@ fn service_container(
         user: service.user.clone().unwrap_or_else(|| SERVICE_USER.into()),
         command,
         environment: service_environment(topology, region, service, &uri),
-        files: vec![File { path: "amqp-uri".into(), content: uri }],
+        directories: [Some(service.name.clone()), own.then(|| STORE.into())].into_iter().flatten().collect(),
+        files: vec![File { path: format!("{}/{AMQP_URI}", service.name), content: uri }],
         volume: Mount { volume: services_volume(project, &region.name), path: SERVICE_DATA.into() },
         network: Attachment { network: lan(project, &region.name), alias: service.name.clone() },
         wan: None,
@@ -161,7 +167,8 @@ fn service_environment(
         ("REGION", region.name.to_string()),
         ("REGIONS", regions.join(",")),
         ("MASTER_REGION", topology.master.to_string()),
-        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/amqp-uri")),
+        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{}/{AMQP_URI}", service.name)),
+        ("STORE", format!("{SERVICE_DATA}/{STORE}/products.db")),
     ];
     let mut environment: BTreeMap<String, Secret> =
         service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();
@@ -194,6 +201,7 @@ fn with_fingerprint(mut container: Container) -> Container {
         container.user,
         container.command,
         environment,
+        container.directories,
         files,
         [&container.volume.volume, &container.volume.path],
         [&container.network.network, &container.network.alias],

@@ -40,7 +40,7 @@ pub(super) fn reconcile(
         match definitions {
             Some(definitions) => known.push((broker, Some(definitions))),
             None if touched.new_volumes.contains(&broker.container) => known.push((broker, None)),
-            None => {}
+            None => plan.provisional = true,
         }
     }
     let mut ready = awaited.clone();

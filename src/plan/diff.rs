@@ -89,7 +89,7 @@ fn remove_containers(plan: &mut Plan, desired: &Desired, observed: &Observed) ->
 /// Stops a container if it runs, and removes it; the index of the removal.
 pub(super) fn remove_container(plan: &mut Plan, found: &observed::Container, cause: &Cause) -> usize {
     let stopped = match found.state {
-        ContainerState::Running | ContainerState::Paused => {
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
             Some(plan.push(Step::StopContainer { name: found.name.clone() }, cause.clone(), []))
         }
         ContainerState::Created | ContainerState::Stopped => None,
@@ -130,9 +130,15 @@ fn reconcile_containers(
     for wanted in brokers.into_iter().chain(services) {
         let found = observed.engine.containers.iter().find(|found| found.name == wanted.name);
         let fate = found.map_or(Fate::Make(None), |found| fate(wanted, found, observed, objects));
+        let remains = found.filter(|_| !matches!(fate, Fate::Make(_)));
         let started = match fate {
             Fate::Keep => None,
             Fate::Step(step, cause) => Some(plan.push(step, cause, [])),
+            Fate::Restart(cause) => {
+                let name = wanted.name.clone();
+                let stopped = plan.push(Step::StopContainer { name: name.clone() }, cause, []);
+                Some(plan.push(Step::StartContainer { name }, Cause::Follows, [stopped]))
+            }
             Fate::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None)),
             Fate::Make(cause) => {
                 let removed =
@@ -150,7 +156,7 @@ fn reconcile_containers(
                 Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created)))
             }
         };
-        connect_wan(plan, &mut touched, wanted, found, started, objects);
+        connect_wan(plan, &mut touched, wanted, remains, started, objects);
         touched.running.extend(started.map(|step| (wanted.name.clone(), step)));
     }
     touched
@@ -160,6 +166,9 @@ fn reconcile_containers(
 enum Fate {
     Keep,
     Step(Step, Cause),
+    /// Start it anew: its process ends again and again.
+    Restart(Cause),
+    /// Write its files and start it: somebody was interrupted after making it.
     Finish,
     /// Make it, after removing the one that is there for the cause given.
     Make(Option<Cause>),
@@ -183,6 +192,7 @@ fn fate(wanted: &Container, found: &observed::Container, observed: &Observed, ob
             ContainerState::Running => Fate::Keep,
             ContainerState::Created => Fate::Finish,
             ContainerState::Paused => Fate::Step(Step::UnpauseContainer { name }, Cause::Paused),
+            ContainerState::Restarting => Fate::Restart(Cause::Stopped(found.status.clone())),
             ContainerState::Stopped => {
                 Fate::Step(Step::StartContainer { name }, Cause::Stopped(found.status.clone()))
             }
@@ -221,17 +231,15 @@ fn connect_wan(
     plan: &mut Plan,
     touched: &mut Touched,
     wanted: &Container,
-    found: Option<&observed::Container>,
+    remains: Option<&observed::Container>,
     started: Option<usize>,
     objects: &Objects,
 ) {
     let Some(wan) = &wanted.wan else { return };
-    let made_anew = started.is_some_and(|step| !plan.steps[step].after.is_empty());
-    let attached = found.is_some_and(|found| found.networks.contains(&wan.network));
-    if attached && !made_anew {
+    if remains.is_some_and(|found| found.networks.contains(&wan.network)) {
         return;
     }
-    let cause = if made_anew { Cause::Follows } else { Cause::NotFound };
+    let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
     let step = Step::ConnectNetwork { container: wanted.name.clone(), attachment: wan.clone() };
     let needs = [started, objects.networks.get(&wan.network).copied()];
     let connected = plan.push(step, cause, needs.into_iter().flatten());

@@ -95,10 +95,8 @@ pub(super) struct Overview {
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Node {
-    #[serde(default)]
-    pub uptime: u64,
-    #[serde(default)]
-    pub mem_used: u64,
+    pub uptime: Option<u64>,
+    pub mem_used: Option<u64>,
     #[serde(default)]
     mem_alarm: bool,
     #[serde(default)]

@@ -1,0 +1,203 @@
+//! The command line: what can be asked for, and where its defaults come from.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Stand up, federate, watch and prove RabbitMQ across regions.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fedctl",
+    version,
+    max_term_width = 100,
+    before_help = "Examples:\n  fedctl up        stand up every region of regions.yaml and federate them\n  fedctl status    show every broker, service and link, expected against actual"
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The topology
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "FEDCTL_FILE",
+        default_value = "regions.yaml"
+    )]
+    pub file: PathBuf,
+    /// The Docker engine [default: its socket]
+    #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true)]
+    pub host: Option<String>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    pub color: Color,
+    /// How to show progress
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    pub progress: Progress,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How to show progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Moving lines on a terminal, plain ones elsewhere.
+    Auto,
+    /// Moving lines.
+    Tty,
+    /// One line for everything that is done.
+    Plain,
+    /// One JSON object a line.
+    Json,
+    /// Nothing.
+    Quiet,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table.
+    Table,
+    /// A table with everything.
+    Wide,
+    /// JSON, of a stable and versioned form.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stand up the regions, federate them, and wait until every link runs
+    Up(Up),
+    /// Show what `up` would do, and do nothing
+    Plan(Plan),
+    /// Show every broker, service and link, expected against actual
+    Status(Status),
+    /// Take everything down; data stays unless asked
+    Down(Down),
+    /// Show what containers print
+    Logs(Logs),
+    /// Explain a finding by its code
+    Explain(Explain),
+    /// Print the JSON schema of regions.yaml
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Run one of fedctl's own services; this is what its containers do
+    #[command(hide = true)]
+    Service {
+        /// products, indexer or taxes.
+        name: String,
+    },
+}
+
+/// `fedctl up`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl up                  every region\n  fedctl up europe asia      only these, and the links between them"
+)]
+pub struct Up {
+    /// Only these regions
+    #[arg(value_name = "REGION")]
+    pub regions: Vec<String>,
+    /// How long to wait for brokers, services and links
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// `fedctl plan`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if anything would"
+)]
+pub struct Plan {
+    /// Only these regions
+    #[arg(value_name = "REGION")]
+    pub regions: Vec<String>,
+    /// Exit with 2 if there is anything to do
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// `fedctl status`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl status --watch      look again every second\n  fedctl status -o json      for programs; exit code 4 if anything is not as it should be"
+)]
+pub struct Status {
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    pub output: Format,
+    /// Look again every second until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `fedctl down`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl down                          remove containers and networks, keep the data\n  fedctl down --volumes --confirm shop also remove the data of project `shop`"
+)]
+pub struct Down {
+    /// Also remove the volumes, with every message in them, and the passwords
+    #[arg(long)]
+    pub volumes: bool,
+    /// Also remove the images that fedctl made
+    #[arg(long)]
+    pub images: bool,
+    /// The project's name, to confirm without being asked
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+}
+
+/// `fedctl logs`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl logs europe broker      what Europe's broker prints\n  fedctl logs -f                 everything, as it comes"
+)]
+pub struct Logs {
+    /// Only this region
+    #[arg(value_name = "REGION")]
+    pub region: Option<String>,
+    /// Only this service; `broker` for the broker
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Go on as more comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only so many lines of each container
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<usize>,
+}
+
+/// `fedctl explain`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  fedctl explain FED0107\n  fedctl explain fed0107")]
+pub struct Explain {
+    /// The code of a finding
+    #[arg(value_name = "CODE")]
+    pub code: String,
+}

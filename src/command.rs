@@ -1,0 +1,74 @@
+//! One match over the commands; here everything is wired.
+
+mod down;
+mod failure;
+mod logs;
+mod plan;
+mod project;
+mod service;
+mod status;
+mod stop;
+mod up;
+
+use clap::CommandFactory;
+
+use crate::{
+    cli::{Cli, Command, Explain},
+    outcome::Outcome,
+    output::Output,
+    topology::{self, Code},
+};
+
+use failure::Failure;
+
+/// Runs what was asked for, prints why it failed if it did, and says how it ended.
+#[must_use]
+pub fn run(cli: Cli) -> Outcome {
+    let output = Output::new(cli.global.color);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::from(error).print(output),
+    };
+    let outcome = runtime.block_on(dispatch(cli, output));
+    // a blocked read of standard input must not keep the program from ending
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|failure| failure.print(output))
+}
+
+async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Up(up) => up::run(&global, &up, output).await,
+        Command::Plan(plan) => plan::run(&global, &plan, output).await,
+        Command::Status(status) => status::run(&global, &status, output).await,
+        Command::Down(down) => down::run(&global, &down, output).await,
+        Command::Logs(logs) => logs::run(&global, &logs, output).await,
+        Command::Service { name } => service::run(&name).await,
+        Command::Explain(explain) => print(output, &explanation(&explain)?),
+        Command::Schema => print(output, &format!("{:#}\n", topology::schema())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fedctl", &mut script);
+            print(output, &String::from_utf8_lossy(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(output, &String::from_utf8_lossy(&page))
+        }
+    }
+}
+
+fn print(output: Output, text: &str) -> Result<Outcome, Failure> {
+    output.data(text)?;
+    Ok(Outcome::Done)
+}
+
+fn explanation(explain: &Explain) -> Result<String, Failure> {
+    let code = explain.code.to_uppercase();
+    let found = Code::all().iter().find(|known| known.as_str() == code);
+    found.map(|code| format!("{}\n", code.explain())).ok_or_else(|| {
+        Failure::new(Outcome::Usage, anyhow::anyhow!("there is no finding `{}`", explain.code))
+            .hint("codes are printed with findings, such as FED0107")
+    })
+}

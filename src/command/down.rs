@@ -1,0 +1,70 @@
+//! `fedctl down`.
+
+use std::collections::BTreeSet;
+
+use anyhow::anyhow;
+use tokio::time::Instant;
+
+use crate::{
+    apply::apply,
+    cli::{self, Global},
+    collect,
+    desired::IMAGE_LABEL,
+    docker::Engine,
+    outcome::Outcome,
+    output::{Output, progress},
+    plan::{self, Removal},
+};
+
+use super::{
+    failure::Failure,
+    project::{self, Project},
+    stop::Stop,
+};
+
+pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let stop = Stop::listen()?;
+    let project = Project::load(global, output, false)?;
+    let name = &project.topology.name;
+    if asked.volumes {
+        confirm(name, asked.confirm.as_deref(), output)?;
+    }
+    let _lock = project.workdir.lock()?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let images = if asked.images { engine.images_labelled(IMAGE_LABEL).await? } else { Vec::new() };
+    let found = collect::engine(&engine, &images.iter().cloned().collect::<BTreeSet<_>>()).await?;
+    let plan = plan::remove(name, &found, &Removal { volumes: asked.volumes, images });
+    let events = progress::events(global.progress, output);
+    let tools = project::tools(engine, &project.workdir.passwords()?, None, events, started);
+    let report = apply(&plan, &tools, &stop.token).await;
+    if report.interrupted || !report.failures.is_empty() {
+        return Err(Failure::of_report(report, stop.outcome(), output));
+    }
+    if asked.volumes {
+        project.workdir.remove()?;
+    }
+    let kept = if asked.volumes { "nothing is left" } else { "volumes are kept; remove them with --volumes" };
+    output.message(&format!(
+        "down: {} steps, {:.1} s; {kept}\n",
+        report.done,
+        started.elapsed().as_secs_f64()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// Data goes only when the project's name is given, by flag or at a prompt.
+fn confirm(name: &str, given: Option<&str>, output: Output) -> Result<(), Failure> {
+    let given = match given {
+        Some(given) => given.to_owned(),
+        None if Output::can_ask() => {
+            output.ask(&format!("remove every message of project `{name}`? type its name: "))?
+        }
+        None => String::new(),
+    };
+    if given == *name {
+        return Ok(());
+    }
+    let error = anyhow!("volumes are removed only when the project's name is given");
+    Err(Failure::new(Outcome::Usage, error).hint(format!("fedctl down --volumes --confirm {name}")))
+}

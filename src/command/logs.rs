@@ -1,0 +1,69 @@
+//! `fedctl logs`.
+
+use std::collections::BTreeSet;
+
+use anyhow::anyhow;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    cli::{self, Global},
+    collect,
+    desired::{PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL},
+    docker::{Engine, EngineError, LogLine},
+    observed::Container,
+    outcome::Outcome,
+    output::{self, Output},
+};
+
+use super::{failure::Failure, project::Project, stop::Stop};
+
+pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<Outcome, Failure> {
+    let project = Project::load(global, output, false)?;
+    let stop = Stop::listen()?;
+    project.regions(asked.region.as_slice())?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let found = collect::engine(&engine, &BTreeSet::new()).await?.containers;
+    let wanted = |container: &&Container| {
+        let is = |label: &str, wanted: Option<&str>| {
+            wanted.is_none_or(|wanted| container.labels.get(label).is_some_and(|found| found == wanted))
+        };
+        is(PROJECT_LABEL, Some(&project.topology.name))
+            && is(REGION_LABEL, asked.region.as_deref())
+            && is(SERVICE_LABEL, asked.service.as_deref())
+    };
+    let mut names: Vec<&str> = found.iter().filter(wanted).map(|container| container.name.as_str()).collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        let error = anyhow!("no such container: is `{}` up?", project.topology.name);
+        return Err(Failure::new(Outcome::Failed, error).hint("fedctl status shows what runs"));
+    }
+    let width = names.iter().map(|name| name.len()).max().unwrap_or_default();
+    let show = |(name, line): (&str, LogLine)| -> Result<(), Failure> {
+        Ok(output.data(&output::log_line(name, width, &line.text))?)
+    };
+    let streams = names.iter().map(|name| {
+        engine.logs(name, None, asked.tail, asked.follow).map(move |line| line.map(|line| (*name, line)))
+    });
+    if asked.follow {
+        let mut lines = stream::select_all(streams);
+        loop {
+            tokio::select! {
+                line = lines.next() => match line {
+                    Some(line) => show(line?)?,
+                    None => return Ok(Outcome::Done),
+                },
+                () = stop.token.cancelled() => return Ok(stop.outcome()),
+            }
+        }
+    }
+    let lines: Vec<Vec<(&str, LogLine)>> = stream::iter(streams)
+        .map(|lines| async { lines.try_collect().await })
+        .buffered(8)
+        .try_collect::<Vec<_>>()
+        .await
+        .map_err(|error: EngineError| error)?;
+    let mut lines = lines.concat();
+    lines.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
+    lines.into_iter().try_for_each(show)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,27 @@
+//! `fedctl plan`.
+
+use crate::{
+    cli::{self, Global},
+    collect, desired,
+    docker::Engine,
+    executable::Executable,
+    outcome::Outcome,
+    output::{self, Output},
+    plan,
+    rabbitmq::Connector,
+};
+
+use super::{failure::Failure, project::Project};
+
+pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<Outcome, Failure> {
+    let project = Project::load(global, output, true)?;
+    project.regions(&asked.regions)?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let passwords = project.workdir.preview_passwords(&desired::passwords(&project.topology))?;
+    let executable = Executable::of_this_process()?;
+    let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
+    let observed = collect::observed(&engine, &Connector::default(), &desired, &passwords).await?;
+    let plan = plan::plan(&desired, &observed);
+    output.data(&output::plan::render(&plan))?;
+    Ok(if asked.detailed_exitcode && !plan.is_empty() { Outcome::Changes } else { Outcome::Done })
+}

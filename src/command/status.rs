@@ -1,0 +1,58 @@
+//! `fedctl status`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    cli::{self, Format, Global},
+    collect,
+    docker::Engine,
+    outcome::Outcome,
+    output::{self, Output},
+    rabbitmq::Connector,
+    status::{self, Status},
+    wait,
+};
+
+use super::{failure::Failure, project::Project, stop::Stop};
+
+pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
+    let project = Project::load(global, output, false)?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let connector = Connector::default();
+    if !asked.watch {
+        let status = look(&project, &engine, &connector).await?;
+        return report(&status, asked.output, output);
+    }
+    let stop = Stop::listen()?;
+    loop {
+        let status = look(&project, &engine, &connector).await?;
+        output.clear_screen()?;
+        report(&status, asked.output, output)?;
+        tokio::select! {
+            () = wait::second() => {}
+            () = stop.token.cancelled() => return Ok(stop.outcome()),
+        }
+    }
+}
+
+async fn look(project: &Project, engine: &Engine, connector: &Connector) -> Result<Status, Failure> {
+    let topology = &project.topology;
+    let found = collect::engine(engine, &BTreeSet::new()).await?;
+    let passwords = project.workdir.passwords()?;
+    let regions: Vec<_> = topology.regions.iter().map(|region| region.name.clone()).collect();
+    let brokers = collect::brokers(&found, connector, &topology.name, &regions, &passwords);
+    let health = collect::health(&brokers).await;
+    let health =
+        health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
+    Ok(status::status(topology, &found, &health.collect()))
+}
+
+fn report(status: &Status, format: Format, output: Output) -> Result<Outcome, Failure> {
+    let text = match format {
+        Format::Table => output::status::render(status, false),
+        Format::Wide => output::status::render(status, true),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(status).map_err(std::io::Error::from)?),
+    };
+    output.data(&text)?;
+    Ok(if status.is_healthy() { Outcome::Done } else { Outcome::Degraded })
+}

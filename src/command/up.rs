@@ -1,0 +1,52 @@
+//! `fedctl up`.
+
+use tokio::time::Instant;
+
+use crate::{
+    cli::{self, Global},
+    desired,
+    docker::Engine,
+    executable::Executable,
+    outcome::Outcome,
+    output::{Output, progress},
+    up::Up,
+};
+
+use super::{
+    failure::Failure,
+    project::{self, Project},
+    stop::Stop,
+};
+
+pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let deadline = started + asked.timeout;
+    let stop = Stop::listen()?;
+    let project = Project::load(global, output, true)?;
+    project.regions(&asked.regions)?;
+    let _lock = project.workdir.lock()?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
+    let executable = Executable::of_this_process()?;
+    let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
+    let events = progress::events(global.progress, output);
+    let tools = project::tools(engine, &passwords, Some(executable), events, deadline);
+    let up = Up {
+        topology: &project.topology,
+        desired: &desired,
+        passwords: &passwords,
+        tools: &tools,
+        stop: &stop.token,
+    };
+    match up.run().await {
+        Ok((0, links)) => output.message(&format!("nothing to do: {links} links run\n")),
+        Ok((steps, links)) => {
+            let seconds = started.elapsed().as_secs_f64();
+            output.message(&format!(
+                "up: {steps} steps, {links} links run, {seconds:.1} s\nnext: fedctl status, fedctl demo\n"
+            ));
+        }
+        Err(error) => return Err(Failure::of_up(error, stop.outcome(), output)),
+    }
+    Ok(Outcome::Done)
+}

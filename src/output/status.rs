@@ -1,0 +1,168 @@
+//! A status for people.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use owo_colors::OwoColorize;
+use tabled::{builder::Builder, settings::Style};
+
+use crate::{
+    observed::Resource,
+    status::{BrokerState, LinkState, LinkStatus, RegionStatus, Status},
+    topology::RegionName,
+};
+
+/// Regions and links; with `wide` every link has a line, without it those that run are counted.
+#[must_use]
+pub fn render(status: &Status, wide: bool) -> String {
+    let mut text = regions(status);
+    text.push('\n');
+    text += &if wide { every_link(status) } else { pairs(status) };
+    let not_running = status.links.iter().filter(|link| link.state != LinkState::Running).count();
+    writeln!(text, "\n{} of {} links running", status.links.len() - not_running, status.links.len()).ok();
+    text
+}
+
+fn regions(status: &Status) -> String {
+    let mut table = Builder::new();
+    table.push_record([
+        "REGION",
+        "BROKER",
+        "VERSION",
+        "UP",
+        "MEMORY",
+        "ALARMS",
+        "AMQP",
+        "MANAGEMENT",
+        "SERVICES",
+    ]);
+    for region in &status.regions {
+        let broker = &region.broker;
+        let address = |port: Option<u16>| port.map_or_else(|| "-".into(), |port| format!("127.0.0.1:{port}"));
+        table.push_record([
+            region.name.to_string(),
+            broker_state(broker.state),
+            broker.version.clone().unwrap_or_else(|| "-".into()),
+            broker.uptime_ms.map_or_else(|| "-".into(), |uptime| age(uptime / 1000)),
+            memory(broker.memory_bytes, broker.memory_limit_bytes),
+            if broker.alarms.is_empty() { "none".into() } else { broker.alarms.join(", ").red().to_string() },
+            address(broker.amqp_port),
+            address(broker.management_port),
+            services(region),
+        ]);
+    }
+    let mut text = format!("{}\n", table.build().with(Style::blank()));
+    for region in &status.regions {
+        if let Some(error) = &region.broker.error {
+            writeln!(text, "{} {}: {error}", "✗".red(), region.name).ok();
+        }
+    }
+    text
+}
+
+fn broker_state(state: BrokerState) -> String {
+    match state {
+        BrokerState::Running => "✓ running".green().to_string(),
+        BrokerState::Unreachable => "✗ unreachable".red().to_string(),
+        BrokerState::Stopped => "✗ stopped".red().to_string(),
+        BrokerState::Missing => "? missing".red().to_string(),
+    }
+}
+
+fn memory(used: Option<u64>, limit: u64) -> String {
+    used.map_or_else(|| "-".into(), |used| format!("{} of {} MiB", used >> 20, limit >> 20))
+}
+
+/// Each service with its port; what does not run is said.
+fn services(region: &RegionStatus) -> String {
+    let service = |service: &crate::status::ServiceStatus| {
+        let ports = service.ports.values().fold(String::new(), |ports, port| format!("{ports}:{port}"));
+        match (&service.container, service.running) {
+            (_, true) => format!("{}{ports}", service.name),
+            (Some(_), false) => format!("✗ {} stopped", service.name).red().to_string(),
+            (None, _) => format!("? {} missing", service.name).red().to_string(),
+        }
+    };
+    region.services.iter().map(service).collect::<Vec<_>>().join(" ")
+}
+
+/// A line for each pair of regions, then one for each link that does not run.
+fn pairs(status: &Status) -> String {
+    let mut pairs: BTreeMap<(&RegionName, &RegionName), Vec<&LinkStatus>> = BTreeMap::new();
+    for link in &status.links {
+        pairs.entry((&link.upstream, &link.downstream)).or_default().push(link);
+    }
+    let mut table = Builder::new();
+    table.push_record(["UPSTREAM", "DOWNSTREAM", "STATE", "EXCHANGES", "QUEUES", "WAITING"]);
+    for ((upstream, downstream), links) in &pairs {
+        let count = |exchanges: bool| {
+            let of_kind =
+                links.iter().filter(|link| matches!(link.resource, Resource::Exchange(_)) == exchanges);
+            let running = of_kind.clone().filter(|link| link.state == LinkState::Running).count();
+            format!("{running}/{}", of_kind.count())
+        };
+        let worst = links.iter().map(|link| link.state).max().unwrap_or(LinkState::Running);
+        let waiting: u64 = links.iter().filter_map(|link| link.waiting).sum();
+        let record = [
+            upstream.to_string(),
+            downstream.to_string(),
+            state(worst),
+            count(true),
+            count(false),
+            waiting.to_string(),
+        ];
+        table.push_record(record);
+    }
+    let mut text = format!("{}\n", table.build().with(Style::blank()));
+    for link in status.links.iter().filter(|link| link.state != LinkState::Running) {
+        let LinkStatus { upstream, downstream, resource, .. } = link;
+        let (state, error) = (state(link.state), link.error.as_deref().unwrap_or("connecting"));
+        writeln!(text, "{state}  {upstream} → {downstream}  {} {}: {error}", kind(resource), resource.name())
+            .ok();
+    }
+    text
+}
+
+fn every_link(status: &Status) -> String {
+    let mut table = Builder::new();
+    table.push_record(["UPSTREAM", "DOWNSTREAM", "TYPE", "NAME", "STATE", "SINCE", "WAITING", "ERROR"]);
+    for link in &status.links {
+        table.push_record([
+            link.upstream.to_string(),
+            link.downstream.to_string(),
+            kind(&link.resource).to_owned(),
+            link.resource.name().to_owned(),
+            state(link.state),
+            link.age_seconds.map_or_else(|| "-".into(), age),
+            link.waiting.map_or_else(|| "-".into(), |waiting| waiting.to_string()),
+            link.error.clone().unwrap_or_default(),
+        ]);
+    }
+    format!("{}\n", table.build().with(Style::blank()))
+}
+
+fn kind(resource: &Resource) -> &'static str {
+    match resource {
+        Resource::Exchange(_) => "exchange",
+        Resource::Queue(_) => "queue",
+    }
+}
+
+fn state(state: LinkState) -> String {
+    match state {
+        LinkState::Running => "✓ running".green().to_string(),
+        LinkState::Starting => "… starting".yellow().to_string(),
+        LinkState::Down => "✗ down".red().to_string(),
+        LinkState::Missing => "? missing".red().to_string(),
+        LinkState::Unexpected => "! unexpected".yellow().to_string(),
+    }
+}
+
+/// Seconds as people say them: `42s`, `7m`, `3h`, `12d`.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

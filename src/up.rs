@@ -1,0 +1,156 @@
+//! Plan, apply, and wait until every expected link runs.
+
+use std::cell::RefCell;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::{Report, Tools, apply},
+    collect,
+    desired::{Desired, Passwords},
+    docker::EngineError,
+    event::Event,
+    plan::{Blocked, Plan, plan},
+    status::{LinkState, LinkStatus, links},
+    topology::{RegionName, Topology},
+    wait::{Gave, Look, until},
+};
+
+/// How often a plan may turn out to need another, because brokers answered that did not before.
+const ROUNDS: usize = 3;
+
+/// Why the regions are not up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The engine failed while it was looked at.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something cannot be done without harm, so nothing was done.
+    #[error("{} of the planned changes cannot be made without harm, so none was made", .0.len())]
+    Blocked(Vec<Blocked>),
+    /// Some steps failed or were interrupted.
+    #[error("not everything could be done")]
+    Steps(Report),
+    /// The links did not run in time.
+    #[error("time ran out while waiting for {missing} of {expected} links: {first}")]
+    Links {
+        /// How many do not run.
+        missing: usize,
+        /// How many are expected.
+        expected: usize,
+        /// The first that does not run, and why.
+        first: String,
+    },
+    /// Interrupted while looking or waiting.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What `up` works on.
+pub struct Up<'a> {
+    /// The topology.
+    pub topology: &'a Topology,
+    /// What it asks for, or the chosen regions' part of it.
+    pub desired: &'a Desired,
+    /// The passwords.
+    pub passwords: &'a Passwords,
+    /// What steps work with.
+    pub tools: &'a Tools,
+    /// Cancelled to interrupt.
+    pub stop: &'a CancellationToken,
+}
+
+impl Up<'_> {
+    /// Makes it so. The steps done and the links that run.
+    ///
+    /// # Errors
+    ///
+    /// See [`UpError`]. Whatever was begun, another `up` finishes.
+    pub async fn run(&self) -> Result<(usize, usize), UpError> {
+        let mut done = 0;
+        for _ in 0..ROUNDS {
+            let plan = tokio::select! {
+                planned = self.plan() => planned?,
+                () = self.stop.cancelled() => return Err(UpError::Interrupted),
+            };
+            if !plan.blocked.is_empty() {
+                return Err(UpError::Blocked(plan.blocked));
+            }
+            let report = apply(&plan, self.tools, self.stop).await;
+            if report.interrupted || !report.failures.is_empty() {
+                return Err(UpError::Steps(report));
+            }
+            done += report.done;
+            if !plan.provisional {
+                break;
+            }
+        }
+        tokio::select! {
+            running = self.await_links() => Ok((done, running?)),
+            () = self.stop.cancelled() => Err(UpError::Interrupted),
+        }
+    }
+
+    async fn plan(&self) -> Result<Plan, UpError> {
+        let Tools { engine, connector, .. } = self.tools;
+        let observed = collect::observed(engine, connector, self.desired, self.passwords).await?;
+        let regions: Vec<RegionName> =
+            self.desired.brokers.iter().map(|broker| broker.region.clone()).collect();
+        let brokers =
+            collect::brokers(&observed.engine, connector, &self.desired.project, &regions, self.passwords);
+        self.tools.brokers.borrow_mut().extend(brokers);
+        Ok(plan(self.desired, &observed))
+    }
+
+    async fn await_links(&self) -> Result<usize, UpError> {
+        let started = tokio::time::Instant::now();
+        let events = &self.tools.events;
+        let seen = RefCell::new((0, 0));
+        let look = async || match self.links_now().await {
+            Err(reason) => Look::NotYet(reason),
+            Ok(links) => {
+                let running = links.iter().filter(|link| link.state == LinkState::Running).count();
+                let first = links.iter().find(|link| link.state != LinkState::Running).map(in_words);
+                let expected = links.len();
+                *seen.borrow_mut() = (running, expected);
+                events.send(Event::Links { running, expected, first: first.clone() });
+                first.map_or(Look::Done(expected), Look::NotYet)
+            }
+        };
+        let waited: Result<usize, Gave<std::convert::Infallible>> =
+            until(self.tools.deadline, look, |_| {}).await;
+        match waited {
+            Ok(expected) => {
+                events.send(Event::LinksRunning { expected, took: started.elapsed() });
+                Ok(expected)
+            }
+            Err(Gave::Up(first)) => {
+                let (running, expected) = seen.into_inner();
+                let first = first.unwrap_or_else(|| "the brokers do not answer".into());
+                Err(UpError::Links { missing: expected - running, expected, first })
+            }
+        }
+    }
+
+    /// The links between the chosen regions, or the first reason for which they cannot be seen.
+    async fn links_now(&self) -> Result<Vec<LinkStatus>, String> {
+        let brokers = self.tools.brokers.borrow().clone();
+        let health = collect::health(&brokers).await;
+        if let Some((_, Err(error))) = health.iter().find(|(_, health)| health.is_err()) {
+            return Err(error.to_string());
+        }
+        let health =
+            health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
+        let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
+        let mut links = links(self.topology, &health.collect());
+        links.retain(|link| {
+            link.state != LinkState::Unexpected && chosen(&link.upstream) && chosen(&link.downstream)
+        });
+        Ok(links)
+    }
+}
+
+fn in_words(link: &LinkStatus) -> String {
+    let reason = link.error.as_deref().unwrap_or("connecting");
+    format!("{} → {}, {}: {reason}", link.upstream, link.downstream, link.resource.name())
+}
