@@ -25,14 +25,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// The topology
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "FEDCTL_FILE",
-        default_value = "regions.yaml"
-    )]
+    #[arg(long, global = true, value_name = "FILE", env = "FEDCTL_FILE", default_value = "regions.yaml")]
     pub file: PathBuf,
     /// The Docker engine [default: its socket]
     #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true)]
@@ -91,6 +84,8 @@ pub enum Command {
     Plan(Plan),
     /// Show every broker, service and link, expected against actual
     Status(Status),
+    /// Fire the cross-region scenarios and report what was proven
+    Demo(Demo),
     /// Take everything down; data stays unless asked
     Down(Down),
     /// Show what containers print
@@ -154,6 +149,43 @@ pub struct Status {
     /// Look again every second until interrupted
     #[arg(short, long)]
     pub watch: bool,
+}
+
+/// `fedctl demo`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl demo             all scenarios; the regions are brought up first if they are not\n  fedctl demo master      only this one; exit code 5 if it fails"
+)]
+pub struct Demo {
+    /// Which scenarios [default: all]
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<Scenario>,
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub output: DemoFormat,
+    /// How long each scenario may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// An event reaches every region.
+    Events,
+    /// Only the master region works off orders.
+    Master,
+    /// A request goes to one region and its reply comes home.
+    Reply,
+}
+
+/// The form of a demo's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoFormat {
+    /// A story for people.
+    Text,
+    /// JSON, of a stable and versioned form.
+    Json,
 }
 
 /// `fedctl down`.

@@ -1,5 +1,6 @@
 //! One match over the commands; here everything is wired.
 
+mod demo;
 mod down;
 mod failure;
 mod logs;
@@ -41,6 +42,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
+        Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
         Command::Service { name } => service::run(&name).await,

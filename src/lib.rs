@@ -6,6 +6,7 @@ pub mod event;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod proof;
 pub mod secret;
 pub mod status;
 pub mod topology;
@@ -22,6 +23,7 @@ pub mod workdir;
 pub mod apply;
 pub mod collect;
 pub mod image;
+pub mod scenario;
 pub mod up;
 pub mod wait;
 

@@ -151,8 +151,21 @@ pub struct BrokerHealth {
     pub exchanges: Vec<String>,
     /// Queues.
     pub queues: Vec<Queue>,
+    /// Bindings.
+    pub bindings: Vec<Binding>,
     /// Links, as this broker, the downstream, reports them.
     pub links: Vec<Link>,
+}
+
+/// A binding of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The exchange.
+    pub source: String,
+    /// The queue or exchange that receives.
+    pub destination: String,
+    /// The routing key.
+    pub routing_key: String,
 }
 
 /// A federation link, as the downstream broker reports it.

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod findings;
 pub mod plan;
 pub mod progress;
+pub mod proof;
 pub mod status;
 
 use std::io::{self, IsTerminal, Write};

@@ -139,11 +139,13 @@ impl Broker {
     pub async fn health(&self) -> Result<BrokerHealth> {
         let overview = "disable_stats=true&columns=rabbitmq_version";
         let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
-        let (version, nodes, exchanges, queues, (links, now)) = tokio::try_join!(
+        let binding = "columns=source,destination,routing_key";
+        let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
             self.get::<answer::Overview>(&["overview"], overview),
             self.get::<Vec<answer::Node>>(&["nodes"], node),
             self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
             self.queues(),
+            self.get::<Vec<answer::Binding>>(&["bindings", VHOST], binding),
             self.get_at::<Vec<answer::Link>>(&["federation-links", VHOST], ""),
         )?;
         let node = nodes.into_iter().next().unwrap_or_default();
@@ -154,6 +156,7 @@ impl Broker {
             alarms: node.alarms(),
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
             queues,
+            bindings: bindings.into_iter().map(Into::into).collect(),
             links: links.into_iter().filter_map(|link| link.into_link(now)).collect(),
         })
     }

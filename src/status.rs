@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     desired::{AMQP_PORT, BROKER, MANAGEMENT_PORT, container, internal_queue},
-    observed::{BrokerHealth, ContainerState, EngineState, Link, Resource},
+    observed::{Binding, BrokerHealth, ContainerState, EngineState, Link, Resource},
     topology::{ApplyTo, Pair, RegionName, Topology},
 };
 
@@ -237,11 +237,15 @@ pub fn links(
             downstream.links.iter().map(|link| ((link.upstream.as_str(), &link.resource), link)).collect();
         let mut expected = BTreeSet::new();
         for pair in pairs.iter().filter(|pair| pair.downstream == region.name) {
-            let backlog = health.get(&pair.upstream).map(|upstream| Backlog::of(upstream));
+            let upstream = health.get(&pair.upstream).map(|upstream| Seen::of(upstream));
             for resource in policies.matched(downstream) {
                 let found = reported.get(&(pair.upstream.as_str(), &resource)).copied();
                 expected.insert((pair.upstream.to_string(), resource.clone()));
-                links.push(link_status(pair, resource, found, backlog.as_ref()));
+                let mut link = link_status(pair, resource, found, upstream.as_ref());
+                if let Some(upstream) = upstream.as_ref().filter(|_| link.state == LinkState::Running) {
+                    link.await_bindings(downstream, upstream);
+                }
+                links.push(link);
             }
         }
         let unexpected = downstream
@@ -253,12 +257,23 @@ pub fn links(
     links
 }
 
-/// How many messages each queue of an upstream holds.
-struct Backlog<'a>(BTreeMap<&'a str, u64>);
+/// What an upstream holds for its downstreams.
+struct Seen<'a> {
+    /// Messages by queue.
+    messages: BTreeMap<&'a str, u64>,
+    /// Bindings: exchange, receiving exchange or queue, routing key.
+    bindings: BTreeSet<(&'a str, &'a str, &'a str)>,
+}
 
-impl<'a> Backlog<'a> {
+impl<'a> Seen<'a> {
     fn of(health: &'a BrokerHealth) -> Self {
-        Self(health.queues.iter().map(|queue| (queue.name.as_str(), queue.messages)).collect())
+        let binding = |binding: &'a Binding| {
+            (binding.source.as_str(), binding.destination.as_str(), binding.routing_key.as_str())
+        };
+        Self {
+            messages: health.queues.iter().map(|queue| (queue.name.as_str(), queue.messages)).collect(),
+            bindings: health.bindings.iter().map(binding).collect(),
+        }
     }
 
     fn waiting(&self, resource: &Resource, downstream: &RegionName) -> Option<u64> {
@@ -266,7 +281,31 @@ impl<'a> Backlog<'a> {
             Resource::Exchange(name) => internal_queue(name, downstream),
             Resource::Queue(name) => name.clone(),
         };
-        self.0.get(queue.as_str()).copied()
+        self.messages.get(queue.as_str()).copied()
+    }
+}
+
+impl LinkStatus {
+    /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
+    /// of it: until then it counts as starting, whatever the broker says.
+    fn await_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
+        let Resource::Exchange(exchange) = &self.resource else { return };
+        let queue = internal_queue(exchange, &self.downstream);
+        let internal = [format!("{queue} A"), format!("{queue} B")];
+        let arrived = |key: &str| {
+            internal
+                .iter()
+                .any(|internal| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key)))
+        };
+        let own = downstream.bindings.iter().filter(|binding| {
+            binding.source == *exchange && !binding.destination.starts_with("federation: ")
+        });
+        let missing = own.map(|binding| binding.routing_key.as_str()).find(|key| !arrived(key));
+        if let Some(key) = missing {
+            self.state = LinkState::Starting;
+            self.error =
+                Some(format!("the binding `{key}` has not reached the upstream: such messages do not cross"));
+        }
     }
 }
 
@@ -274,7 +313,7 @@ fn link_status(
     pair: &Pair,
     resource: Resource,
     found: Option<&Link>,
-    backlog: Option<&Backlog<'_>>,
+    upstream: Option<&Seen<'_>>,
 ) -> LinkStatus {
     let (state, error) = match found {
         None => {
@@ -285,7 +324,7 @@ fn link_status(
     LinkStatus {
         upstream: pair.upstream.clone(),
         downstream: pair.downstream.clone(),
-        waiting: backlog.and_then(|backlog| backlog.waiting(&resource, &pair.downstream)),
+        waiting: upstream.and_then(|upstream| upstream.waiting(&resource, &pair.downstream)),
         resource,
         state,
         error,

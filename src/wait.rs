@@ -60,6 +60,17 @@ pub async fn until<T, E>(
     }
 }
 
+/// Looks until nothing has happened for `time`.
+pub async fn quiet(time: Duration, mut happened: impl FnMut() -> bool) {
+    let mut since = Instant::now();
+    while since.elapsed() < time {
+        sleep(FIRST_PAUSE).await;
+        if happened() {
+            since = Instant::now();
+        }
+    }
+}
+
 /// A second, between two reports of a watch.
 pub async fn second() {
     sleep(Duration::from_secs(1)).await;

@@ -35,7 +35,7 @@ impl Project {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(Outcome::InvalidTopology, anyhow!("cannot read `{shown}`: {error}"))
-                .hint("name the topology with `-f FILE`, or run fedctl where `regions.yaml` is")
+                .hint("name the topology with `--file FILE`, or run fedctl where `regions.yaml` is")
         })?;
         let print = |findings: &[topology::Finding]| {
             output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));

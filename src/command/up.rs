@@ -1,5 +1,7 @@
 //! `fedctl up`.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::{
@@ -17,6 +19,9 @@ use super::{
     project::{self, Project},
     stop::Stop,
 };
+
+/// How long `up` waits unless told.
+pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Outcome, Failure> {
     let started = Instant::now();

@@ -84,6 +84,19 @@ impl From<Queue> for observed::Queue {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Binding {
+    source: String,
+    destination: String,
+    routing_key: String,
+}
+
+impl From<Binding> for observed::Binding {
+    fn from(Binding { source, destination, routing_key }: Binding) -> Self {
+        Self { source, destination, routing_key }
+    }
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct GlobalParameter {
     pub value: Owned,
 }

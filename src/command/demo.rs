@@ -1,0 +1,69 @@
+//! `fedctl demo`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    cli::{self, DemoFormat, Global},
+    collect,
+    docker::Engine,
+    outcome::Outcome,
+    output::{self, Output},
+    proof::{FORMAT_VERSION, Proofs},
+    scenario::{Scenario, Stage, StageError, is_up},
+};
+
+use super::{failure::Failure, project::Project, stop::Stop, up};
+
+pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
+    let project = Project::load(global, output, false)?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let topology = &project.topology;
+    if !is_up(topology, &collect::engine(&engine, &BTreeSet::new()).await?) {
+        up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;
+    }
+    let stop = Stop::listen()?;
+    let found = collect::engine(&engine, &BTreeSet::new()).await?;
+    let passwords = project.workdir.passwords()?;
+    let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout)?;
+    let chosen = if asked.scenarios.is_empty() {
+        Scenario::ALL.to_vec()
+    } else {
+        asked.scenarios.iter().map(|&chosen| chosen.into()).collect()
+    };
+    let mut scenarios = Vec::new();
+    for scenario in chosen {
+        scenarios.push(tokio::select! {
+            proof = stage.play(scenario) => proof,
+            () = stop.token.cancelled() => return Ok(stop.outcome()),
+        });
+    }
+    let proofs =
+        Proofs { version: FORMAT_VERSION, passed: scenarios.iter().all(|proof| proof.passed), scenarios };
+    output.data(&match asked.output {
+        DemoFormat::Text => output::proof::render(&proofs),
+        DemoFormat::Json => {
+            format!("{}\n", serde_json::to_string_pretty(&proofs).map_err(std::io::Error::from)?)
+        }
+    })?;
+    Ok(if proofs.passed { Outcome::Done } else { Outcome::ScenarioFailed })
+}
+
+impl From<cli::Scenario> for Scenario {
+    fn from(scenario: cli::Scenario) -> Self {
+        match scenario {
+            cli::Scenario::Events => Scenario::Events,
+            cli::Scenario::Master => Scenario::Master,
+            cli::Scenario::Reply => Scenario::Reply,
+        }
+    }
+}
+
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Engine(error) => error.into(),
+            StageError::NoProducts(_) => Self::new(Outcome::ScenarioFailed, error.into())
+                .hint("`fedctl up` puts back what was stopped or removed"),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a scenario proved, or what it missed.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    observed::Resource,
+    status::{LinkState, LinkStatus},
+    topology::RegionName,
+};
+
+/// The version of the JSON form. Within it, fields are only added.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything that `fedctl demo` reports.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Proofs {
+    /// The version of this form.
+    pub version: u32,
+    /// Whether every scenario passed.
+    pub passed: bool,
+    /// The scenarios, in the order in which they ran.
+    pub scenarios: Vec<Proof>,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Proof {
+    /// Its name.
+    pub scenario: String,
+    /// What it proves, in a sentence.
+    pub claim: String,
+    /// Whether everything arrived, once, and nowhere else.
+    pub passed: bool,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What was sent and what arrived, in order of time.
+    pub story: Vec<Told>,
+    /// What did not arrive, or arrived too often; empty where it passed.
+    pub failures: Vec<Failure>,
+}
+
+/// Something that was sent, or that arrived.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Told {
+    /// Where.
+    pub region: RegionName,
+    /// What.
+    pub what: String,
+    /// Milliseconds since what caused it was sent.
+    pub after_ms: Option<f64>,
+}
+
+/// Something that did not happen as it should.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Failure {
+    /// What was expected and what was seen.
+    pub missing: String,
+    /// Who may be at fault: links and services on the way, and how they are.
+    pub suspects: Vec<String>,
+}
+
+/// A line that a service is expected to log a number of times, within a scenario.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The region of the service.
+    pub region: RegionName,
+    /// The service.
+    pub service: String,
+    /// What it says, and about what.
+    pub line: Match,
+    /// What that means, in words.
+    pub meaning: String,
+    /// How often: once, or never.
+    pub times: usize,
+    /// The way by which the cause comes here from another region.
+    pub way: Option<Way>,
+    /// Which of the things sent it follows from: an index.
+    pub cause: usize,
+}
+
+/// A log line, by its event and fields.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// The event.
+    pub event: &'static str,
+    /// Fields that must have these values.
+    pub fields: Vec<(&'static str, Value)>,
+}
+
+impl Match {
+    /// Whether a log line is such a line.
+    #[must_use]
+    pub fn matches(&self, line: &Map<String, Value>) -> bool {
+        line.get("event").is_some_and(|event| event == self.event)
+            && self.fields.iter().all(|(field, value)| line.get(*field) == Some(value))
+    }
+}
+
+/// A link that a message has to cross.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Where it comes from.
+    pub upstream: RegionName,
+    /// Where it goes.
+    pub downstream: RegionName,
+    /// What carries it.
+    pub resource: Resource,
+}
+
+impl Way {
+    /// This link in words, with its state and what waits for it.
+    #[must_use]
+    pub fn described(&self, links: &[LinkStatus]) -> String {
+        let Way { upstream, downstream, resource } = self;
+        let name = format!("link {upstream} → {downstream} ({})", resource.name());
+        let found = links.iter().find(|link| {
+            link.upstream == *upstream && link.downstream == *downstream && link.resource == *resource
+        });
+        let Some(link) = found else {
+            return format!("{name}: the broker of `{downstream}` does not report it");
+        };
+        let waiting = match link.waiting {
+            Some(waiting) if waiting > 0 => format!(", {waiting} messages wait for it on `{upstream}`"),
+            _ => String::new(),
+        };
+        let state = match (link.state, &link.error) {
+            (LinkState::Running, _) => "the broker calls it running".to_owned(),
+            (LinkState::Missing, _) => "missing: is its policy or upstream gone?".to_owned(),
+            (_, Some(error)) => format!("not running: {error}"),
+            (_, None) => "not running".to_owned(),
+        };
+        format!("{name}: {state}{waiting}")
+    }
+}
