@@ -128,16 +128,19 @@ impl Session {
     pub async fn run(self, consumer: Arc<impl Consume>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let begun = Instant::now();
-            let ended = tokio::select! {
-                connected = self.connect() => match connected {
-                    Ok(connection) => self.serve(connection, &consumer, &stop).await,
-                    Err(error) => Err(error),
-                },
+            let connected = tokio::select! {
+                connected = self.connect() => connected,
                 () = stop.cancelled() => break,
             };
+            let begun = Instant::now();
+            let ended = match connected {
+                Ok(connection) => self.serve(connection, &consumer, &stop).await,
+                Err(error) => Err(error),
+            };
             let Err(error) = ended else { break };
-            failures = if begun.elapsed() > GOOD_AFTER { 0 } else { failures };
+            if begun.elapsed() > GOOD_AFTER {
+                failures = 0;
+            }
             let pause = backoff(failures);
             failures += 1;
             let reason = self.shown(&error);
