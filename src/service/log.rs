@@ -91,3 +91,25 @@ impl Line<'_> {
         (self.sink)(&Value::Object(self.fields).to_string());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_json_object_that_says_when_where_and_what() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let log = Log::to("asia", "taxes", move |line| sink.lock().unwrap().push(line.to_owned()));
+        log.warn("parked").with("reason", "two\nlines").write();
+        let lines = lines.lock().unwrap();
+        assert_eq!((lines.len(), lines[0].contains('\n')), (1, false));
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        let said = ["level", "region", "service", "event", "reason"].map(|name| line[name].as_str().unwrap());
+        assert_eq!(said, ["warn", "asia", "taxes", "parked", "two\nlines"]);
+        let at = line["at"].as_str().unwrap();
+        assert_eq!((at.len(), &at[19..20], at.ends_with('Z')), (27, ".", true), "{at}");
+    }
+}

@@ -128,16 +128,19 @@ impl Session {
     pub async fn run(self, consumer: Arc<impl Consume>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let begun = Instant::now();
-            let ended = tokio::select! {
-                connected = self.connect() => match connected {
-                    Ok(connection) => self.serve(connection, &consumer, &stop).await,
-                    Err(error) => Err(error),
-                },
+            let connected = tokio::select! {
+                connected = self.connect() => connected,
                 () = stop.cancelled() => break,
             };
+            let begun = Instant::now();
+            let ended = match connected {
+                Ok(connection) => self.serve(connection, &consumer, &stop).await,
+                Err(error) => Err(error),
+            };
             let Err(error) = ended else { break };
-            failures = if begun.elapsed() > GOOD_AFTER { 0 } else { failures };
+            if begun.elapsed() > GOOD_AFTER {
+                failures = 0;
+            }
             let pause = backoff(failures);
             failures += 1;
             let reason = self.shown(&error);
@@ -192,9 +195,10 @@ impl Session {
                 consumer: Arc::clone(consumer),
                 publisher: self.publisher.clone(),
                 log: self.log.clone(),
+                stop: stop.clone(),
             };
             let (channel, deliveries) = subscribe(connection, subscription).await?;
-            consumers.spawn(feed.run(channel, deliveries, usize::from(subscription.prefetch), stop.clone()));
+            consumers.spawn(feed.run(channel, deliveries, usize::from(subscription.prefetch)));
         }
         self.set_health(Ok(()));
         self.log.info("connected").with("broker", self.broker()).write();
@@ -252,6 +256,7 @@ struct Feed<C> {
     consumer: Arc<C>,
     publisher: Publisher,
     log: Log,
+    stop: CancellationToken,
 }
 
 impl<C> Clone for Feed<C> {
@@ -262,25 +267,20 @@ impl<C> Clone for Feed<C> {
             consumer: Arc::clone(&self.consumer),
             publisher: self.publisher.clone(),
             log: self.log.clone(),
+            stop: self.stop.clone(),
         }
     }
 }
 
 impl<C: Consume> Feed<C> {
-    async fn run(
-        self,
-        channel: Channel,
-        deliveries: lapin::Consumer,
-        most: usize,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    async fn run(self, channel: Channel, deliveries: lapin::Consumer, most: usize) -> anyhow::Result<()> {
         let tag = deliveries.tag();
         let mut batches = deliveries.ready_chunks(most);
         let mut late = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = self.stop.cancelled() => break,
                 Some(settled) = late.join_next() => settled??,
                 batch = batches.next() => match batch {
                     Some(batch) => self.take(batch, &mut late).await?,
@@ -317,13 +317,16 @@ impl<C: Consume> Feed<C> {
         join_all(done.iter().map(acknowledge)).await.into_iter().collect()
     }
 
-    /// Brings a message that failed once to its end: worked off at a later try, or parked.
+    /// Brings a message that failed once to its end: worked off at a later try, or parked; or left to the
+    /// broker, unacknowledged, when the service stops while it waits.
     async fn settle(self, message: Message, acker: Acker, mut fault: Fault) -> anyhow::Result<()> {
         for failures in 0..TRIES {
             if matches!(fault, Fault::Poison(_)) {
                 break;
             }
-            tokio::time::sleep(backoff(failures)).await;
+            if timeout(backoff(failures), self.stop.cancelled()).await.is_ok() {
+                return Ok(());
+            }
             match self.consumer.consume(&message).await {
                 Ok(()) => return acknowledge(&acker).await,
                 Err(again) => fault = again,

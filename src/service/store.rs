@@ -13,7 +13,8 @@ use super::contract::{Order, Product};
 use super::message::fresh_id;
 use super::session::Fault;
 
-const BUSY_FOR: Duration = Duration::from_secs(5);
+/// Shorter than a service takes to stop, so that what is under way ends, one way or the other, before it.
+const BUSY_FOR: Duration = Duration::from_secs(2);
 const OPEN_TRIES: u32 = 5;
 const WAITING: usize = 64;
 
@@ -129,14 +130,33 @@ impl Store {
         Ok(Self { jobs })
     }
 
-    async fn run<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(done.send(work(connection))));
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.run(Box::new(move |connection| drop(done.send(work(connection))))).await?;
         result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Nothing is written for a caller that has gone: nobody would tell that it was done.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, result) = oneshot::channel();
+        self.run(Box::new(move |connection| {
+            if !done.is_closed() {
+                let written = commit(connection, work, || !done.is_closed());
+                let _ = done.send(written);
+            }
+        }))
+        .await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn run(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 
     /// The product with this number.
@@ -144,7 +164,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn product(&self, id: i64) -> Result<Option<Product>, StoreError> {
-        self.run(move |connection| {
+        self.read(move |connection| {
             let sql = "SELECT id, name, price, quantity FROM products WHERE id = ?1";
             Ok(connection.query_row(sql, [id], product).optional()?)
         })
@@ -156,13 +176,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing is applied.
     pub async fn index(&self, events: Vec<Event>) -> Result<Vec<Indexed>, StoreError> {
-        self.run(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let results = events.iter().map(|event| apply(&transaction, event)).collect::<Result<_, _>>()?;
-            transaction.commit()?;
-            Ok(results)
-        })
-        .await
+        self.write(move |transaction| events.iter().map(|event| apply(transaction, event)).collect()).await
     }
 
     /// Subtracts an order from its product and remembers the order, both or neither.
@@ -170,13 +184,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing is changed.
     pub async fn order(&self, message_id: String, order: Order) -> Result<Ordered, StoreError> {
-        self.run(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let ordered = subtract(&transaction, &message_id, &order)?;
-            transaction.commit()?;
-            Ok(ordered)
-        })
-        .await
+        self.write(move |transaction| subtract(transaction, &message_id, &order)).await
     }
 
     /// Remembers a message; `false` when `consumer` had it before.
@@ -184,8 +192,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn remember(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
-        self.run(move |connection| Ok(remember(connection, consumer, &id, None)?)).await
+        self.write(move |transaction| Ok(remember(transaction, consumer, &id, None)?)).await
     }
+}
+
+fn commit<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    wanted: impl Fn() -> bool,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    if !wanted() {
+        return Err(StoreError::Closed);
+    }
+    transaction.commit()?;
+    Ok(result)
 }
 
 /// Two processes may create the file at once, and the switch to WAL does not wait for the other's lock.
@@ -218,13 +240,13 @@ fn product(row: &Row<'_>) -> rusqlite::Result<Product> {
 }
 
 fn remember(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     consumer: &str,
     message_id: &str,
     event: Option<&str>,
 ) -> rusqlite::Result<bool> {
     let sql = "INSERT OR IGNORE INTO seen (consumer, message_id, event) VALUES (?1, ?2, ?3)";
-    Ok(connection.execute(sql, params![consumer, message_id, event])? == 1)
+    Ok(transaction.execute(sql, params![consumer, message_id, event])? == 1)
 }
 
 fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreError> {

@@ -62,3 +62,15 @@ async fn a_store_that_cannot_be_opened_is_named() {
     let error = Store::open("/nowhere/at/all.db".into()).await.err().unwrap();
     assert!(error.to_string().contains("/nowhere/at/all.db"));
 }
+
+#[tokio::test]
+async fn nothing_is_written_for_a_caller_that_has_gone() {
+    let (store, directory) = store().await;
+    let other = Connection::open(directory.path().join("products.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = store.index(vec![event(Some("a"), 5, None)]);
+    assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+    drop(other);
+    assert_eq!(store.product(1).await.unwrap(), None);
+    assert_eq!(store.index(vec![event(Some("a"), 5, None)]).await.unwrap(), [Indexed::Applied]);
+}
