@@ -83,8 +83,8 @@ pub struct Expectation {
 /// A log line, by its event and fields.
 #[derive(Debug, Clone)]
 pub struct Match {
-    /// The event.
-    pub event: &'static str,
+    /// The events, any of which will do.
+    pub events: &'static [&'static str],
     /// Fields that must have these values.
     pub fields: Vec<(&'static str, Value)>,
 }
@@ -93,7 +93,7 @@ impl Match {
     /// Whether a log line is such a line.
     #[must_use]
     pub fn matches(&self, line: &Map<String, Value>) -> bool {
-        line.get("event").is_some_and(|event| event == self.event)
+        line.get("event").is_some_and(|found| self.events.iter().any(|event| found == event))
             && self.fields.iter().all(|(field, value)| line.get(*field) == Some(value))
     }
 }

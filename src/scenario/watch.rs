@@ -242,9 +242,13 @@ fn milliseconds(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
 
 /// The fields by which a service's line is recognised: the correlation id, or these where the service that
 /// was asked gave none.
-pub fn recognised(event: &'static str, id: Option<&String>, otherwise: &[(&'static str, Value)]) -> Match {
+pub fn recognised(
+    events: &'static [&'static str],
+    id: Option<&String>,
+    otherwise: &[(&'static str, Value)],
+) -> Match {
     match id {
-        Some(id) => Match { event, fields: vec![("correlation_id", id.as_str().into())] },
-        None => Match { event, fields: otherwise.to_vec() },
+        Some(id) => Match { events, fields: vec![("correlation_id", id.as_str().into())] },
+        None => Match { events, fields: otherwise.to_vec() },
     }
 }
