@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Writes the root file system of a RabbitMQ broker, a tar, to standard output; all else goes to standard error.
+#
+#   SUITE    Debian suite, and with it the broker: bookworm (3.10), trixie (4.0, the default), forky (4.3)
+#   MIRROR   Debian mirror, http://deb.debian.org/debian unless told
+#
+# fedctl builds the image from this by itself. By hand:
+#
+#   changes=(); while read -r line; do changes+=(-c "$line"); done <import.changes
+#   ./rootfs.sh | docker import "${changes[@]}" - rabbitmq:4-management
+set -euo pipefail
+
+suite=${SUITE:-trixie}
+mirror=${MIRROR:-http://deb.debian.org/debian}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+fail() {
+    echo "rootfs.sh: $1" >&2
+    exit 1
+}
+
+[[ ! -t 1 ]] || fail "standard output is a terminal: run \`$0 >broker.tar\`"
+command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: run \`apt-get install mmdebstrap\`"
+[[ -r $keyring ]] || fail "Debian's keys are missing: run \`apt-get install debian-archive-keyring\`"
+if [[ $(id -u) -ne 0 ]] && ! unshare --user --map-auto --map-root-user true 2>/dev/null; then
+    fail "neither root nor allowed a user namespace: run \`sudo $0\`, or \`apt-get install uidmap\` and allow them"
+fi
+
+# A uid that never changes lets a data volume move from one image to the next. The package's own maintainer script
+# leaves a user alone that it finds.
+add_user='
+echo "rabbitmq:x:999:" >>"$1/etc/group"
+echo "rabbitmq:!::" >>"$1/etc/gshadow"
+echo "rabbitmq:x:999:999:RabbitMQ:/var/lib/rabbitmq:/usr/sbin/nologin" >>"$1/etc/passwd"
+echo "rabbitmq:!:1::::::" >>"$1/etc/shadow"
+'
+
+# The package bakes one Erlang cookie, which is a password: a broker has to make its own. The logs go too: nothing that
+# differs from build to build stays.
+clean='
+find "$1/var/lib/rabbitmq" -mindepth 1 -delete
+install -d -o 999 -g 999 -m 0750 "$1/var/lib/rabbitmq" "$1/etc/rabbitmq" "$1/var/log/rabbitmq"
+find "$1/var/log" -type f -delete
+rm -rf "$1/var/lib/apt/lists" "$1/var/cache/apt" "$1/var/cache/debconf" "$1/var/lib/dpkg/info/"*.md5sums
+'
+
+# Forky's index expires between two point releases of a mirror, hence Check-Valid-Until.
+mmdebstrap \
+    --variant=essential \
+    --include=rabbitmq-server \
+    --keyring="$keyring" \
+    --aptopt='APT::Install-Recommends "false"' \
+    --aptopt='Acquire::Check-Valid-Until "false"' \
+    --aptopt='Acquire::Languages "none"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/info/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/lintian/*' \
+    --essential-hook="$add_user" \
+    --customize-hook="$clean" \
+    --format=tar \
+    "$suite" - "deb $mirror $suite main"
