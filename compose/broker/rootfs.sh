@@ -28,7 +28,8 @@ fi
 
 # A uid that never changes lets a data volume move from one image to the next. The package's own maintainer script
 # leaves a user alone that it finds.
-add_user='
+# shellcheck disable=SC2016 # mmdebstrap fills in "$1"
+add_user='set -e
 echo "rabbitmq:x:999:" >>"$1/etc/group"
 echo "rabbitmq:!::" >>"$1/etc/gshadow"
 echo "rabbitmq:x:999:999:RabbitMQ:/var/lib/rabbitmq:/usr/sbin/nologin" >>"$1/etc/passwd"
@@ -37,7 +38,8 @@ echo "rabbitmq:!:1::::::" >>"$1/etc/shadow"
 
 # The package bakes one Erlang cookie, which is a password: a broker has to make its own. The logs go too: nothing that
 # differs from build to build stays.
-clean='
+# shellcheck disable=SC2016
+clean='set -e
 find "$1/var/lib/rabbitmq" -mindepth 1 -delete
 install -d -o 999 -g 999 -m 0750 "$1/var/lib/rabbitmq" "$1/etc/rabbitmq" "$1/var/log/rabbitmq"
 find "$1/var/log" -type f -delete
