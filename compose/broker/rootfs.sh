@@ -19,11 +19,11 @@ fail() {
     exit 1
 }
 
-[[ ! -t 1 ]] || fail "standard output is a terminal: run \`$0 >broker.tar\`"
-command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: run \`apt-get install mmdebstrap\`"
-[[ -r $keyring ]] || fail "Debian's keys are missing: run \`apt-get install debian-archive-keyring\`"
+[[ ! -t 1 ]] || fail "standard output is a terminal: send it to a file or to \`docker import\`"
+command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: run \`sudo apt-get install mmdebstrap\`"
+[[ -r $keyring ]] || fail "Debian's keys are missing: run \`sudo apt-get install debian-archive-keyring\`"
 if [[ $(id -u) -ne 0 ]] && ! unshare --user --map-auto --map-root-user true 2>/dev/null; then
-    fail "neither root nor allowed a user namespace: run \`sudo $0\`, or \`apt-get install uidmap\` and allow them"
+    fail "neither root nor allowed a user namespace: become root, or run \`sudo apt-get install uidmap\`"
 fi
 
 # A uid that never changes lets a data volume move from one image to the next. The package's own maintainer script
