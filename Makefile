@@ -28,5 +28,5 @@ check: ## form, lints, documentation, dependencies
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
-	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
 	cargo deny check bans licenses sources
