@@ -218,8 +218,8 @@ fn sources() -> Vec<File> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<File>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry of it").path();
         if path.is_dir() {
             walk(&path, files);
         } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
@@ -229,8 +229,8 @@ fn walk(folder: &Path, files: &mut Vec<File>) {
 }
 
 fn read(path: &Path) -> File {
-    let top = path.components().nth(1).unwrap().as_os_str().to_str().unwrap();
-    let code = code(&fs::read_to_string(path).unwrap());
+    let top = path.iter().nth(1).expect("a path under `src`").to_string_lossy();
+    let code = code(&fs::read_to_string(path).expect("a source"));
     File {
         path: path.display().to_string(),
         module: top.trim_end_matches(".rs").into(),
