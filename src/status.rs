@@ -243,7 +243,7 @@ pub fn links(
                 expected.insert((pair.upstream.to_string(), resource.clone()));
                 let mut link = link_status(pair, resource, found, upstream.as_ref());
                 if let Some(upstream) = upstream.as_ref().filter(|_| link.state == LinkState::Running) {
-                    link.await_bindings(downstream, upstream);
+                    link.require_bindings(downstream, upstream);
                 }
                 links.push(link);
             }
@@ -288,7 +288,7 @@ impl<'a> Seen<'a> {
 impl LinkStatus {
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
     /// of it: until then it counts as starting, whatever the broker says.
-    fn await_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
+    fn require_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
         let Resource::Exchange(exchange) = &self.resource else { return };
         let queue = internal_queue(exchange, &self.downstream);
         let internal = [format!("{queue} A"), format!("{queue} B")];

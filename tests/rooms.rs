@@ -17,9 +17,12 @@ enum Room {
 const ROOMS: &[(Room, &[&str])] = &[
     (
         Room::Core,
-        &["secret", "topology", "desired", "observed", "plan", "status", "event", "outcome", "export"],
+        &[
+            "secret", "topology", "desired", "observed", "plan", "status", "proof", "event", "outcome",
+            "export",
+        ],
     ),
-    (Room::Adapters, &["docker", "rabbitmq", "endpoint", "amqp", "workdir", "executable", "recipe"]),
+    (Room::Adapters, &["docker", "rabbitmq", "endpoint", "workdir", "executable", "recipe"]),
     (Room::Drivers, &["wait", "collect", "image", "apply", "up", "scenario"]),
     (Room::Services, &["service"]),
     (Room::Faces, &["cli", "command", "output"]),

@@ -59,6 +59,9 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
             "rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management".into(),
         ),
         ("RABBITMQ_LOGS", "-".into()),
+        // on a read-only root file system the broker may write nowhere else
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{BROKER_DATA}/enabled_plugins")),
+        ("RABBITMQ_LOG_BASE", "/tmp".into()),
     ];
     let file = |path: &str, content: Secret| File { path: path.into(), content };
     Container {
