@@ -19,6 +19,7 @@ down: build ## remove what `make demo` made, but not its data
 	$(FEDCTL) down
 
 test: setup ## every test, those against real brokers too
+	cargo run --locked -- pull
 	cargo test --locked
 
 bench: setup ## time the hot paths

@@ -82,6 +82,8 @@ pub enum Command {
     Up(Up),
     /// Show what `up` would do, and do nothing
     Plan(Plan),
+    /// Get the images ahead of time; the broker's is built where no registry gives it
+    Pull,
     /// Show every broker, service and link, expected against actual
     Status(Status),
     /// Fire the cross-region scenarios and report what was proven

@@ -6,6 +6,7 @@ mod failure;
 mod logs;
 mod plan;
 mod project;
+mod pull;
 mod service;
 mod status;
 mod stop;
@@ -41,6 +42,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
     match command {
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
+        Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
