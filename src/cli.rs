@@ -134,6 +134,9 @@ pub struct Plan {
     /// Only these regions
     #[arg(value_name = "REGION")]
     pub regions: Vec<String>,
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub output: TextFormat,
     /// Exit with 2 if there is anything to do
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -164,7 +167,7 @@ pub struct Demo {
     pub scenarios: Vec<Scenario>,
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "text")]
-    pub output: DemoFormat,
+    pub output: TextFormat,
     /// How long each scenario may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
@@ -181,10 +184,10 @@ pub enum Scenario {
     Reply,
 }
 
-/// The form of a demo's report.
+/// The form of a report that is no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DemoFormat {
-    /// A story for people.
+pub enum TextFormat {
+    /// Text, for people.
     Text,
     /// JSON, of a stable and versioned form.
     Json,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    cli::{self, DemoFormat, Global},
+    cli::{self, Global, TextFormat},
     collect,
     docker::Engine,
     outcome::Outcome,
@@ -40,8 +40,8 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let proofs =
         Proofs { version: FORMAT_VERSION, passed: scenarios.iter().all(|proof| proof.passed), scenarios };
     output.data(&match asked.output {
-        DemoFormat::Text => output::proof::render(&proofs),
-        DemoFormat::Json => {
+        TextFormat::Text => output::proof::render(&proofs),
+        TextFormat::Json => {
             format!("{}\n", serde_json::to_string_pretty(&proofs).map_err(std::io::Error::from)?)
         }
     })?;
