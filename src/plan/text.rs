@@ -98,6 +98,27 @@ impl Step {
         }
     }
 
+    /// What is so when the step is done, in few words.
+    #[must_use]
+    pub fn result(&self) -> String {
+        match self {
+            Step::ProvideImage { .. } => "here".into(),
+            Step::ImportServiceImage { .. } => "made".into(),
+            Step::CreateNetwork(_) | Step::CreateVolume(_) | Step::CreateContainer(_) => "created".into(),
+            Step::UploadFiles(_) => "files written".into(),
+            Step::StartContainer { .. } | Step::UnpauseContainer { .. } => "started".into(),
+            Step::ConnectNetwork { attachment, .. } => format!("connected to {}", attachment.network),
+            Step::StopContainer { .. } => "stopped".into(),
+            Step::RemoveContainer { .. }
+            | Step::RemoveNetwork { .. }
+            | Step::RemoveVolume { .. }
+            | Step::RemoveImage { .. } => "removed".into(),
+            Step::AwaitBroker { .. } => "accepts connections".into(),
+            Step::AwaitService { .. } => "consumers attached".into(),
+            definition => definition.action(),
+        }
+    }
+
     /// Whether the step changes anything, rather than waits.
     #[must_use]
     pub fn is_mutating(&self) -> bool {
