@@ -1,6 +1,6 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +10,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, plan},
+    plan::{Blocked, Plan, Step, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -76,6 +76,7 @@ impl Up<'_> {
             if !plan.blocked.is_empty() {
                 return Err(UpError::Blocked(plan.blocked));
             }
+            self.note_images(&plan);
             let report = apply(&plan, self.tools, self.stop).await;
             if report.interrupted || !report.failures.is_empty() {
                 return Err(UpError::Steps(report));
@@ -88,6 +89,28 @@ impl Up<'_> {
         tokio::select! {
             running = self.await_links() => Ok((done, running?)),
             () = self.stop.cancelled() => Err(UpError::Interrupted),
+        }
+    }
+
+    /// Says which images are used as they are found; those that are made or pulled say so themselves.
+    fn note_images(&self, plan: &Plan) {
+        let steps = || plan.steps.iter().map(|planned| &planned.step);
+        let used: BTreeSet<&str> = steps()
+            .filter_map(|step| {
+                if let Step::CreateContainer(container) = step {
+                    Some(container.image.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let fetched = |image: &str| {
+            steps().any(|step| {
+                matches!(step, Step::ProvideImage { reference } | Step::ImportServiceImage { reference } if reference == image)
+            })
+        };
+        for image in used.into_iter().filter(|image| !fetched(image)) {
+            self.tools.events.send(Event::Note(format!("image {image} was found on the engine")));
         }
     }
 

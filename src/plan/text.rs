@@ -118,12 +118,6 @@ impl Step {
             definition => definition.action(),
         }
     }
-
-    /// Whether the step changes anything, rather than waits.
-    #[must_use]
-    pub fn is_mutating(&self) -> bool {
-        !matches!(self, Step::AwaitBroker { .. } | Step::AwaitService { .. })
-    }
 }
 
 impl Planned {
