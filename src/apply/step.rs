@@ -1,6 +1,9 @@
 //! One step: one foreign call, or one wait.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
+use tokio::time::Instant;
 
 use super::Tools;
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
 const QUOTED_LINES: usize = 15;
 /// How often the engine may start a container anew before waiting for it ends.
 const RESTARTS: i64 = 1;
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +126,9 @@ async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
 
 async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
     let password = tools.administrators.get(region).ok_or_else(|| StepError::NoBroker(region.clone()))?;
+    let mut life = Life::of(tools, container, MANAGEMENT_PORT);
     let look = async || {
-        let port = match alive(tools, container, MANAGEMENT_PORT).await {
+        let port = match life.port().await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -140,8 +145,9 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
 }
 
 async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
+    let mut life = Life::of(tools, container, SERVICE_PORT);
     let look = async || {
-        let port = match alive(tools, container, SERVICE_PORT).await {
+        let port = match life.port().await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -156,15 +162,38 @@ async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> 
     wait(tools, container, &format!("container {container}"), look).await
 }
 
-/// The host port of a container that runs, or what waiting for it comes to.
-async fn alive<T>(tools: &Tools, container: &str, port: u16) -> Result<u16, Look<T, StepError>> {
-    match tools.engine.health(container, port).await {
-        Err(error) => Err(Look::Never(error.into())),
-        Ok(Health { running: true, port: Some(port), restarts, .. }) if restarts <= RESTARTS => Ok(port),
-        Ok(Health { restarts, running, .. }) if restarts > RESTARTS || !running => {
-            Err(Look::Never(StepError::Died { log: String::new() }))
+/// Whether a container still runs. The engine is asked once a second, however often one looks: while
+/// brokers boot, the processors have better things to do.
+struct Life<'a> {
+    tools: &'a Tools,
+    container: &'a str,
+    port: u16,
+    seen: Option<(Instant, u16)>,
+}
+
+impl<'a> Life<'a> {
+    fn of(tools: &'a Tools, container: &'a str, port: u16) -> Self {
+        Self { tools, container, port, seen: None }
+    }
+
+    /// The host port of a container that runs, or what waiting for it comes to.
+    async fn port<T>(&mut self) -> Result<u16, Look<T, StepError>> {
+        if let Some((_, port)) = self.seen.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            return Ok(port);
         }
-        Ok(_) => Err(Look::NotYet(format!("port {port} is not published yet"))),
+        match self.tools.engine.health(self.container, self.port).await {
+            Err(error) => Err(Look::Never(error.into())),
+            Ok(Health { running, restarts, .. }) if restarts > RESTARTS || !running => {
+                Err(Look::Never(StepError::Died { log: String::new() }))
+            }
+            Ok(Health { port: Some(port), .. }) => {
+                self.seen = Some((Instant::now(), port));
+                Ok(port)
+            }
+            Ok(Health { port: None, .. }) => {
+                Err(Look::NotYet(format!("port {} is not published yet", self.port)))
+            }
+        }
     }
 }
 
