@@ -127,6 +127,9 @@ fn reconcile_containers(
     // brokers first: they take longest, and everything else waits for them
     let (brokers, services): (Vec<_>, Vec<_>) =
         desired.containers.iter().partition(|container| container.service == BROKER);
+    // where it is not known whether their user is there, the next plan brings the services
+    let unknown = brokers::unknown(desired, observed, &touched);
+    let services = services.into_iter().filter(|service| !unknown.contains(&service.region));
     for wanted in brokers.into_iter().chain(services) {
         let found = observed.engine.containers.iter().find(|found| found.name == wanted.name);
         let fate = found.map_or(Fate::Make(None), |found| fate(wanted, found, observed, objects));
