@@ -53,18 +53,21 @@ pub(super) fn reconcile(
         }
     }
     let mut ready = awaited.clone();
+    // a link keeps the name that it started with
+    let mut named = BTreeMap::new();
     let mut link_users = BTreeMap::new();
     for &(broker, known) in &known {
         let await_step = awaited.get(&broker.region).copied();
-        let named = cluster_name(plan, broker, known, await_step).or(await_step);
+        let named_step = cluster_name(plan, broker, known, await_step).or(await_step);
+        named.extend(named_step.map(|step| (broker.region.clone(), step)));
         users(plan, broker, known, await_step, &mut link_users, &mut ready);
-        policies(plan, broker, known, named);
+        policies(plan, broker, known, named_step);
         let deleted = prune(plan, desired, broker, known, await_step, removed);
         own(plan, desired, broker, known, await_step.into_iter().chain(deleted));
     }
     for &(broker, known) in &known {
-        let named = awaited.get(&broker.region).copied();
-        upstreams(plan, broker, known, named, &link_users, touched, desired);
+        let named_step = named.get(&broker.region).copied();
+        upstreams(plan, broker, known, named_step, &link_users, touched, desired);
     }
     ready
 }
