@@ -148,6 +148,12 @@ impl RegionStatus {
     }
 }
 
+/// The JSON schema of a [`Status`], for programs that read it.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Status).to_value()
+}
+
 /// Holds what was found against the topology. `health` says why for a broker that did not answer.
 #[must_use]
 pub fn status(

@@ -157,7 +157,7 @@ impl Planned {
             (Step::CreateContainer(container), _) if container.environment.contains_key("AMQP_URI") => {
                 Some("whoever may inspect the container can read the broker's password")
             }
-            (Step::RemoveVolume { .. }, _) => Some("every message in it is lost"),
+            (Step::RemoveVolume { .. }, _) => Some("everything in it is lost"),
             _ => None,
         }
     }
