@@ -1,6 +1,7 @@
 //! One match over the commands; here everything is wired.
 
 mod down;
+mod export;
 mod failure;
 mod logs;
 mod plan;
@@ -43,6 +44,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
+        Command::Export(export) => export::run(&global, &export, output).await,
         Command::Service { name } => service::run(&name).await,
         Command::Explain(explain) => print(output, &explanation(&explain)?),
         Command::Schema => print(output, &format!("{:#}\n", topology::schema())),
