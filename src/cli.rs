@@ -92,6 +92,8 @@ pub enum Command {
     Down(Down),
     /// Show what containers print
     Logs(Logs),
+    /// Write the topology in the form of another tool
+    Export(Export),
     /// Explain a finding by its code
     Explain(Explain),
     /// Print the JSON schema of regions.yaml
@@ -228,6 +230,40 @@ pub struct Logs {
     /// Only so many lines of each container
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
+}
+
+/// `fedctl export`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl export compose                         write compose/compose.yaml and what belongs to it\n  fedctl export service-image >service.tar      the image of fedctl's own services, for `docker import`"
+)]
+pub struct Export {
+    /// In which form.
+    #[command(subcommand)]
+    pub form: ExportForm,
+}
+
+/// What can be exported.
+#[derive(Debug, Subcommand)]
+pub enum ExportForm {
+    /// Write files for Docker Compose, which then needs no fedctl
+    Compose(ExportCompose),
+    /// Write the root file system of the image of fedctl's own services, a tar, to standard output
+    #[command(
+        before_help = "Examples:\n  fedctl export service-image | docker import - fedctl-service:local\n  fedctl export service-image >service.tar"
+    )]
+    ServiceImage,
+}
+
+/// `fedctl export compose`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl export compose                      below ./compose\n  fedctl export compose --output /srv/shop   below /srv/shop"
+)]
+pub struct ExportCompose {
+    /// The directory to write below; files of the same names are replaced
+    #[arg(short, long, value_name = "DIR", default_value = "compose")]
+    pub output: PathBuf,
 }
 
 /// `fedctl explain`.

@@ -2,6 +2,7 @@
 
 mod demo;
 mod down;
+mod export;
 mod failure;
 mod logs;
 mod plan;
@@ -47,6 +48,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
+        Command::Export(export) => export::run(&global, &export, output).await,
         Command::Service { name } => service::run(&name).await,
         Command::Explain(explain) => print(output, &explanation(&explain)?),
         Command::Schema => print(output, &format!("{:#}\n", topology::schema())),
