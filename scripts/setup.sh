@@ -24,6 +24,7 @@ need build-essential command -v cc
 need mmdebstrap command -v mmdebstrap
 need debian-archive-keyring test -r /usr/share/keyrings/debian-archive-keyring.gpg
 need docker-compose compose                      # a test holds our Compose file against the real reader
+need shellcheck command -v shellcheck              # a test holds the exported script against it
 need python3-venv python3 -c 'import ensurepip'  # a test speaks with a Nameko service
 
 if ((${#missing[@]})); then

@@ -1,6 +1,6 @@
 //! What a region's broker should hold.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     ADMINISTRATOR, APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, VHOST,
@@ -147,6 +147,30 @@ fn permission(user: &User) -> Value {
     json!({"user": user.name, "vhost": VHOST, "configure": configure, "write": write, "read": read})
 }
 
+impl Upstream {
+    /// The definition as RabbitMQ takes it, with the URI and the password in it.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        let mut value = self.settings.clone();
+        value.insert("uri".into(), self.uri.expose().into());
+        value
+    }
+}
+
+impl Policy {
+    /// The policy as RabbitMQ takes it, without its name and place.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        let value = [
+            ("pattern", json!(self.pattern)),
+            ("apply-to", json!(self.apply_to.as_str())),
+            ("priority", json!(self.priority)),
+            ("definition", json!(self.definition)),
+        ];
+        value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+    }
+}
+
 impl Broker {
     /// All that this broker should hold, as a file for it to import at its start; passwords are in clear.
     ///
@@ -160,24 +184,18 @@ impl Broker {
             json!({"name": user.name, "password": user.password.expose(), "tags": tags})
         };
         let upstream = |upstream: &Upstream| {
-            let mut value = upstream.settings.clone();
-            value.insert("uri".into(), upstream.uri.expose().into());
             json!({
                 "component": "federation-upstream",
                 "vhost": VHOST,
                 "name": upstream.name,
-                "value": value,
+                "value": upstream.value(),
             })
         };
         let policy = |policy: &Policy| {
-            json!({
-                "vhost": VHOST,
-                "name": policy.name,
-                "pattern": policy.pattern,
-                "apply-to": policy.apply_to.as_str(),
-                "priority": policy.priority,
-                "definition": policy.definition,
-            })
+            let mut value = policy.value();
+            value.insert("vhost".into(), VHOST.into());
+            value.insert("name".into(), policy.name.as_str().into());
+            value
         };
         let file = json!({
             "users": users().map(user).collect::<Vec<_>>(),
