@@ -135,11 +135,15 @@ impl Damage {
             (Self::Silence, _, Some(region)) => world.silence(&region),
             (Self::RemoveNetwork, ..) => {
                 let names: Vec<_> = world.engine.networks.iter().map(|found| found.name.clone()).collect();
-                one(&names).iter().for_each(|name| world.remove_network(name));
+                if let Some(name) = one(&names) {
+                    world.remove_network(&name);
+                }
             }
             (Self::RemoveVolume, ..) => {
                 let names: Vec<_> = world.engine.volumes.iter().map(|found| found.name.clone()).collect();
-                one(&names).iter().for_each(|name| world.remove_volume(name));
+                if let Some(name) = one(&names) {
+                    world.remove_volume(&name);
+                }
             }
             (Self::RemoveImage, ..) => drop(world.engine.images.pop_first()),
             _ => {}
