@@ -130,7 +130,13 @@ impl Damage {
                 world.container(&container).state = ContainerState::Created;
                 world.forget_files(&container);
             }
-            (Self::Container(change), Some(container), _) => change(world.container(&container)),
+            (Self::Container(change), Some(container), _) => {
+                let found = world.container(&container);
+                // one that was never started cannot have stopped, either
+                if found.state != ContainerState::Created {
+                    change(found);
+                }
+            }
             (Self::Broker(change), _, Some(region)) => change(world.broker(&region)),
             (Self::Silence, _, Some(region)) => world.silence(&region),
             (Self::RemoveNetwork, ..) => {
