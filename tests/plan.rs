@@ -1,5 +1,7 @@
 //! What fedctl decides to do: desired × observed → plan, against a model of the engine and the brokers.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 #[path = "plan/model.rs"]
 mod model;
 #[path = "plan/properties.rs"]

@@ -1,5 +1,7 @@
 //! What is expected against what is there: the status of regions and links, and how it is shown.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::collections::BTreeMap;
 
 use anstream::adapter::strip_str;

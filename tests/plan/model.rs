@@ -173,7 +173,7 @@ impl World {
             Step::DeleteUpstream { region, name } => drop(self.asked(region).upstreams.remove(name)),
             Step::DeletePolicy { region, name } => drop(self.asked(region).policies.remove(name)),
             Step::DeleteExchange { region, name } => {
-                self.asked(region).exchanges.retain(|found| found != name)
+                self.asked(region).exchanges.retain(|found| found != name);
             }
             Step::DeleteEmptyQueue { region, name } => {
                 let queue = |queue: &observed::Queue| queue.name == *name;

@@ -130,16 +130,26 @@ impl Damage {
                 world.container(&container).state = ContainerState::Created;
                 world.forget_files(&container);
             }
-            (Self::Container(change), Some(container), _) => change(world.container(&container)),
+            (Self::Container(change), Some(container), _) => {
+                let found = world.container(&container);
+                // one that was never started cannot have stopped, either
+                if found.state != ContainerState::Created {
+                    change(found);
+                }
+            }
             (Self::Broker(change), _, Some(region)) => change(world.broker(&region)),
             (Self::Silence, _, Some(region)) => world.silence(&region),
             (Self::RemoveNetwork, ..) => {
                 let names: Vec<_> = world.engine.networks.iter().map(|found| found.name.clone()).collect();
-                one(&names).iter().for_each(|name| world.remove_network(name));
+                if let Some(name) = one(&names) {
+                    world.remove_network(&name);
+                }
             }
             (Self::RemoveVolume, ..) => {
                 let names: Vec<_> = world.engine.volumes.iter().map(|found| found.name.clone()).collect();
-                one(&names).iter().for_each(|name| world.remove_volume(name));
+                if let Some(name) = one(&names) {
+                    world.remove_volume(&name);
+                }
             }
             (Self::RemoveImage, ..) => drop(world.engine.images.pop_first()),
             _ => {}
