@@ -203,9 +203,13 @@ impl Program {
         consumer: impl Consume,
         router: Router,
     ) -> anyhow::Result<()> {
+        let wiring = match self.kind {
+            Kind::Indexer => contract::indexer_wiring(&settings.region, &settings.regions),
+            Kind::Products | Kind::Taxes => contract::wiring(&settings.regions),
+        };
         let spec = Spec {
             name: format!("fedctl {}", self.kind),
-            wiring: contract::wiring(&settings.region, &settings.regions),
+            wiring,
             subscriptions,
             parking: format!("dead-letters.{}", self.kind),
         };

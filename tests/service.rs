@@ -80,7 +80,10 @@ async fn an_added_product_becomes_readable_in_every_region_once() {
 async fn a_bad_request_is_told_by_field_and_publishes_nothing() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
-    let front = Region::new("asia", &uri).start(Products).await;
+    let asia = Region::new("asia", &uri);
+    // The queue of an indexer that has been there would take what is published.
+    asia.start(Indexer).await.stop().await;
+    let front = asia.start(Products).await;
     let probe = Probe::connect(&uri).await;
     let cases = [
         ("/products", json!({"id": 1, "name": "x", "quantity": 1}), "price"),
@@ -347,7 +350,8 @@ async fn what_a_stopped_consumer_had_in_hand_comes_again() {
 async fn a_message_that_no_queue_takes_is_an_error_that_says_so() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
-    let front = Region::new("asia", &uri).start(Products).await;
+    let asia = Region::new("asia", &uri);
+    let (front, _indexer) = (asia.start(Products).await, asia.start(Indexer).await);
     Probe::connect(&uri).await.delete("fed.order_product").await;
     let (orders, products) = (json!({"product_id": 1, "quantity": 1}), lamp(1, 1));
     // Many at once, of both sorts: each must be told its own fate.
@@ -361,6 +365,31 @@ async fn a_message_that_no_queue_takes_is_an_error_that_says_so() {
         assert_eq!(status, if n % 2 == 0 { 500 } else { 200 }, "{body}");
         assert!(n % 2 == 1 || body.contains("`orders` with routing key `order_product`"), "{body}");
     }
+}
+
+#[tokio::test]
+async fn only_an_indexer_declares_the_queue_that_only_an_indexer_empties() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let asia = Region::new("asia", &uri);
+    let (front, _taxes) = (asia.start(Products).await, asia.start(Taxes).await);
+    let probe = Probe::connect(&uri).await;
+    assert!(!probe.exists("indexer.asia").await);
+    let refused = front.post("/products", lamp(1, 5).to_string()).await;
+    assert_eq!(refused.status(), 500);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"], "UNROUTABLE");
+
+    // Another implementation's indexer, with a queue of its own.
+    let other = probe.tap("products.events", "product_added").await;
+    front.accepted("/products", &lamp(1, 5)).await;
+    assert_eq!(probe.depth(&other).await.0, 1);
+    assert!(!probe.exists("indexer.asia").await);
+
+    asia.start(Indexer).await.stop().await;
+    front.accepted("/products", &lamp(2, 5)).await;
+    let _indexer = asia.start(Indexer).await;
+    front.reads(&lamp(2, 5)).await;
+    assert_eq!(front.get("/products/1").await.status(), 404, "from before the indexer's first start");
 }
 
 #[tokio::test]
@@ -391,6 +420,7 @@ async fn services_wait_for_a_broker_and_survive_its_restart_without_loss() {
     tokio::task::block_in_place(|| broker.start());
     front.healthy().await;
     taxes.healthy().await;
+    europe.start(Indexer).await.stop().await;
     for id in 0..20 {
         front.accepted("/products", &lamp(id, 10)).await;
     }

@@ -47,29 +47,39 @@ pub fn indexer_queue(region: &str) -> String {
     format!("indexer.{region}")
 }
 
-/// All that the contract asks to exist on the broker of `region`. Every service declares all of it, so that
-/// the order in which services start does not matter.
+/// The exchanges and federated queues of the contract. Every service declares all of them, so that the order
+/// in which services start does not matter.
 #[must_use]
-pub fn wiring(region: &str, regions: &[String]) -> Wiring {
+pub fn wiring(regions: &[String]) -> Wiring {
     let keys = regions.iter().flat_map(|region| [taxes_key(region), taxes_reply_key(region)]);
-    let mut bindings: Vec<Binding> = std::iter::once(ORDER_PRODUCT.to_owned())
+    let bindings: Vec<Binding> = std::iter::once(ORDER_PRODUCT.to_owned())
         .chain(keys)
         .map(|key| Binding { queue: federated_queue(&key), exchange: ORDERS.to_owned(), key })
         .collect();
-    for key in [PRODUCT_ADDED, PRODUCT_UPDATED] {
-        bindings.push(Binding {
-            queue: indexer_queue(region),
-            exchange: PRODUCT_EVENTS.to_owned(),
-            key: key.to_owned(),
-        });
-    }
-    let mut queues: Vec<String> = bindings.iter().map(|binding| binding.queue.clone()).collect();
-    queues.dedup();
     let exchanges = vec![
         Exchange { name: PRODUCT_EVENTS.to_owned(), kind: ExchangeKind::Topic },
         Exchange { name: ORDERS.to_owned(), kind: ExchangeKind::Direct },
     ];
-    Wiring { exchanges, queues, bindings }
+    Wiring { exchanges, queues: bindings.iter().map(|binding| binding.queue.clone()).collect(), bindings }
+}
+
+/// [`wiring`] and the indexer's own queue, which nobody but the indexer of `region` declares: where another
+/// implementation takes its place, a queue of this name would grow for ever.
+///
+/// So an event from before the indexer's first start is not kept for it. A broadcast owes nothing to who has
+/// not subscribed yet, and where nobody has, publishing fails and says so, because it is mandatory. From its
+/// first start on the queue is there, and a stopped indexer misses nothing.
+#[must_use]
+pub fn indexer_wiring(region: &str, regions: &[String]) -> Wiring {
+    let mut wiring = wiring(regions);
+    let queue = indexer_queue(region);
+    wiring.bindings.extend([PRODUCT_ADDED, PRODUCT_UPDATED].map(|key| Binding {
+        queue: queue.clone(),
+        exchange: PRODUCT_EVENTS.to_owned(),
+        key: key.to_owned(),
+    }));
+    wiring.queues.push(queue);
+    wiring
 }
 
 /// A product, in requests, events and answers alike.
@@ -244,12 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn three_regions_need_seven_federated_queues_and_the_indexers_own() {
+    fn three_regions_need_seven_federated_queues_and_the_indexer_one_more() {
         let regions = ["europe", "asia", "america"].map(str::to_owned);
-        let wiring = wiring("asia", &regions);
-        assert_eq!(wiring.queues.iter().filter(|queue| queue.starts_with("fed.")).count(), 7);
-        assert!(wiring.queues.contains(&"indexer.asia".to_owned()));
-        assert_eq!(wiring.queues.len(), 8);
-        assert_eq!(wiring.bindings.len(), 9);
+        let all = wiring(&regions);
+        assert!(all.queues.iter().all(|queue| queue.starts_with("fed.")));
+        assert_eq!((all.queues.len(), all.bindings.len()), (7, 7));
+        let indexers = indexer_wiring("asia", &regions);
+        assert_eq!(indexers.queues[..7], all.queues);
+        assert_eq!(indexers.queues[7..], ["indexer.asia"]);
+        assert_eq!(indexers.bindings.len(), 9);
     }
 }

@@ -185,6 +185,13 @@ impl Probe {
         (queue.message_count(), queue.consumer_count())
     }
 
+    /// Whether there is such a queue.
+    pub async fn exists(&self, queue: &str) -> bool {
+        let channel = self.connection.create_channel().await.unwrap();
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.into(), options, FieldTable::default()).await.is_ok()
+    }
+
     pub async fn delete(&self, queue: &str) {
         self.channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
     }
