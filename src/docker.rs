@@ -121,7 +121,9 @@ impl Engine {
         let containers = self.docker.list_containers(Some(options)).await;
         let containers =
             containers.map_err(|source| EngineError::new(Operation::List, "containers", source))?;
-        Ok(containers.into_iter().map(container).collect())
+        let mut containers: Vec<_> = containers.into_iter().map(container).collect();
+        containers.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(containers)
     }
 
     /// Creates a bridge network.

@@ -110,7 +110,8 @@ fn a_typo_gets_the_word_that_was_meant() {
         (&["status", "-o", "jsn"], "a similar value exists: 'json'"),
     ] {
         let output = fedctl(Path::new("/"), arguments).output().unwrap();
-        assert!(!output.status.success() && output.stdout.is_empty());
+        assert_eq!(output.status.code(), Some(64));
+        assert!(output.stdout.is_empty());
         assert!(text(&output.stderr).contains(meant), "{}", text(&output.stderr));
     }
 }
