@@ -75,6 +75,17 @@ pub enum Format {
     Json,
 }
 
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The file regions.yaml.
+    Topology,
+    /// The report of `fedctl status -o json`.
+    Status,
+    /// The report of `fedctl demo -o json`.
+    Demo,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -96,8 +107,15 @@ pub enum Command {
     Export(Export),
     /// Explain a finding by its code
     Explain(Explain),
-    /// Print the JSON schema of regions.yaml
-    Schema,
+    /// Print the JSON schema of regions.yaml, or of a report
+    #[command(
+        before_help = "Examples:\n  fedctl schema > regions.schema.json    what an editor completes regions.yaml by\n  fedctl schema status                   the form of `fedctl status -o json`"
+    )]
+    Schema {
+        /// Of what
+        #[arg(value_name = "FORM", default_value = "topology")]
+        of: SchemaOf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell.

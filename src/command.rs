@@ -16,9 +16,10 @@ mod up;
 use clap::CommandFactory;
 
 use crate::{
-    cli::{Cli, Command, Explain},
+    cli::{Cli, Command, Explain, SchemaOf},
     outcome::Outcome,
     output::Output,
+    proof, status as report,
     topology::{self, Code},
 };
 
@@ -51,7 +52,14 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Export(export) => export::run(&global, &export, output).await,
         Command::Service { name } => service::run(&name).await,
         Command::Explain(explain) => print(output, &explanation(&explain)?),
-        Command::Schema => print(output, &format!("{:#}\n", topology::schema())),
+        Command::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Topology => topology::schema(),
+                SchemaOf::Status => report::schema(),
+                SchemaOf::Demo => proof::schema(),
+            };
+            print(output, &format!("{schema:#}\n"))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "fedctl", &mut script);

@@ -24,6 +24,12 @@ pub struct Proofs {
     pub scenarios: Vec<Proof>,
 }
 
+/// The JSON schema of [`Proofs`], for programs that read it.
+#[must_use]
+pub fn schema() -> Value {
+    schemars::schema_for!(Proofs).to_value()
+}
+
 /// A scenario.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Proof {
