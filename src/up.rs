@@ -10,7 +10,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, plan},
+    plan::{Blocked, Plan, await_every_service, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -68,6 +68,7 @@ impl Up<'_> {
     /// See [`UpError`]. Whatever was begun, another `up` finishes.
     pub async fn run(&self) -> Result<(usize, usize), UpError> {
         let mut done = 0;
+        let mut provisional = false;
         for _ in 0..ROUNDS {
             let plan = tokio::select! {
                 planned = self.plan() => planned?,
@@ -76,18 +77,27 @@ impl Up<'_> {
             if !plan.blocked.is_empty() {
                 return Err(UpError::Blocked(plan.blocked));
             }
-            let report = apply(&plan, self.tools, self.stop).await;
-            if report.interrupted || !report.failures.is_empty() {
-                return Err(UpError::Steps(report));
-            }
-            done += report.done;
+            done += self.carry_out(&plan).await?;
             if !plan.provisional {
                 break;
             }
+            provisional = true;
+        }
+        if provisional {
+            self.carry_out(&await_every_service(self.desired)).await?;
         }
         tokio::select! {
             running = self.await_links() => Ok((done, running?)),
             () = self.stop.cancelled() => Err(UpError::Interrupted),
+        }
+    }
+
+    async fn carry_out(&self, plan: &Plan) -> Result<usize, UpError> {
+        let report = apply(plan, self.tools, self.stop).await;
+        if report.interrupted || !report.failures.is_empty() {
+            Err(UpError::Steps(report))
+        } else {
+            Ok(report.done)
         }
     }
 
