@@ -191,7 +191,13 @@ fn region_status(
         name: region.clone(),
         broker: BrokerStatus {
             state,
-            error: unreachable.or_else(|| stopped(broker.filter(|_| state == BrokerState::Stopped))),
+            error: unreachable.or_else(|| match state {
+                BrokerState::Stopped => broker.map(|broker| broker.status.clone()),
+                BrokerState::Unreachable => {
+                    Some("fedctl has no password for it: `fedctl up` makes new ones".into())
+                }
+                BrokerState::Running | BrokerState::Missing => None,
+            }),
             version: answered.map(|health| health.version.clone()),
             uptime_ms: answered.and_then(|health| health.uptime_ms),
             memory_bytes: answered.and_then(|health| health.memory_used),
@@ -214,10 +220,6 @@ fn region_status(
             })
             .collect(),
     }
-}
-
-fn stopped(broker: Option<&crate::observed::Container>) -> Option<String> {
-    broker.map(|broker| broker.status.clone())
 }
 
 /// The links of every downstream whose broker answered; what another one has cannot be known.
