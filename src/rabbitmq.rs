@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     desired::{ADMINISTRATOR, AMQP_PORT, Policy, Upstream, User, VHOST},
-    observed::{BrokerHealth, Definitions, Owned},
+    observed::{BrokerHealth, Definitions, Owned, Resource},
     secret::{Secret, rabbitmq_hash, salt},
     topology::RegionName,
 };
@@ -301,6 +301,19 @@ impl Broker {
     /// If a message is in it, or the broker does not answer or refuses.
     pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
         self.delete(&["queues", VHOST, name], "if-empty=true").await
+    }
+
+    /// Restarts a link. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn restart_link(&self, upstream: &str, resource: &Resource) -> Result<()> {
+        let links = self.get::<Vec<answer::Link>>(&["federation-links", VHOST], "").await?;
+        for link in links.iter().filter(|link| link.is(upstream, resource)) {
+            self.delete(&["federation-links", "vhost", VHOST, &link.id, &link.node, "restart"], "").await?;
+        }
+        Ok(())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T> {

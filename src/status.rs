@@ -288,6 +288,13 @@ impl<'a> Seen<'a> {
 }
 
 impl LinkStatus {
+    /// Whether its broker calls it running though bindings have not crossed it. Where the exchange was
+    /// deleted and declared anew on the upstream this lasts until the link is restarted.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.state == LinkState::Starting && self.error.is_some()
+    }
+
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
     /// of it: until then it counts as starting, whatever the broker says.
     fn await_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {

@@ -1,7 +1,8 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
 
 /// How often a plan may turn out to need another, because brokers answered that did not before.
 const ROUNDS: usize = 3;
+/// How long bindings may take to cross a link that runs.
+const DEAF_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.
 #[derive(Debug, thiserror::Error)]
@@ -113,9 +116,10 @@ impl Up<'_> {
     }
 
     async fn await_links(&self) -> Result<usize, UpError> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
+        let mut deaf = BTreeMap::new();
         let look = async || match self.links_now().await {
             Err(reason) => Look::NotYet(reason),
             Ok(links) => {
@@ -124,6 +128,7 @@ impl Up<'_> {
                 let expected = links.len();
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
+                self.restart_deaf(&links, &mut deaf).await;
                 first.map_or(Look::Done(expected), Look::NotYet)
             }
         };
@@ -139,6 +144,25 @@ impl Up<'_> {
                 let first = first.unwrap_or_else(|| "the brokers do not answer".into());
                 Err(UpError::Links { missing: expected - running, expected, first })
             }
+        }
+    }
+
+    /// Restarts the links that have been deaf for a while. What waits for them is kept.
+    async fn restart_deaf(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
+        let deaf: Vec<&LinkStatus> = links.iter().filter(|link| link.is_deaf()).collect();
+        since.retain(|known, _| deaf.iter().any(|link| name(link) == *known));
+        for link in deaf {
+            if since.entry(name(link)).or_insert_with(Instant::now).elapsed() < DEAF_LIMIT {
+                continue;
+            }
+            since.remove(&name(link));
+            let broker = self.tools.brokers.borrow().get(&link.downstream).cloned();
+            let Some(broker) = broker else { continue };
+            let note = match broker.restart_link(link.upstream.as_str(), &link.resource).await {
+                Ok(()) => format!("link {} was restarted: bindings did not cross it", name(link)),
+                Err(error) => error.to_string(),
+            };
+            self.tools.events.send(Event::Note(note));
         }
     }
 
@@ -162,5 +186,9 @@ impl Up<'_> {
 
 fn in_words(link: &LinkStatus) -> String {
     let reason = link.error.as_deref().unwrap_or("connecting");
-    format!("{} → {}, {}: {reason}", link.upstream, link.downstream, link.resource.name())
+    format!("{}: {reason}", name(link))
+}
+
+fn name(link: &LinkStatus) -> String {
+    format!("{} → {}, {}", link.upstream, link.downstream, link.resource.name())
 }
