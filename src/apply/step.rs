@@ -122,8 +122,9 @@ async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
 
 async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
     let password = tools.administrators.get(region).ok_or_else(|| StepError::NoBroker(region.clone()))?;
+    let mut restarts = None;
     let look = async || {
-        let port = match alive(tools, container, MANAGEMENT_PORT).await {
+        let port = match alive(tools, container, MANAGEMENT_PORT, &mut restarts).await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -140,8 +141,9 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
 }
 
 async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
+    let mut restarts = None;
     let look = async || {
-        let port = match alive(tools, container, SERVICE_PORT).await {
+        let port = match alive(tools, container, SERVICE_PORT, &mut restarts).await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -156,15 +158,25 @@ async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> 
     wait(tools, container, &format!("container {container}"), look).await
 }
 
-/// The host port of a container that runs, or what waiting for it comes to.
-async fn alive<T>(tools: &Tools, container: &str, port: u16) -> Result<u16, Look<T, StepError>> {
-    match tools.engine.health(container, port).await {
-        Err(error) => Err(Look::Never(error.into())),
-        Ok(Health { running: true, port: Some(port), restarts, .. }) if restarts <= RESTARTS => Ok(port),
-        Ok(Health { restarts, running, .. }) if restarts > RESTARTS || !running => {
+/// The host port of a container that runs, or what waiting for it comes to. Restarts count from the first
+/// look on: those before it may have had a reason that is gone.
+async fn alive<T>(
+    tools: &Tools,
+    container: &str,
+    port: u16,
+    first: &mut Option<i64>,
+) -> Result<u16, Look<T, StepError>> {
+    let health = match tools.engine.health(container, port).await {
+        Ok(health) => health,
+        Err(error) => return Err(Look::Never(error.into())),
+    };
+    let restarts = health.restarts - *first.get_or_insert(health.restarts);
+    match health {
+        Health { running, .. } if restarts > RESTARTS || !running => {
             Err(Look::Never(StepError::Died { log: String::new() }))
         }
-        Ok(_) => Err(Look::NotYet(format!("port {port} is not published yet"))),
+        Health { port: Some(port), .. } => Ok(port),
+        Health { port: None, .. } => Err(Look::NotYet(format!("port {port} is not published yet"))),
     }
 }
 
