@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
                 let left = self.left.entry(subject.clone()).or_default();
                 *left = left.saturating_sub(1);
                 let last = *left == 0;
-                self.tools.events.send(Event::StepDone { subject, action: step.action(), took, last });
+                self.tools.events.send(Event::StepDone { subject, result: step.result(), took, last });
                 if !self.report.interrupted {
                     for dependent in self.dependents.remove(&index).unwrap_or_default() {
                         self.waiting[dependent] -= 1;

@@ -82,6 +82,8 @@ pub enum Command {
     Up(Up),
     /// Show what `up` would do, and do nothing
     Plan(Plan),
+    /// Get the images ahead of time; the broker's is built where no registry gives it
+    Pull,
     /// Show every broker, service and link, expected against actual
     Status(Status),
     /// Fire the cross-region scenarios and report what was proven
@@ -90,6 +92,8 @@ pub enum Command {
     Down(Down),
     /// Show what containers print
     Logs(Logs),
+    /// Write the topology in the form of another tool
+    Export(Export),
     /// Explain a finding by its code
     Explain(Explain),
     /// Print the JSON schema of regions.yaml
@@ -132,6 +136,9 @@ pub struct Plan {
     /// Only these regions
     #[arg(value_name = "REGION")]
     pub regions: Vec<String>,
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub output: TextFormat,
     /// Exit with 2 if there is anything to do
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -162,7 +169,7 @@ pub struct Demo {
     pub scenarios: Vec<Scenario>,
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "text")]
-    pub output: DemoFormat,
+    pub output: TextFormat,
     /// How long each scenario may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
@@ -179,10 +186,10 @@ pub enum Scenario {
     Reply,
 }
 
-/// The form of a demo's report.
+/// The form of a report that is no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DemoFormat {
-    /// A story for people.
+pub enum TextFormat {
+    /// Text, for people.
     Text,
     /// JSON, of a stable and versioned form.
     Json,
@@ -223,6 +230,40 @@ pub struct Logs {
     /// Only so many lines of each container
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
+}
+
+/// `fedctl export`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl export compose                         write compose/compose.yaml and what belongs to it\n  fedctl export service-image >service.tar      the image of fedctl's own services, for `docker import`"
+)]
+pub struct Export {
+    /// In which form.
+    #[command(subcommand)]
+    pub form: ExportForm,
+}
+
+/// What can be exported.
+#[derive(Debug, Subcommand)]
+pub enum ExportForm {
+    /// Write files for Docker Compose, which then needs no fedctl
+    Compose(ExportCompose),
+    /// Write the root file system of the image of fedctl's own services, a tar, to standard output
+    #[command(
+        before_help = "Examples:\n  fedctl export service-image | docker import - fedctl-service:local\n  fedctl export service-image >service.tar"
+    )]
+    ServiceImage,
+}
+
+/// `fedctl export compose`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl export compose                      below ./compose\n  fedctl export compose --output /srv/shop   below /srv/shop"
+)]
+pub struct ExportCompose {
+    /// The directory to write below; files of the same names are replaced
+    #[arg(short, long, value_name = "DIR", default_value = "compose")]
+    pub output: PathBuf,
 }
 
 /// `fedctl explain`.

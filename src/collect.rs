@@ -28,6 +28,15 @@ pub async fn engine(engine: &Engine, images: &BTreeSet<String>) -> Result<Engine
     Ok(EngineState { images, networks, volumes, containers })
 }
 
+/// Only the containers of what the engine has: enough to look, and quicker.
+///
+/// # Errors
+///
+/// If the engine fails.
+pub async fn containers(engine: &Engine) -> Result<EngineState, EngineError> {
+    Ok(EngineState { containers: engine.containers().await?, ..EngineState::default() })
+}
+
 /// Everything that a plan is made from. A broker that does not answer is left out.
 ///
 /// # Errors

@@ -2,10 +2,12 @@
 
 mod demo;
 mod down;
+mod export;
 mod failure;
 mod logs;
 mod plan;
 mod project;
+mod pull;
 mod service;
 mod status;
 mod stop;
@@ -41,10 +43,12 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
     match command {
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
+        Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
+        Command::Export(export) => export::run(&global, &export, output).await,
         Command::Service { name } => service::run(&name).await,
         Command::Explain(explain) => print(output, &explanation(&explain)?),
         Command::Schema => print(output, &format!("{:#}\n", topology::schema())),

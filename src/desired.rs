@@ -7,6 +7,8 @@ mod containers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store};
+
 use crate::{
     secret::Secret,
     topology::{ApplyTo, Port, RegionName, Topology},
@@ -40,6 +42,15 @@ pub const APPLICATION: &str = "services";
 pub const SERVICE_IMAGE: &str = "fedctl-service";
 /// Where the service image holds fedctl.
 pub const SERVICE_EXECUTABLE: &str = "/usr/bin/fedctl";
+/// Processes and threads in a container: room for a broker's Erlang threads; a service needs far fewer.
+pub const PIDS_LIMIT: u32 = 512;
+/// The one other place that can be written to, and how it is mounted.
+pub const TMPFS: (&str, &str) = ("/tmp", "rw,nosuid,nodev,noexec,size=64m");
+/// What a container's log may grow to.
+pub const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "3")];
+/// The option by which containers of a network reach each other and the host's published ports, and
+/// nothing outside: without masquerading no answer from beyond the host finds its way back.
+pub const NETWORK_OPTION: (&str, &str) = ("com.docker.network.bridge.enable_ip_masquerade", "false");
 
 /// Everything that should exist.
 #[derive(Debug, Clone)]

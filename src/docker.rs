@@ -2,28 +2,25 @@
 
 mod body;
 mod error;
+mod image;
+mod log;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::Read,
-    pin::Pin,
-};
+use std::io::Read;
 
 use bollard::{
-    Docker, body_full, body_try_stream,
-    container::LogOutput,
+    Docker, body_full,
     models::{ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, NetworkConnectRequest},
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
-        ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-        ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-        RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
+        ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder,
     },
 };
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use tokio_util::bytes::Bytes;
 
 pub use error::{EngineError, Operation};
+pub use log::LogLine;
 
 use crate::{
     desired::{Attachment, Container, Network, Volume},
@@ -53,15 +50,6 @@ pub struct Health {
     pub restarts: i64,
     /// Where the port that was asked for is published.
     pub port: Option<u16>,
-}
-
-/// A line of a container's output.
-#[derive(Debug, Clone)]
-pub struct LogLine {
-    /// When the engine received it, RFC 3339.
-    pub at: String,
-    /// The line.
-    pub text: String,
 }
 
 impl Engine {
@@ -134,93 +122,6 @@ impl Engine {
         let containers =
             containers.map_err(|source| EngineError::new(Operation::List, "containers", source))?;
         Ok(containers.into_iter().map(container).collect())
-    }
-
-    /// The id of the image with this reference; none where the engine has none.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
-    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
-        let image = self.docker.inspect_image(reference).await;
-        match image.map_err(|source| EngineError::new(Operation::Inspect, reference, source)) {
-            Ok(image) => Ok(image.id),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The references of all images that carry `label`.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
-    pub async fn images_labelled(&self, label: &str) -> Result<Vec<String>> {
-        let filters = HashMap::from([("label", vec![label])]);
-        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-        let images = self.docker.list_images(Some(options)).await;
-        let images = images.map_err(|source| EngineError::new(Operation::List, "images", source))?;
-        Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
-    }
-
-    /// Pulls an image from its registry; `progress` is told in words how far it is.
-    ///
-    /// # Errors
-    ///
-    /// If the registry or the engine fails.
-    pub async fn pull(&self, reference: &str, progress: impl Fn(String)) -> Result<()> {
-        let error = |source| EngineError::new(Operation::Pull, reference, source);
-        // a reference without a tag would pull every tag
-        let tagged = reference.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
-        let options = CreateImageOptionsBuilder::default().from_image(reference);
-        let options = if tagged { options.build() } else { options.tag("latest").build() };
-        let mut answers = self.docker.create_image(Some(options), None, None);
-        let mut layers: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        while let Some(answer) = answers.try_next().await.map_err(error)? {
-            if let (Some(id), Some(detail)) = (answer.id, answer.progress_detail) {
-                layers.insert(id, (detail.current.unwrap_or(0), detail.total.unwrap_or(0)));
-                let (done, all) =
-                    layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-                progress(format!("pulling, {} of {} MiB", done >> 20, all >> 20));
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes an image of one layer from the tar that `layer` yields.
-    ///
-    /// # Errors
-    ///
-    /// If the stream ends in an error, the engine's disk is full, or the engine fails otherwise.
-    pub async fn import(
-        &self,
-        reference: &str,
-        changes: Vec<String>,
-        layer: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-    ) -> Result<()> {
-        let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
-        let options = CreateImageOptionsBuilder::default()
-            .from_src("-")
-            .repo(repository)
-            .tag(tag)
-            .changes(changes)
-            .build();
-        let answers = self.docker.create_image(Some(options), Some(body_try_stream(layer)), None);
-        answers
-            .try_for_each(|_| async { Ok(()) })
-            .await
-            .map_err(|source| EngineError::new(Operation::Import, reference, source))
-    }
-
-    /// Removes an image's reference, and the image with its last one. One that is gone is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a container uses it, or the engine fails.
-    pub async fn remove_image(&self, reference: &str) -> Result<()> {
-        let options = RemoveImageOptionsBuilder::default().build();
-        let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);
-        gone(removed.map_err(|source| EngineError::new(Operation::Remove, reference, source)))
     }
 
     /// Creates a bridge network.
@@ -385,37 +286,6 @@ impl Engine {
             port: bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok()),
         })
     }
-
-    /// A container's output, from `since` (seconds of Unix time) on, or only its last `tail` lines.
-    #[must_use]
-    pub fn logs(
-        &self,
-        name: &str,
-        since: Option<i32>,
-        tail: Option<usize>,
-        follow: bool,
-    ) -> Pin<Box<dyn Stream<Item = Result<LogLine>> + Send>> {
-        let mut options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(follow);
-        if let Some(since) = since {
-            options = options.since(since);
-        }
-        if let Some(tail) = tail {
-            options = options.tail(&tail.to_string());
-        }
-        let subject = name.to_owned();
-        let lines = self.docker.logs(name, Some(options.build()));
-        Box::pin(lines.map(move |line| {
-            line.map(log_line).map_err(|source| EngineError::new(Operation::ReadLogs, &subject, source))
-        }))
-    }
-}
-
-fn log_line(output: LogOutput) -> LogLine {
-    let line = output.into_bytes();
-    let line = String::from_utf8_lossy(&line);
-    let (at, text) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
-    LogLine { at: at.to_owned(), text: text.to_owned() }
 }
 
 /// What was to be taken away and is not there is as good as taken away, and so is what somebody else is

@@ -28,8 +28,8 @@ pub enum Event {
     StepDone {
         /// What it worked on.
         subject: String,
-        /// What it did.
-        action: String,
+        /// What is so now.
+        result: String,
         /// How long it took.
         took: Duration,
         /// Whether it was the subject's last.

@@ -3,6 +3,7 @@
 // core: values from values
 pub mod desired;
 pub mod event;
+pub mod export;
 pub mod observed;
 pub mod outcome;
 pub mod plan;

@@ -228,10 +228,8 @@ impl Broker {
     ///
     /// If the broker does not answer or refuses.
     pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
-        let mut value = upstream.settings.clone();
-        value.insert("uri".into(), upstream.uri.expose().into());
-        self.put(&["parameters", "federation-upstream", VHOST, &upstream.name], &json!({ "value": value }))
-            .await
+        let path = ["parameters", "federation-upstream", VHOST, &upstream.name];
+        self.put(&path, &json!({ "value": upstream.value() })).await
     }
 
     /// Puts a policy.
@@ -240,13 +238,7 @@ impl Broker {
     ///
     /// If the broker does not answer or refuses.
     pub async fn put_policy(&self, policy: &Policy) -> Result<()> {
-        let body = json!({
-            "pattern": policy.pattern,
-            "apply-to": policy.apply_to.as_str(),
-            "priority": policy.priority,
-            "definition": policy.definition,
-        });
-        self.put(&["policies", VHOST, &policy.name], &body).await
+        self.put(&["policies", VHOST, &policy.name], &Value::Object(policy.value())).await
     }
 
     /// Records what a project owns on this broker.

@@ -148,6 +148,12 @@ impl RegionStatus {
     }
 }
 
+/// The JSON schema of a [`Status`], for programs that read it.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Status).to_value()
+}
+
 /// Holds what was found against the topology. `health` says why for a broker that did not answer.
 #[must_use]
 pub fn status(
@@ -245,7 +251,7 @@ pub fn links(
                 expected.insert((pair.upstream.to_string(), resource.clone()));
                 let mut link = link_status(pair, resource, found, upstream.as_ref());
                 if let Some(upstream) = upstream.as_ref().filter(|_| link.state == LinkState::Running) {
-                    link.await_bindings(downstream, upstream);
+                    link.require_bindings(downstream, upstream);
                 }
                 links.push(link);
             }
@@ -297,7 +303,7 @@ impl LinkStatus {
 
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
     /// of it: until then it counts as starting, whatever the broker says.
-    fn await_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
+    fn require_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
         let Resource::Exchange(exchange) = &self.resource else { return };
         let queue = internal_queue(exchange, &self.downstream);
         let internal = [format!("{queue} A"), format!("{queue} B")];

@@ -1,6 +1,10 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +15,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, await_every_service, plan},
+    plan::{Blocked, Plan, Step, await_every_service, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -80,6 +84,7 @@ impl Up<'_> {
             if !plan.blocked.is_empty() {
                 return Err(UpError::Blocked(plan.blocked));
             }
+            self.note_images(&plan);
             done += self.carry_out(&plan).await?;
             if !plan.provisional {
                 break;
@@ -101,6 +106,28 @@ impl Up<'_> {
             Err(UpError::Steps(report))
         } else {
             Ok(report.done)
+        }
+    }
+
+    /// Says which images are used as they are found; those that are made or pulled say so themselves.
+    fn note_images(&self, plan: &Plan) {
+        let steps = || plan.steps.iter().map(|planned| &planned.step);
+        let used: BTreeSet<&str> = steps()
+            .filter_map(|step| {
+                if let Step::CreateContainer(container) = step {
+                    Some(container.image.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let fetched = |image: &str| {
+            steps().any(|step| {
+                matches!(step, Step::ProvideImage { reference } | Step::ImportServiceImage { reference } if reference == image)
+            })
+        };
+        for image in used.into_iter().filter(|image| !fetched(image)) {
+            self.tools.events.send(Event::Note(format!("image {image} was found on the engine")));
         }
     }
 

@@ -158,6 +158,33 @@ federation:
 }
 
 #[test]
+fn a_name_that_is_already_something_elses_is_refused() {
+    check(
+        "name: shop\nmaster: broker\nregions:\n- name: broker\n- name: localhost\n- name: asia\n  services:\n  \
+         - {name: broker, image: a}\n  - {name: store, image: a}\n  - {name: asia, image: a}\n  - {name: localhost, image: a}\n",
+        &[
+            "FED0121 4:9 `broker` is the name of every region's own broker; choose another name",
+            "FED0121 5:9 `localhost` is the name of every container itself; choose another name",
+            "FED0121 8:12 `broker` is the name of the region's broker; choose another name",
+            "FED0121 9:12 `store` is the name of the directory that fedctl's own services share; choose another name",
+            "FED0121 10:12 `asia` is the name of a region; choose another name",
+            "FED0121 11:12 `localhost` is the name of every container itself; choose another name",
+        ],
+    );
+}
+
+#[test]
+fn a_variable_that_fedctl_uses_itself_is_refused() {
+    let help = "give it another name; fedctl uses `REGION`, `REGIONS`, `MASTER_REGION`, `AMQP_URI_FILE`, \
+                `AMQP_URI`, `STORE`, `LISTEN`";
+    let yaml = format!(
+        "{ONE_REGION}  services: [{{name: taxes, environment: {{STORE: /tmp, LISTEN: '[::]:1', MODE: fast}}}}]\n"
+    );
+    let found = |column, name| format!("FED0119 5:{column} fedctl itself uses `{name}`; {help}");
+    check(&yaml, &[&found(42, "STORE"), &found(55, "LISTEN")]);
+}
+
+#[test]
 fn malformed_yaml_is_one_finding_with_its_place() {
     let shown = rendered("name: shop\nregions:\n\t- name: europe\n");
     insta::assert_snapshot!(shown);

@@ -19,16 +19,17 @@ fail() {
     exit 1
 }
 
-[[ ! -t 1 ]] || fail "standard output is a terminal: run \`$0 >broker.tar\`"
-command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: run \`apt-get install mmdebstrap\`"
-[[ -r $keyring ]] || fail "Debian's keys are missing: run \`apt-get install debian-archive-keyring\`"
+[[ ! -t 1 ]] || fail "standard output is a terminal: send it to a file or to \`docker import\`"
+command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: run \`sudo apt-get install mmdebstrap\`"
+[[ -r $keyring ]] || fail "Debian's keys are missing: run \`sudo apt-get install debian-archive-keyring\`"
 if [[ $(id -u) -ne 0 ]] && ! unshare --user --map-auto --map-root-user true 2>/dev/null; then
-    fail "neither root nor allowed a user namespace: run \`sudo $0\`, or \`apt-get install uidmap\` and allow them"
+    fail "neither root nor allowed a user namespace: become root, or run \`sudo apt-get install uidmap\`"
 fi
 
 # A uid that never changes lets a data volume move from one image to the next. The package's own maintainer script
 # leaves a user alone that it finds.
-add_user='
+# shellcheck disable=SC2016 # mmdebstrap fills in "$1"
+add_user='set -e
 echo "rabbitmq:x:999:" >>"$1/etc/group"
 echo "rabbitmq:!::" >>"$1/etc/gshadow"
 echo "rabbitmq:x:999:999:RabbitMQ:/var/lib/rabbitmq:/usr/sbin/nologin" >>"$1/etc/passwd"
@@ -37,7 +38,8 @@ echo "rabbitmq:!:1::::::" >>"$1/etc/shadow"
 
 # The package bakes one Erlang cookie, which is a password: a broker has to make its own. The logs go too: nothing that
 # differs from build to build stays.
-clean='
+# shellcheck disable=SC2016
+clean='set -e
 find "$1/var/lib/rabbitmq" -mindepth 1 -delete
 install -d -o 999 -g 999 -m 0750 "$1/var/lib/rabbitmq" "$1/etc/rabbitmq" "$1/var/log/rabbitmq"
 find "$1/var/log" -type f -delete

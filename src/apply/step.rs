@@ -1,6 +1,9 @@
 //! One step: one foreign call, or one wait.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
+use tokio::time::Instant;
 
 use super::Tools;
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
 const QUOTED_LINES: usize = 15;
 /// How often the engine may start a container anew before waiting for it ends.
 const RESTARTS: i64 = 1;
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +126,9 @@ async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
 
 async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
     let password = tools.administrators.get(region).ok_or_else(|| StepError::NoBroker(region.clone()))?;
-    let mut restarts = None;
+    let mut life = Life::of(tools, container, MANAGEMENT_PORT);
     let look = async || {
-        let port = match alive(tools, container, MANAGEMENT_PORT, &mut restarts).await {
+        let port = match life.port().await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -141,9 +145,9 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
 }
 
 async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
-    let mut restarts = None;
+    let mut life = Life::of(tools, container, SERVICE_PORT);
     let look = async || {
-        let port = match alive(tools, container, SERVICE_PORT, &mut restarts).await {
+        let port = match life.port().await {
             Ok(port) => port,
             Err(look) => return look,
         };
@@ -158,25 +162,44 @@ async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> 
     wait(tools, container, &format!("container {container}"), look).await
 }
 
-/// The host port of a container that runs, or what waiting for it comes to. Restarts count from the first
-/// look on: those before it may have had a reason that is gone.
-async fn alive<T>(
-    tools: &Tools,
-    container: &str,
+/// Whether a container still runs. The engine is asked once a second, however often one looks: while
+/// brokers boot, the processors have better things to do.
+struct Life<'a> {
+    tools: &'a Tools,
+    container: &'a str,
     port: u16,
-    first: &mut Option<i64>,
-) -> Result<u16, Look<T, StepError>> {
-    let health = match tools.engine.health(container, port).await {
-        Ok(health) => health,
-        Err(error) => return Err(Look::Never(error.into())),
-    };
-    let restarts = health.restarts - *first.get_or_insert(health.restarts);
-    match health {
-        Health { running, .. } if restarts > RESTARTS || !running => {
-            Err(Look::Never(StepError::Died { log: String::new() }))
+    seen: Option<(Instant, u16)>,
+    /// How often the engine had started it anew at the first look: those may have had a reason that is gone.
+    restarts: Option<i64>,
+}
+
+impl<'a> Life<'a> {
+    fn of(tools: &'a Tools, container: &'a str, port: u16) -> Self {
+        Self { tools, container, port, seen: None, restarts: None }
+    }
+
+    /// The host port of a container that runs, or what waiting for it comes to.
+    async fn port<T>(&mut self) -> Result<u16, Look<T, StepError>> {
+        if let Some((_, port)) = self.seen.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            return Ok(port);
         }
-        Health { port: Some(port), .. } => Ok(port),
-        Health { port: None, .. } => Err(Look::NotYet(format!("port {port} is not published yet"))),
+        let health = match self.tools.engine.health(self.container, self.port).await {
+            Ok(health) => health,
+            Err(error) => return Err(Look::Never(error.into())),
+        };
+        let restarts = health.restarts - *self.restarts.get_or_insert(health.restarts);
+        match health {
+            Health { running, .. } if restarts > RESTARTS || !running => {
+                Err(Look::Never(StepError::Died { log: String::new() }))
+            }
+            Health { port: Some(port), .. } => {
+                self.seen = Some((Instant::now(), port));
+                Ok(port)
+            }
+            Health { port: None, .. } => {
+                Err(Look::NotYet(format!("port {} is not published yet", self.port)))
+            }
+        }
     }
 }
 

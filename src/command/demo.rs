@@ -1,9 +1,7 @@
 //! `fedctl demo`.
 
-use std::collections::BTreeSet;
-
 use crate::{
-    cli::{self, DemoFormat, Global},
+    cli::{self, Global, TextFormat},
     collect,
     docker::Engine,
     outcome::Outcome,
@@ -18,11 +16,11 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let project = Project::load(global, output, false)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
     let topology = &project.topology;
-    if !is_up(topology, &collect::engine(&engine, &BTreeSet::new()).await?) {
+    if !is_up(topology, &collect::containers(&engine).await?) {
         up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;
     }
     let stop = Stop::listen()?;
-    let found = collect::engine(&engine, &BTreeSet::new()).await?;
+    let found = collect::containers(&engine).await?;
     let passwords = project.workdir.passwords()?;
     let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout)?;
     let chosen = if asked.scenarios.is_empty() {
@@ -40,8 +38,8 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let proofs =
         Proofs { version: FORMAT_VERSION, passed: scenarios.iter().all(|proof| proof.passed), scenarios };
     output.data(&match asked.output {
-        DemoFormat::Text => output::proof::render(&proofs),
-        DemoFormat::Json => {
+        TextFormat::Text => output::proof::render(&proofs),
+        TextFormat::Json => {
             format!("{}\n", serde_json::to_string_pretty(&proofs).map_err(std::io::Error::from)?)
         }
     })?;

@@ -1,7 +1,5 @@
 //! `fedctl logs`.
 
-use std::collections::BTreeSet;
-
 use anyhow::anyhow;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -22,7 +20,7 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     let stop = Stop::listen()?;
     project.regions(asked.region.as_slice())?;
     let engine = Engine::connect(global.host.as_deref()).await?;
-    let found = collect::engine(&engine, &BTreeSet::new()).await?.containers;
+    let found = collect::containers(&engine).await?.containers;
     let wanted = |container: &&Container| {
         let is = |label: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| container.labels.get(label).is_some_and(|found| found == wanted))

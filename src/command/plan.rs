@@ -1,7 +1,7 @@
 //! `fedctl plan`.
 
 use crate::{
-    cli::{self, Global},
+    cli::{self, Global, TextFormat},
     collect, desired,
     docker::Engine,
     executable::Executable,
@@ -22,6 +22,9 @@ pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<O
     let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
     let observed = collect::observed(&engine, &Connector::default(), &desired, &passwords).await?;
     let plan = plan::plan(&desired, &observed);
-    output.data(&output::plan::render(&plan))?;
+    output.data(&match asked.output {
+        TextFormat::Text => output::plan::render(&plan),
+        TextFormat::Json => output::plan::json(&plan),
+    })?;
     Ok(if asked.detailed_exitcode && !plan.is_empty() { Outcome::Changes } else { Outcome::Done })
 }

@@ -1,6 +1,6 @@
 //! `fedctl status`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use crate::{
     cli::{self, Format, Global},
@@ -40,7 +40,7 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
 
 async fn look(project: &Project, engine: &Engine, connector: &Connector) -> Result<Status, Failure> {
     let topology = &project.topology;
-    let found = collect::engine(engine, &BTreeSet::new()).await?;
+    let found = collect::containers(engine).await?;
     let passwords = project.workdir.passwords()?;
     let regions: Vec<_> = topology.regions.iter().map(|region| region.name.clone()).collect();
     let brokers = collect::brokers(&found, connector, &topology.name, &regions, &passwords);

@@ -1,6 +1,6 @@
 //! What a region's broker should hold.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     ADMINISTRATOR, APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, VHOST,
@@ -80,7 +80,7 @@ fn upstream(pair: &Pair, settings: &UpstreamSettings, passwords: &Passwords) -> 
         // the default destroys the backlog whenever a link restarts
         "resource-cleanup-mode": "never",
     });
-    let serde_json::Value::Object(settings_map) = definition else { unreachable!("an object literal") };
+    let Value::Object(settings_map) = definition else { unreachable!("an object literal") };
     Upstream {
         name: pair.upstream.to_string(),
         uri: Secret::new(format!(
@@ -118,15 +118,92 @@ impl ApplyTo {
 ///
 /// It is imported at every start, so a container made with a new password puts that password in force.
 pub(super) fn definitions(password: &Secret) -> Secret {
-    let permission =
-        json!({"user": ADMINISTRATOR, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"});
+    let administrator = administrator(password);
     let user = json!({
-        "name": ADMINISTRATOR,
+        "name": administrator.name,
         "password_hash": crate::secret::rabbitmq_hash(password, crate::secret::salt(password)),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": ["administrator"],
     });
-    Secret::new(
-        json!({"users": [user], "vhosts": [{"name": VHOST}], "permissions": [permission]}).to_string(),
-    )
+    let file = json!({
+        "users": [user],
+        "vhosts": [{"name": VHOST}],
+        "permissions": [permission(&administrator)],
+    });
+    Secret::new(file.to_string())
+}
+
+fn administrator(password: &Secret) -> User {
+    let everything = || ".*".to_owned();
+    User {
+        name: ADMINISTRATOR.into(),
+        password: password.clone(),
+        permissions: Permissions { configure: everything(), write: everything(), read: everything() },
+    }
+}
+
+fn permission(user: &User) -> Value {
+    let Permissions { configure, write, read } = &user.permissions;
+    json!({"user": user.name, "vhost": VHOST, "configure": configure, "write": write, "read": read})
+}
+
+impl Upstream {
+    /// The definition as RabbitMQ takes it, with the URI and the password in it.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        let mut value = self.settings.clone();
+        value.insert("uri".into(), self.uri.expose().into());
+        value
+    }
+}
+
+impl Policy {
+    /// The policy as RabbitMQ takes it, without its name and place.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        let value = [
+            ("pattern", json!(self.pattern)),
+            ("apply-to", json!(self.apply_to.as_str())),
+            ("priority", json!(self.priority)),
+            ("definition", json!(self.definition)),
+        ];
+        value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+    }
+}
+
+impl Broker {
+    /// All that this broker should hold, as a file for it to import at its start; passwords are in clear.
+    ///
+    /// The cluster's name is not in it: that is in the broker's configuration, and set in one place only.
+    #[must_use]
+    pub fn definitions(&self) -> Secret {
+        let administrator = administrator(&self.password);
+        let users = || [&administrator].into_iter().chain(&self.users);
+        let user = |user: &User| {
+            let tags: &[&str] = if user.name == ADMINISTRATOR { &["administrator"] } else { &[] };
+            json!({"name": user.name, "password": user.password.expose(), "tags": tags})
+        };
+        let upstream = |upstream: &Upstream| {
+            json!({
+                "component": "federation-upstream",
+                "vhost": VHOST,
+                "name": upstream.name,
+                "value": upstream.value(),
+            })
+        };
+        let policy = |policy: &Policy| {
+            let mut value = policy.value();
+            value.insert("vhost".into(), VHOST.into());
+            value.insert("name".into(), policy.name.as_str().into());
+            value
+        };
+        let file = json!({
+            "users": users().map(user).collect::<Vec<_>>(),
+            "vhosts": [{"name": VHOST}],
+            "permissions": users().map(permission).collect::<Vec<_>>(),
+            "parameters": self.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+            "policies": self.policies.iter().map(policy).collect::<Vec<_>>(),
+        });
+        Secret::new(format!("{file:#}\n"))
+    }
 }

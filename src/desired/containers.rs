@@ -20,9 +20,14 @@ const BROKER_DATA: &str = "/var/lib/rabbitmq";
 const SERVICE_DATA: &str = "/var/lib/fedctl";
 /// The directory of [`SERVICE_DATA`] that fedctl's own services of a region share.
 const STORE: &str = "store";
+/// The broker's file of [`BROKER_DATA`] with what it imports at every start.
+pub const DEFINITIONS: &str = "fedctl/definitions.json";
+/// The broker's file of [`BROKER_DATA`] with its Erlang cookie, which it makes itself where there is none.
+pub const COOKIE_FILE: &str = ".erlang.cookie";
 /// The file, in a service's own directory of [`SERVICE_DATA`], that holds its AMQP URI.
 const AMQP_URI: &str = "amqp-uri";
-const SERVICE_USER: &str = "10001:10001";
+/// The user and group of fedctl's own services.
+pub const SERVICE_ID: u64 = 10001;
 const SERVICE_MEMORY: u64 = 64;
 const OTHER_IMAGE_MEMORY: u64 = 256;
 
@@ -44,6 +49,12 @@ pub(super) fn containers(topology: &Topology, passwords: &Passwords, service_ima
         .collect()
 }
 
+/// The directory that fedctl's own services of a region share and write to.
+#[must_use]
+pub fn service_store() -> String {
+    format!("{SERVICE_DATA}/{STORE}")
+}
+
 /// The volume that a region's services share: their store and their AMQP URI.
 pub(super) fn services_volume(project: &str, region: &RegionName) -> String {
     format!("{project}_{region}_services")
@@ -59,6 +70,9 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
             "rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management".into(),
         ),
         ("RABBITMQ_LOGS", "-".into()),
+        // on a read-only root file system the broker may write nowhere else
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{BROKER_DATA}/enabled_plugins")),
+        ("RABBITMQ_LOG_BASE", "/tmp".into()),
     ];
     let file = |path: &str, content: Secret| File { path: path.into(), content };
     Container {
@@ -73,11 +87,8 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
         directories: vec!["fedctl".into()],
         files: vec![
             file("fedctl/rabbitmq.conf", Secret::new(broker_conf(topology, &region.name))),
-            file(
-                "fedctl/definitions.json",
-                broker::definitions(password(passwords, &region.name, ADMINISTRATOR)),
-            ),
-            file(".erlang.cookie", password(passwords, &region.name, COOKIE).clone()),
+            file(DEFINITIONS, broker::definitions(password(passwords, &region.name, ADMINISTRATOR))),
+            file(COOKIE_FILE, password(passwords, &region.name, COOKIE).clone()),
         ],
         volume: Mount { volume: container(project, &region.name, BROKER), path: BROKER_DATA.into() },
         network: Attachment { network: lan(project, &region.name), alias: BROKER.into() },
@@ -99,7 +110,7 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
 fn broker_conf(topology: &Topology, region: &RegionName) -> String {
     format!(
         "cluster_name = {region}\n\
-         load_definitions = {BROKER_DATA}/fedctl/definitions.json\n\
+         load_definitions = {BROKER_DATA}/{DEFINITIONS}\n\
          listeners.tcp.default = {AMQP_PORT}\n\
          management.tcp.port = {MANAGEMENT_PORT}\n\
          total_memory_available_override_value = {}MB\n\
@@ -139,7 +150,7 @@ fn service_container(
         service: service.name.clone(),
         image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
         hostname: service.name.clone(),
-        user: service.user.clone().unwrap_or_else(|| SERVICE_USER.into()),
+        user: service.user.clone().unwrap_or_else(|| format!("{SERVICE_ID}:{SERVICE_ID}")),
         command,
         environment: service_environment(topology, region, service, &uri),
         directories: [Some(service.name.clone()), own.then(|| STORE.into())].into_iter().flatten().collect(),
@@ -168,7 +179,7 @@ fn service_environment(
         ("REGIONS", regions.join(",")),
         ("MASTER_REGION", topology.master.to_string()),
         ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{}/{AMQP_URI}", service.name)),
-        ("STORE", format!("{SERVICE_DATA}/{STORE}/products.db")),
+        ("STORE", format!("{}/products.db", service_store())),
     ];
     let mut environment: BTreeMap<String, Secret> =
         service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();

@@ -9,21 +9,15 @@ use bollard::models::{
 };
 
 use crate::{
-    desired::{Container, Network, Volume},
+    desired::{Container, LOG_LIMITS, NETWORK_OPTION, Network, PIDS_LIMIT, TMPFS, Volume},
     topology::Port,
 };
 
-/// Room for a broker's Erlang threads; a service needs far fewer.
-const PIDS_LIMIT: i64 = 512;
-
-/// A network whose containers reach each other and the host's published ports, and nothing outside:
-/// without masquerading no answer from beyond the host finds its way back.
 pub(super) fn network(network: &Network) -> NetworkCreateRequest {
-    let option = ("com.docker.network.bridge.enable_ip_masquerade".to_owned(), "false".to_owned());
     NetworkCreateRequest {
         name: network.name.clone(),
         driver: Some("bridge".into()),
-        options: Some(HashMap::from([option])),
+        options: Some(HashMap::from([owned(NETWORK_OPTION)])),
         labels: Some(network.labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()
     }
@@ -61,7 +55,6 @@ pub(super) fn container(container: &Container) -> ContainerCreateBody {
 }
 
 fn host_config(container: &Container) -> HostConfig {
-    let log_limits = [("max-size", "10m"), ("max-file", "3")];
     let memory = i64::try_from(container.memory << 20).unwrap_or(i64::MAX);
     HostConfig {
         port_bindings: Some(
@@ -74,20 +67,20 @@ fn host_config(container: &Container) -> HostConfig {
             ..Mount::default()
         }]),
         readonly_rootfs: Some(true),
-        tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,nosuid,nodev,noexec,size=64m".to_owned())])),
+        tmpfs: Some(HashMap::from([owned(TMPFS)])),
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(vec!["no-new-privileges".into()]),
         memory: Some(memory),
         // equal limits: a broker that swaps looks alive and is not
         memory_swap: Some(memory),
-        pids_limit: Some(PIDS_LIMIT),
+        pids_limit: Some(i64::from(PIDS_LIMIT)),
         ulimits: container.open_files.map(|limit| {
             let limit = Some(i64::from(limit));
             vec![ResourcesUlimits { name: Some("nofile".into()), soft: limit, hard: limit }]
         }),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".into()),
-            config: Some(log_limits.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            config: Some(LOG_LIMITS.map(owned).into()),
         }),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
@@ -96,6 +89,10 @@ fn host_config(container: &Container) -> HostConfig {
         init: Some(container.init),
         ..HostConfig::default()
     }
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
 }
 
 fn port_key(port: Port) -> String {

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use crate::plan::{Blocked, Plan, Sign};
+use serde_json::json;
+
+use crate::plan::{Blocked, Plan, Planned, Sign};
 
 /// Every step with its sign, cause and risk, then what stands in the way, then the counts.
 #[must_use]
@@ -30,6 +32,33 @@ pub fn render(plan: &Plan) -> String {
         writeln!(text, "some brokers do not answer: what they hold is compared when they do").ok();
     }
     text
+}
+
+/// The version of the JSON form. Within it, fields are only added.
+const FORMAT_VERSION: u32 = 1;
+
+/// The same for programs.
+#[must_use]
+pub fn json(plan: &Plan) -> String {
+    let step = |planned: &Planned| {
+        json!({
+            "sign": planned.sign().to_string(),
+            "subject": planned.step.subject(),
+            "action": planned.step.action(),
+            "cause": planned.cause.to_string(),
+            "risk": planned.risk(),
+            "after": planned.after,
+        })
+    };
+    let blocked =
+        |blocked: &Blocked| json!({"subject": blocked.subject, "cause": blocked.cause, "hint": blocked.hint});
+    let form = json!({
+        "version": FORMAT_VERSION,
+        "provisional": plan.provisional,
+        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
+        "blocked": plan.blocked.iter().map(blocked).collect::<Vec<_>>(),
+    });
+    format!("{form:#}\n")
 }
 
 /// What stands in the way.

@@ -52,8 +52,8 @@ struct Plain {
 impl Plain {
     fn show(&mut self, event: &Event) {
         match event {
-            Event::StepDone { subject, action, last: true, .. } => {
-                self.line("done", &format!("{subject}: {action}"));
+            Event::StepDone { subject, result, last: true, .. } => {
+                self.line("done", &format!("{subject}: {result}"));
             }
             Event::StepFailed { subject, error } => {
                 self.line("failed", &format!("{subject}: {}", first_line(error)));
@@ -85,7 +85,7 @@ impl Moving {
         match event {
             Event::StepStarted { subject, action } => self.bar(subject).set_message(action.clone()),
             Event::Progress { subject, text } => self.bar(subject).set_message(text.clone()),
-            Event::StepDone { subject, action, last: true, .. } => self.finish(subject, action),
+            Event::StepDone { subject, result, last: true, .. } => self.finish(subject, result),
             Event::StepFailed { subject, error } => self.fail(subject, error),
             Event::Links { running, expected, first } => {
                 let first = first.as_deref().unwrap_or_default();
@@ -110,10 +110,10 @@ impl Moving {
         })
     }
 
-    fn finish(&mut self, subject: &str, action: &str) {
+    fn finish(&mut self, subject: &str, result: &str) {
         let bar = self.bar(subject);
         bar.set_style(style(&format!("{} {{prefix:<44}} {{elapsed:>4}}  {{msg:.dim}}", "✓".green())));
-        bar.finish_with_message(action.to_owned());
+        bar.finish_with_message(result.to_owned());
     }
 
     fn fail(&mut self, subject: &str, error: &str) {
@@ -139,8 +139,8 @@ fn json_line(event: &Event) -> String {
             json!({"event": "step-started", "subject": subject, "action": action})
         }
         Event::Progress { subject, text } => json!({"event": "progress", "subject": subject, "text": text}),
-        Event::StepDone { subject, action, took, .. } => {
-            json!({"event": "step-done", "subject": subject, "action": action, "seconds": took.as_secs_f64()})
+        Event::StepDone { subject, result, took, .. } => {
+            json!({"event": "step-done", "subject": subject, "result": result, "seconds": took.as_secs_f64()})
         }
         Event::StepFailed { subject, error } => {
             json!({"event": "step-failed", "subject": subject, "error": error})

@@ -7,7 +7,7 @@ use tabled::{builder::Builder, settings::Style};
 
 use crate::{
     observed::Resource,
-    status::{BrokerState, LinkState, LinkStatus, RegionStatus, Status},
+    status::{BrokerState, BrokerStatus, LinkState, LinkStatus, RegionStatus, Status},
     topology::RegionName,
 };
 
@@ -44,7 +44,7 @@ fn regions(status: &Status) -> String {
             broker.version.clone().unwrap_or_else(|| "-".into()),
             broker.uptime_ms.map_or_else(|| "-".into(), |uptime| age(uptime / 1000)),
             memory(broker.memory_bytes, broker.memory_limit_bytes),
-            if broker.alarms.is_empty() { "none".into() } else { broker.alarms.join(", ").red().to_string() },
+            alarms(broker),
             address(broker.amqp_port),
             address(broker.management_port),
             services(region),
@@ -70,6 +70,19 @@ fn broker_state(state: BrokerState) -> String {
 
 fn memory(used: Option<u64>, limit: u64) -> String {
     used.map_or_else(|| "-".into(), |used| format!("{} of {} MiB", used >> 20, limit >> 20))
+}
+
+/// Only a broker that answers is known to have none.
+fn alarms(broker: &BrokerStatus) -> String {
+    match broker.state {
+        BrokerState::Running if broker.alarms.is_empty() => "none".into(),
+        BrokerState::Running => broker.alarms.join(", ").red().to_string(),
+        _ => "-".into(),
+    }
+}
+
+fn waiting(messages: Option<u64>) -> String {
+    messages.map_or_else(|| "-".into(), |messages| messages.to_string())
 }
 
 /// Each service with its port; what does not run is said.
@@ -101,14 +114,14 @@ fn pairs(status: &Status) -> String {
             format!("{running}/{}", of_kind.count())
         };
         let worst = links.iter().map(|link| link.state).max().unwrap_or(LinkState::Running);
-        let waiting: u64 = links.iter().filter_map(|link| link.waiting).sum();
+        let messages = links.iter().filter_map(|link| link.waiting).reduce(|sum, more| sum + more);
         let record = [
             upstream.to_string(),
             downstream.to_string(),
             state(worst),
             count(true),
             count(false),
-            waiting.to_string(),
+            waiting(messages),
         ];
         table.push_record(record);
     }
@@ -133,7 +146,7 @@ fn every_link(status: &Status) -> String {
             link.resource.name().to_owned(),
             state(link.state),
             link.age_seconds.map_or_else(|| "-".into(), age),
-            link.waiting.map_or_else(|| "-".into(), |waiting| waiting.to_string()),
+            waiting(link.waiting),
             link.error.clone().unwrap_or_default(),
         ]);
     }

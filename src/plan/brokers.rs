@@ -18,6 +18,14 @@ use crate::{
 /// What a broker holds; none for one that is about to be made with an empty volume.
 type Known<'a> = Option<&'a Definitions>;
 
+/// The regions whose brokers do not answer and may hold something.
+pub(super) fn unknown(desired: &Desired, observed: &Observed, touched: &Touched) -> BTreeSet<RegionName> {
+    let is_unknown = |broker: &&Broker| {
+        !observed.brokers.contains_key(&broker.region) && !touched.new_volumes.contains(&broker.container)
+    };
+    desired.brokers.iter().filter(is_unknown).map(|broker| broker.region.clone()).collect()
+}
+
 /// Plans what has to change on every broker; the steps after which a region's services can connect.
 pub(super) fn reconcile(
     plan: &mut Plan,
@@ -28,6 +36,7 @@ pub(super) fn reconcile(
 ) -> BTreeMap<RegionName, usize> {
     let mut awaited = BTreeMap::new();
     let mut known = Vec::new();
+    let unknown = unknown(desired, observed, touched);
     for broker in &desired.brokers {
         let definitions = observed.brokers.get(&broker.region);
         let running = touched.running.get(&broker.container).copied();
@@ -37,25 +46,28 @@ pub(super) fn reconcile(
                 Step::AwaitBroker { region: broker.region.clone(), container: broker.container.clone() };
             awaited.insert(broker.region.clone(), plan.push(step, cause, running));
         }
-        match definitions {
-            Some(definitions) => known.push((broker, Some(definitions))),
-            None if touched.new_volumes.contains(&broker.container) => known.push((broker, None)),
-            None => plan.provisional = true,
+        if unknown.contains(&broker.region) {
+            plan.provisional = true;
+        } else {
+            known.push((broker, definitions));
         }
     }
     let mut ready = awaited.clone();
+    // a link keeps the name that it started with
+    let mut named = BTreeMap::new();
     let mut link_users = BTreeMap::new();
     for &(broker, known) in &known {
         let await_step = awaited.get(&broker.region).copied();
-        let named = cluster_name(plan, broker, known, await_step).or(await_step);
+        let named_step = cluster_name(plan, broker, known, await_step).or(await_step);
+        named.extend(named_step.map(|step| (broker.region.clone(), step)));
         users(plan, broker, known, await_step, &mut link_users, &mut ready);
-        policies(plan, broker, known, named);
+        policies(plan, broker, known, named_step);
         let deleted = prune(plan, desired, broker, known, await_step, removed);
         own(plan, desired, broker, known, await_step.into_iter().chain(deleted));
     }
     for &(broker, known) in &known {
-        let named = awaited.get(&broker.region).copied();
-        upstreams(plan, broker, known, named, &link_users, touched, desired);
+        let named_step = named.get(&broker.region).copied();
+        upstreams(plan, broker, known, named_step, &link_users, touched, desired);
     }
     ready
 }

@@ -127,6 +127,9 @@ fn reconcile_containers(
     // brokers first: they take longest, and everything else waits for them
     let (brokers, services): (Vec<_>, Vec<_>) =
         desired.containers.iter().partition(|container| container.service == BROKER);
+    // where it is not known whether their user is there, the next plan brings the services
+    let unknown = brokers::unknown(desired, observed, &touched);
+    let services = services.into_iter().filter(|service| !unknown.contains(&service.region));
     for wanted in brokers.into_iter().chain(services) {
         let found = observed.engine.containers.iter().find(|found| found.name == wanted.name);
         let fate = found.map_or(Fate::Make(None), |found| fate(wanted, found, observed, objects));
@@ -156,7 +159,7 @@ fn reconcile_containers(
                 Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created)))
             }
         };
-        connect_wan(plan, &mut touched, wanted, remains, started, objects);
+        connect(plan, &mut touched, wanted, remains, started, objects);
         touched.running.extend(started.map(|step| (wanted.name.clone(), step)));
     }
     touched
@@ -227,7 +230,8 @@ fn upload_and_start(plan: &mut Plan, wanted: &Container, cause: &Cause, created:
     plan.push(Step::StartContainer { name: wanted.name.clone() }, cause.clone(), [uploaded])
 }
 
-fn connect_wan(
+/// Attaches a container to its networks. One that is made anew already is in its region's own.
+fn connect(
     plan: &mut Plan,
     touched: &mut Touched,
     wanted: &Container,
@@ -235,15 +239,20 @@ fn connect_wan(
     started: Option<usize>,
     objects: &Objects,
 ) {
-    let Some(wan) = &wanted.wan else { return };
-    if remains.is_some_and(|found| found.networks.contains(&wan.network)) {
-        return;
+    let lan = remains.is_some().then_some(&wanted.network);
+    for attachment in lan.into_iter().chain(&wanted.wan) {
+        let network = &attachment.network;
+        if remains.is_some_and(|found| found.networks.contains(network)) {
+            continue;
+        }
+        let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
+        let step = Step::ConnectNetwork { container: wanted.name.clone(), attachment: attachment.clone() };
+        let needs = [started, objects.networks.get(network).copied()];
+        let connected = plan.push(step, cause, needs.into_iter().flatten());
+        if Some(attachment) == wanted.wan.as_ref() {
+            touched.connected.insert(wanted.name.clone(), connected);
+        }
     }
-    let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
-    let step = Step::ConnectNetwork { container: wanted.name.clone(), attachment: wan.clone() };
-    let needs = [started, objects.networks.get(&wan.network).copied()];
-    let connected = plan.push(step, cause, needs.into_iter().flatten());
-    touched.connected.insert(wanted.name.clone(), connected);
 }
 
 /// Waits for the services whose broker is known; one that is not may refuse their password until the next

@@ -98,10 +98,25 @@ impl Step {
         }
     }
 
-    /// Whether the step changes anything, rather than waits.
+    /// What is so when the step is done, in few words.
     #[must_use]
-    pub fn is_mutating(&self) -> bool {
-        !matches!(self, Step::AwaitBroker { .. } | Step::AwaitService { .. })
+    pub fn result(&self) -> String {
+        match self {
+            Step::ProvideImage { .. } => "here".into(),
+            Step::ImportServiceImage { .. } => "made".into(),
+            Step::CreateNetwork(_) | Step::CreateVolume(_) | Step::CreateContainer(_) => "created".into(),
+            Step::UploadFiles(_) => "files written".into(),
+            Step::StartContainer { .. } | Step::UnpauseContainer { .. } => "started".into(),
+            Step::ConnectNetwork { attachment, .. } => format!("connected to {}", attachment.network),
+            Step::StopContainer { .. } => "stopped".into(),
+            Step::RemoveContainer { .. }
+            | Step::RemoveNetwork { .. }
+            | Step::RemoveVolume { .. }
+            | Step::RemoveImage { .. } => "removed".into(),
+            Step::AwaitBroker { .. } => "accepts connections".into(),
+            Step::AwaitService { .. } => "consumers attached".into(),
+            definition => definition.action(),
+        }
     }
 }
 
@@ -142,7 +157,7 @@ impl Planned {
             (Step::CreateContainer(container), _) if container.environment.contains_key("AMQP_URI") => {
                 Some("whoever may inspect the container can read the broker's password")
             }
-            (Step::RemoveVolume { .. }, _) => Some("every message in it is lost"),
+            (Step::RemoveVolume { .. }, _) => Some("everything in it is lost"),
             _ => None,
         }
     }

@@ -10,24 +10,25 @@ pub(super) fn plain(status: &str, error: Option<&str>) -> String {
         ("nxdomain", "the upstream's host name is unknown: is its broker stopped, or off the network?"),
         ("ehostunreach", "no route to the upstream"),
         ("etimedout", "the upstream does not answer"),
-        ("timeout", "the upstream does not answer"),
         ("auth_failure", "the upstream refuses the link's user or password"),
         ("not_allowed", "the upstream refuses the link's user in that virtual host"),
         ("heartbeat_timeout", "the upstream fell silent"),
+        // after the longer word that it is part of
+        ("timeout", "the upstream does not answer"),
         ("upstream_channel_down", "the connection to the upstream broke"),
         ("downstream_channel_down", "the broker's own side of the link broke"),
         ("socket_closed_unexpectedly", "the upstream closed the connection"),
     ];
-    let meaning =
-        known.iter().find(|(word, _)| status == *word || raw.contains(word)).map(|(_, meaning)| *meaning);
-    let code = ["403", "404", "405", "406"].into_iter().find(|code| raw.contains(&format!(",{code},")));
-    match (meaning, code) {
-        (Some(meaning), _) => meaning.to_owned(),
-        (None, Some(_)) => {
-            quoted(raw).map_or_else(|| raw.to_owned(), |text| format!("the upstream refuses: {text}"))
-        }
-        (None, None) if raw.is_empty() => status.replace('_', " "),
-        (None, None) => format!("{}: {raw}", status.replace('_', " ")),
+    // what the upstream itself says tells more than where the link broke, and may contain any word
+    let refused = ["403", "404", "405", "406"].iter().any(|code| raw.contains(&format!(",{code},")));
+    if let Some(text) = quoted(raw).filter(|_| refused) {
+        return format!("the upstream refuses: {text}");
+    }
+    let meaning = known.iter().find(|(word, _)| status == *word || raw.contains(word));
+    match meaning {
+        Some((_, meaning)) => (*meaning).to_owned(),
+        None if raw.is_empty() => status.replace('_', " "),
+        None => format!("{}: {raw}", status.replace('_', " ")),
     }
 }
 

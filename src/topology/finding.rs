@@ -148,14 +148,22 @@ codes! {
          own, called `federation: EXCHANGE -> REGION`. This pattern matches them too, and a policy \
          that applies to them makes links lose or multiply messages. Anchor the pattern at what your \
          own names have and these lack: a prefix such as `^orders\\.` or a suffix such as `\\.events$`.";
-    /// A variable that fedctl sets itself.
+    /// A variable that fedctl uses itself.
     ReservedVariable = "FED0119":
-        "fedctl sets this variable in every service's environment, so a value from the file would \
-         be lost or would mislead the service. Remove it, or give yours another name.";
+        "fedctl sets this variable in the services' environment, or its own services obey it, so a \
+         value from the file would be lost or would mislead the service. Remove it, or give yours \
+         another name.";
     /// A file that has the right shape and still cannot be read.
     Unreadable = "FED0120":
         "Every single check passed and the file still could not be read as a topology. That is a \
          gap in fedctl's checks: please report it together with the file.";
+    /// A name that is already something else's.
+    ReservedName = "FED0121":
+        "The name of a region or service is also a host name, and a service's is the name of a \
+         directory as well. This one is taken: `broker` is a region's broker, `localhost` is every \
+         container itself, `store` is the directory that fedctl's own services share, and a region's \
+         name is that region's broker. Connections would end in the wrong container, and files in the \
+         wrong directory. Choose another name.";
     /// Messages arrive more than once.
     ManyCopies = "FED0201":
         "In a full mesh every region receives every message directly, so with more than one hop \

@@ -10,8 +10,20 @@ use super::{
     tree::Tree,
 };
 
-/// The variables that fedctl itself sets in a service's environment.
-const OWN_VARIABLES: [&str; 5] = ["REGION", "REGIONS", "MASTER_REGION", "AMQP_URI_FILE", "AMQP_URI"];
+/// The variables that fedctl itself sets in a service's environment, or that its own services obey.
+const OWN_VARIABLES: [&str; 7] =
+    ["REGION", "REGIONS", "MASTER_REGION", "AMQP_URI_FILE", "AMQP_URI", "STORE", "LISTEN"];
+
+/// Names that are a container's or a directory's beside every service.
+const RESERVED_SERVICES: [(&str, &str); 3] = [
+    ("broker", "the region's broker"),
+    ("store", "the directory that fedctl's own services share"),
+    ("localhost", "every container itself"),
+];
+
+/// Host names that lead a broker to itself.
+const RESERVED_REGIONS: [(&str, &str); 2] =
+    [("broker", "every region's own broker"), ("localhost", "every container itself")];
 
 /// Adds a finding for everything that is wrong between the values of `topology`, whose places are
 /// those of `tree`.
@@ -59,6 +71,10 @@ impl Validator<'_, '_, '_> {
             let message = format!("two services in `{}` are called", region.name);
             self.distinct(Code::DuplicateService, &format!("regions/{index}/services"), services, &message);
         }
+        for (index, region) in regions.iter().enumerate() {
+            let holder = holder(&RESERVED_REGIONS, region.name.as_str());
+            self.reserved(&format!("regions/{index}/name"), region.name.as_str(), holder);
+        }
         let policies = federation.policies.iter().map(|policy| policy.name.as_str());
         self.distinct(Code::DuplicatePolicy, "federation/policies", policies, "two policies are called");
     }
@@ -78,7 +94,23 @@ impl Validator<'_, '_, '_> {
         }
     }
 
+    /// Adds a finding for a name that already is something else's.
+    fn reserved(&mut self, path: &str, name: &str, holder: Option<&str>) {
+        if let Some(holder) = holder {
+            self.add(
+                Code::ReservedName,
+                path,
+                format!("{} is the name of {holder}", quoted(name)),
+                "choose another name".into(),
+            );
+        }
+    }
+
     fn service(&mut self, service: &Service, path: &str) {
+        let name = service.name.as_str();
+        let region = self.topology.regions.iter().any(|region| region.name.as_str() == name);
+        let holder = holder(&RESERVED_SERVICES, name).or(region.then_some("a region"));
+        self.reserved(&format!("{path}/name"), name, holder);
         if service.image.is_none() && !BUILT_IN_SERVICES.contains(&service.name.as_str()) {
             let help = suggestion(&service.name, BUILT_IN_SERVICES, "fedctl's own are");
             self.add(
@@ -92,8 +124,8 @@ impl Validator<'_, '_, '_> {
             self.findings.add(
                 Code::ReservedVariable,
                 self.tree.key_span_of(&format!("{path}/environment/{variable}")),
-                format!("fedctl itself sets {}", quoted(variable)),
-                Some(format!("give it another name; fedctl sets {}", listed(OWN_VARIABLES))),
+                format!("fedctl itself uses {}", quoted(variable)),
+                Some(format!("give it another name; fedctl uses {}", listed(OWN_VARIABLES))),
             );
         }
         if service.amqp_uri_in_environment {
@@ -182,6 +214,11 @@ impl Validator<'_, '_, '_> {
             "`on-confirm` loses nothing".into(),
         );
     }
+}
+
+/// Whose name it is, where it is reserved.
+fn holder(reserved: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    reserved.iter().find(|(reserved, _)| *reserved == name).map(|(_, holder)| *holder)
 }
 
 /// A port of the host that something in the file asks for.

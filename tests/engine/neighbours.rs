@@ -16,8 +16,8 @@ pub fn two_projects_do_not_touch_each_other_or_each_others_images(one: &Project)
     assert_eq!(one.objects("container"), Vec::<String>::new());
     let removed = proxy.mutating().into_iter().filter(|request| request.contains("/images/"));
     let removed: Vec<String> = removed.collect();
-    let removes = |image: &str| removed.iter().any(|request| request.contains(image));
-    assert!(removes(&image) && !removes(&used), "{removed:?}");
+    let asked_for = |image: &str| removed.iter().any(|request| request.contains(image));
+    assert!(asked_for(&image) && !asked_for(&used), "{removed:?}");
     assert!(removed.iter().all(|request| request.contains("/images/fedctl-service:")), "{removed:?}");
     unharmed(&other);
 

@@ -56,8 +56,8 @@ pub fn a_frozen_broker_neither_hides_nor_slows_the_others(project: &Project) {
         docker(&freeze.split(' ').chain([asia.as_str()]).collect::<Vec<_>>());
         let ran = project.fedctl(&["status", "-o", "json"]).exits(4).within(Duration::from_secs(5));
         let status = ran.json();
-        let states: Vec<_> = (0..3).map(|n| status["regions"][n]["broker"]["state"].clone()).collect();
-        assert_eq!(states, ["running", state, "running"], "{ran}");
+        let brokers: Vec<_> = (0..3).map(|n| status["regions"][n]["broker"]["state"].clone()).collect();
+        assert_eq!(brokers, ["running", state, "running"], "{ran}");
         let links = status["links"].as_array().unwrap();
         assert!(links.iter().any(|link| link["upstream"] == "america" && link["downstream"] == "europe"));
         project.fedctl(&["status"]).exits(4).says("✗ asia: ");

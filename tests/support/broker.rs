@@ -20,19 +20,19 @@ impl Broker {
     }
 
     pub fn get(&self, path: &str) -> Value {
-        self.must(Method::GET, path, None)
+        self.must(&Method::GET, path, None)
     }
 
     pub fn put(&self, path: &str, body: &Value) {
-        self.must(Method::PUT, path, Some(body));
+        self.must(&Method::PUT, path, Some(body));
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Value {
-        self.must(Method::POST, path, Some(body))
+        self.must(&Method::POST, path, Some(body))
     }
 
     pub fn delete(&self, path: &str) {
-        self.must(Method::DELETE, path, None);
+        self.must(&Method::DELETE, path, None);
     }
 
     /// The status of a request by another user.
@@ -90,7 +90,7 @@ impl Broker {
     }
 
     #[track_caller]
-    fn must(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+    fn must(&self, method: &Method, path: &str, body: Option<&Value>) -> Value {
         let (status, answer) = self.ask(method.clone(), path, body, ("fedctl", &self.password));
         assert!(status.is_success(), "{method} {path} in {}: {status} {answer}", self.region);
         answer
@@ -112,7 +112,7 @@ impl Broker {
         runtime.block_on(async {
             let request = client.request(method, format!("{}{path}", self.base));
             let request = request.basic_auth(user.0, Some(user.1));
-            let request = body.into_iter().fold(request, |request, body| request.json(body));
+            let request = body.into_iter().fold(request, reqwest::RequestBuilder::json);
             let response = request.send().await.unwrap();
             let status = response.status();
             let bytes = response.bytes().await.unwrap();

@@ -1,0 +1,33 @@
+# The few commands of the README. Everything else is `cargo` and `target/release/fedctl`.
+FEDCTL := target/release/fedctl
+
+.PHONY: help setup build demo down test bench check
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: ## install what the recipes need, once
+	@scripts/setup.sh
+
+build: setup
+	cargo build --release --locked
+
+demo: build ## federate three regions on this machine and prove it
+	$(FEDCTL) demo
+
+down: build ## remove what `make demo` made, but not its data
+	$(FEDCTL) down
+
+test: setup ## every test, those against real brokers too
+	cargo run --locked -- pull
+	cargo test --locked
+
+bench: setup ## time the hot paths
+	cargo bench --locked
+
+check: ## form, lints, documentation, dependencies
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
+	cargo deny check bans licenses sources

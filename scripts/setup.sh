@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what fedctl's recipes need beyond a Rust toolchain and a Docker engine, and says so. Where it may not, one
+# line says what is missing and the command that mends it. Quick and silent when nothing is missing.
+set -euo pipefail
+
+fail() {
+    echo "setup: $1" >&2
+    exit 1
+}
+
+# need PACKAGE COMMAND…: where the command fails, the package is missing
+missing=()
+need() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+compose() { command -v docker-compose || docker compose version; }
+
+command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.89 or newer, see https://rustup.rs"
+command -v docker >/dev/null || fail "Docker is missing: run \`sudo apt-get install docker.io\`"
+
+need build-essential command -v cc
+need mmdebstrap command -v mmdebstrap
+need debian-archive-keyring test -r /usr/share/keyrings/debian-archive-keyring.gpg
+need docker-compose compose                      # a test holds our Compose file against the real reader
+need shellcheck command -v shellcheck              # a test holds the exported script against it
+need python3-venv python3 -c 'import ensurepip'  # a test speaks with a Nameko service
+
+if ((${#missing[@]})); then
+    command -v apt-get >/dev/null || fail "missing: ${missing[*]}: this is no Debian, install their like by hand"
+    [[ $(id -u) -eq 0 ]] || fail "missing: ${missing[*]}: run \`sudo apt-get install ${missing[*]}\`"
+    echo "setup: installing ${missing[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >&2
+    apt-get install -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+if ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
+    case $answer in
+    *"permission denied"*) fail "the engine's socket is forbidden: run \`sudo usermod -aG docker $(id -un)\`, log in again" ;;
+    *) fail "the engine does not answer: run \`sudo systemctl start docker\` (${answer##*$'\n'})" ;;
+    esac
+fi

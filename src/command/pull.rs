@@ -1,0 +1,45 @@
+//! `fedctl pull`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    cli::Global,
+    collect,
+    docker::Engine,
+    event::Events,
+    image::{self, ImageError},
+    outcome::Outcome,
+    output::{Output, progress},
+};
+
+use super::{failure::Failure, project::Project};
+
+pub async fn run(global: &Global, output: Output) -> Result<Outcome, Failure> {
+    let project = Project::load(global, output, true)?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    let topology = &project.topology;
+    let services = topology.regions.iter().flat_map(|region| &region.services);
+    let wanted: BTreeSet<String> =
+        services.filter_map(|service| service.image.clone()).chain([topology.broker.image.clone()]).collect();
+    let found = collect::engine(&engine, &wanted).await?.images;
+    let events: Events = progress::events(global.progress, output);
+    for reference in wanted {
+        if found.contains_key(&reference) {
+            output.message(&format!("image {reference} is here\n"));
+        } else {
+            image::provide(&engine, &reference, &events).await?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Engine(error) => error.into(),
+            error => Self::new(Outcome::Failed, error.into()).hint(
+                "name an image that is here or can be pulled, or install mmdebstrap to build the broker's",
+            ),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Images of an engine.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::{
+    body_try_stream,
+    query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder},
+};
+use futures_util::{Stream, TryStreamExt};
+use tokio_util::bytes::Bytes;
+
+use super::{Engine, EngineError, Operation, Result, gone};
+
+impl Engine {
+    /// The id of the image with this reference; none where the engine has none.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
+        let image = self.docker.inspect_image(reference).await;
+        match image.map_err(|source| EngineError::new(Operation::Inspect, reference, source)) {
+            Ok(image) => Ok(image.id),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The references of all images that carry `label`.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn images_labelled(&self, label: &str) -> Result<Vec<String>> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = self.docker.list_images(Some(options)).await;
+        let images = images.map_err(|source| EngineError::new(Operation::List, "images", source))?;
+        Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+    }
+
+    /// Pulls an image from its registry; `progress` is told in words how far it is.
+    ///
+    /// # Errors
+    ///
+    /// If the registry or the engine fails.
+    pub async fn pull(&self, reference: &str, progress: impl Fn(String)) -> Result<()> {
+        let error = |source| EngineError::new(Operation::Pull, reference, source);
+        // a reference without a tag would pull every tag
+        let tagged = reference.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
+        let options = CreateImageOptionsBuilder::default().from_image(reference);
+        let options = if tagged { options.build() } else { options.tag("latest").build() };
+        let mut answers = self.docker.create_image(Some(options), None, None);
+        let mut layers: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        while let Some(answer) = answers.try_next().await.map_err(error)? {
+            if let (Some(id), Some(detail)) = (answer.id, answer.progress_detail) {
+                layers.insert(id, (detail.current.unwrap_or(0), detail.total.unwrap_or(0)));
+                let (done, all) =
+                    layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+                progress(format!("pulling, {} of {} MiB", done >> 20, all >> 20));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an image of one layer from the tar that `layer` yields.
+    ///
+    /// # Errors
+    ///
+    /// If the stream ends in an error, the engine's disk is full, or the engine fails otherwise.
+    pub async fn import(
+        &self,
+        reference: &str,
+        changes: Vec<String>,
+        layer: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<()> {
+        let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+        let options = CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(repository)
+            .tag(tag)
+            .changes(changes)
+            .build();
+        let answers = self.docker.create_image(Some(options), Some(body_try_stream(layer)), None);
+        answers
+            .try_for_each(|_| async { Ok(()) })
+            .await
+            .map_err(|source| EngineError::new(Operation::Import, reference, source))
+    }
+
+    /// Removes an image's reference, and the image with its last one. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a container uses it, or the engine fails.
+    pub async fn remove_image(&self, reference: &str) -> Result<()> {
+        let options = RemoveImageOptionsBuilder::default().build();
+        let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);
+        gone(removed.map_err(|source| EngineError::new(Operation::Remove, reference, source)))
+    }
+}

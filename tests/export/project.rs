@@ -1,0 +1,190 @@
+//! The export, stood up by a real docker-compose under a name of its own.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use fedctl::endpoint::{Endpoint, Endpoints};
+use serde_json::{Value, json};
+
+use super::{mode, read, run, shipped};
+
+/// Links of a region: from two upstreams, for one exchange and seven queues.
+const LINKS: usize = 2 * (1 + 7);
+
+/// The containers, networks and volumes; gone when dropped.
+pub struct Project {
+    name: String,
+    docker_compose: PathBuf,
+    directory: tempfile::TempDir,
+    /// Host ports by service and container port.
+    ports: BTreeMap<(String, u16), u16>,
+    client: reqwest::Client,
+}
+
+impl Project {
+    /// Exports, makes the image and the passwords, and brings everything up.
+    pub fn up() -> Self {
+        let mut project = Self {
+            name: format!("fedctl-test-{}", uuid::Uuid::now_v7().simple()),
+            docker_compose: docker_compose(),
+            directory: tempfile::tempdir().unwrap(),
+            ports: BTreeMap::new(),
+            client: reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap(),
+        };
+        project.export();
+        project.import_image();
+        run(Command::new("sh").arg("secrets.sh").current_dir(project.path()));
+        run(project.compose().args(["up", "-d"]));
+        project.ports = project.published();
+        project
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn image(&self) -> String {
+        format!("fedctl-service:{}", self.name)
+    }
+
+    fn export(&self) {
+        super::write(self.path(), &fedctl::export::compose::compose(&shipped()));
+        let labels = json!({"io.fedctl.test": "1"});
+        let (mut services, mut volumes) = (json!({}), json!({}));
+        for region in super::REGIONS {
+            services[format!("{region}_broker")] = json!({"labels": labels});
+            for service in ["products", "indexer", "taxes"] {
+                services[format!("{region}_{service}")] = json!({"image": self.image(), "labels": labels});
+            }
+            for volume in ["broker", "services"] {
+                volumes[format!("{region}_{volume}")] = json!({"labels": labels});
+            }
+        }
+        let changes = json!({"services": services, "volumes": volumes}).to_string();
+        std::fs::write(self.path().join("test.yaml"), changes).unwrap();
+    }
+
+    fn import_image(&self) {
+        let mut export = Command::new(env!("CARGO_BIN_EXE_fedctl"))
+            .args(["export", "service-image"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let layer = export.stdout.take().unwrap();
+        let label = ["import", "-c", "LABEL io.fedctl.test=1", "-"];
+        run(Command::new("docker").args(label).arg(self.image()).stdin(layer));
+        assert!(export.wait().unwrap().success());
+    }
+
+    fn compose(&self) -> Command {
+        let mut command = Command::new(&self.docker_compose);
+        command.current_dir(self.path());
+        command.args(["-p", &self.name, "-f", "compose.yaml", "-f", "test.yaml"]);
+        command
+    }
+
+    fn containers(&self, format: &str) -> String {
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        let output = run(Command::new("docker").args(["ps", "-a", "--filter", &filter, "--format", format]));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Read from lines such as `asia_broker 127.0.0.1:32859->5672/tcp, 127.0.0.1:32858->15672/tcp`.
+    fn published(&self) -> BTreeMap<(String, u16), u16> {
+        let list = self.containers(r#"{{.Label "com.docker.compose.service"}} {{.Ports}}"#);
+        let mut ports = BTreeMap::new();
+        for line in list.lines() {
+            let (service, list) = line.split_once(' ').unwrap();
+            for port in list.split(", ") {
+                let published = port.strip_prefix("127.0.0.1:").and_then(|port| port.strip_suffix("/tcp"));
+                let (host, inside) = published.and_then(|port| port.split_once("->")).expect(line);
+                ports.insert((service.to_owned(), inside.parse().unwrap()), host.parse().unwrap());
+            }
+        }
+        ports
+    }
+
+    /// A region's products service.
+    pub fn products(&self, region: &str) -> Endpoint {
+        Endpoints::default().at(self.ports[&(format!("{region}_products"), 8000)])
+    }
+
+    /// Whether all of a region's links run, and its events are asked for by every other region.
+    pub async fn is_federated(&self, region: &str, regions: &[&str]) -> Result<(), String> {
+        let links = self.ask(region, "federation-links").await?;
+        let running = links.iter().filter(|link| link["status"] == "running").count();
+        if (running, links.len()) != (LINKS, LINKS) {
+            return Err(format!("{region}: {running} of {} links run, of {LINKS}", links.len()));
+        }
+        let bindings = self.ask(region, "exchanges/%2F/products.events/bindings/source").await?;
+        let asks = |other: &&&str| {
+            let queue = format!("federation: products.events -> {other} ");
+            bindings.iter().any(|binding| {
+                binding["destination"].as_str().is_some_and(|name| name.starts_with(&queue))
+                    && binding["routing_key"] == "product_added"
+            })
+        };
+        match regions.iter().filter(|other| **other != region).find(|other| !asks(other)) {
+            Some(other) => Err(format!("{other} is not bound to the events of {region}")),
+            None => Ok(()),
+        }
+    }
+
+    async fn ask(&self, region: &str, path: &str) -> Result<Vec<Value>, String> {
+        let port = self.ports[&(format!("{region}_broker"), 15672)];
+        let password = self.path().join(format!(".secrets/passwords/{region}/fedctl"));
+        let request = self
+            .client
+            .get(format!("http://127.0.0.1:{port}/api/{path}"))
+            .basic_auth("fedctl", Some(std::fs::read_to_string(password).unwrap()));
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+        answer.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())
+    }
+
+    /// Looks until it is so.
+    pub async fn until(&self, deadline: Instant, look: impl AsyncFn() -> Result<(), String>) {
+        while let Err(reason) = look().await {
+            assert!(Instant::now() < deadline, "{reason}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn logs(&self) -> String {
+        let output = self.compose().args(["logs", "--no-color", "--tail=40"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Neither the environment nor the command nor anything else that the engine tells of a container.
+    pub fn assert_engine_knows_no_password(&self) {
+        let ids = self.containers("{{.ID}}");
+        let output = run(Command::new("docker").arg("inspect").args(ids.lines()));
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("rabbit@europe"), "an inspection tells the environment");
+        for (path, password) in read(&self.path().join(".secrets/passwords"), &[]) {
+            assert!(!told.contains(&password), "the password {path} is told");
+        }
+        assert_eq!(mode(&self.path().join(".secrets")), 0o700);
+    }
+}
+
+fn docker_compose() -> PathBuf {
+    let missing = "docker-compose is missing: `apt-get install docker-compose`, or run the other tests \
+                   with `cargo test -- --skip docker_compose`";
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|directory| directory.join("docker-compose"));
+    places.find(|place| place.is_file()).expect(missing)
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let down = self.compose().args(["down", "-v"]).output().map(|output| output.status.success());
+        let image = Command::new("docker").args(["rmi", &self.image()]).output();
+        if !std::thread::panicking() {
+            assert!(down.unwrap() && image.unwrap().status.success(), "something of {} is left", self.name);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A model of an engine and its brokers: it does what a plan says, and refuses what a real one would refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fedctl::{
+    desired::{self, Attachment, BROKER, Desired, Network, User, Volume},
+    observed::{
+        self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Upstream,
+    },
+    plan::{Plan, Step, plan},
+    secret::rabbitmq_hash,
+    topology::RegionName,
+};
+
+/// How often `up` plans anew while a plan is provisional.
+const ROUNDS: usize = 3;
+
+/// An engine, and what is in the volumes of its brokers.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub engine: EngineState,
+    pub brokers: BTreeMap<RegionName, Definitions>,
+    /// Brokers that were waited for since they started.
+    answering: BTreeSet<RegionName>,
+    /// Containers whose files are in their volume.
+    uploaded: BTreeSet<String>,
+    /// The volume of each container.
+    mounts: BTreeMap<String, String>,
+    project: String,
+}
+
+impl World {
+    /// Everything as it is wanted.
+    pub fn of(wanted: &Desired) -> Self {
+        let mut world = Self { project: wanted.project.clone(), ..Self::default() };
+        world.up(wanted);
+        world
+    }
+
+    /// What a look at it finds.
+    pub fn look(&self) -> Observed {
+        let answers =
+            |region: &RegionName| self.answering.contains(region) && self.runs(&self.name_of(region));
+        let brokers = self.brokers.iter().filter(|(region, _)| answers(region));
+        Observed {
+            engine: self.engine.clone(),
+            brokers: brokers.map(|(region, broker)| (region.clone(), broker.clone())).collect(),
+        }
+    }
+
+    /// Plans and applies, and again while brokers answer that did not before.
+    pub fn up(&mut self, wanted: &Desired) {
+        self.project.clone_from(&wanted.project);
+        for _ in 0..ROUNDS {
+            let plan = plan(wanted, &self.look());
+            assert_eq!(plan.blocked, []);
+            self.apply(&plan);
+            if !plan.provisional {
+                return;
+            }
+        }
+        panic!("brokers that were waited for still do not answer");
+    }
+
+    /// Takes the steps in the order that suits the plan least: the last of those that may begin.
+    pub fn apply(&mut self, plan: &Plan) {
+        let mut left: BTreeSet<usize> = (0..plan.steps.len()).collect();
+        while !left.is_empty() {
+            let may_begin =
+                |number: &&usize| plan.steps[**number].after.iter().all(|before| !left.contains(before));
+            let next = *left.iter().rfind(may_begin).expect("steps that wait for each other");
+            self.step(&plan.steps[next].step);
+            left.remove(&next);
+        }
+        self.engine.networks.sort_by(|one, other| one.name.cmp(&other.name));
+        self.engine.volumes.sort_by(|one, other| one.name.cmp(&other.name));
+        self.engine.containers.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::ProvideImage { reference } | Step::ImportServiceImage { reference } => {
+                self.engine.images.insert(reference.clone(), format!("id of {reference}"));
+            }
+            Step::RemoveImage { reference } => drop(self.engine.images.remove(reference).expect("an image")),
+            Step::CreateNetwork(Network { name, labels }) => {
+                self.engine.networks.push(Object { name: name.clone(), labels: labels.clone() });
+            }
+            Step::CreateVolume(Volume { name, labels }) => {
+                self.engine.volumes.push(Object { name: name.clone(), labels: labels.clone() });
+            }
+            Step::RemoveNetwork { name } => {
+                let attached = |container: &Container| container.networks.contains(name);
+                assert!(!self.engine.containers.iter().any(attached), "`{name}` is in use");
+                self.remove_network(name);
+            }
+            Step::RemoveVolume { name } => {
+                assert!(!self.mounts.values().any(|volume| volume == name), "`{name}` is in use");
+                self.remove_volume(name);
+            }
+            Step::AwaitBroker { region, container } => {
+                assert!(self.runs(container), "`{container}` was waited for and does not run");
+                self.brokers.entry(region.clone()).or_insert_with(|| Definitions {
+                    cluster_name: region.to_string(),
+                    ..Definitions::default()
+                });
+                self.answering.insert(region.clone());
+            }
+            Step::AwaitService { container } => self.await_service(container),
+            _ => self.step_of_container(step),
+        }
+    }
+
+    fn step_of_container(&mut self, step: &Step) {
+        match step {
+            Step::CreateContainer(wanted) => self.create(wanted),
+            Step::UploadFiles(wanted) => {
+                self.container(&wanted.name);
+                self.uploaded.insert(wanted.name.clone());
+            }
+            Step::StartContainer { name } => {
+                assert!(self.uploaded.contains(name), "`{name}` was started without its files");
+                assert!(!self.runs(name), "`{name}` was started twice");
+                self.container(name).state = ContainerState::Running;
+                self.answering.retain(|region| desired::container(&self.project, region, BROKER) != *name);
+            }
+            Step::UnpauseContainer { name } => self.container(name).state = ContainerState::Running,
+            Step::StopContainer { name } => self.container(name).state = ContainerState::Stopped,
+            Step::RemoveContainer { name } => {
+                let state = self.container(name).state;
+                assert!(
+                    matches!(state, ContainerState::Created | ContainerState::Stopped),
+                    "`{name}` is {state:?}"
+                );
+                self.remove_container(name);
+            }
+            Step::ConnectNetwork { container, attachment: Attachment { network, .. } } => {
+                assert!(self.engine.networks.iter().any(|found| found.name == *network), "no `{network}`");
+                let networks = &mut self.container(container).networks;
+                assert!(!networks.contains(network), "`{container}` is in `{network}` already");
+                networks.push(network.clone());
+            }
+            _ => self.step_of_broker(step),
+        }
+    }
+
+    fn step_of_broker(&mut self, step: &Step) {
+        match step {
+            Step::PutClusterName { region, name } => self.asked(region).cluster_name.clone_from(name),
+            Step::PutUser { region, user: User { name, password, .. } } => {
+                self.asked(region).users.insert(name.clone(), rabbitmq_hash(password, [1, 2, 3, 4]));
+            }
+            Step::PutPermissions { region, user: User { name, permissions: wanted, .. } } => {
+                let broker = self.asked(region);
+                assert!(broker.users.contains_key(name), "no user `{name}` in `{region}`");
+                let permissions = [&wanted.configure, &wanted.write, &wanted.read].map(Clone::clone);
+                broker.permissions.insert(name.clone(), permissions);
+            }
+            Step::PutUpstream { region, upstream: desired::Upstream { name, uri, settings } } => {
+                let upstream = Upstream { uri: uri.clone(), settings: settings.clone() };
+                self.asked(region).upstreams.insert(name.clone(), upstream);
+            }
+            Step::PutPolicy { region, policy } => {
+                let desired::Policy { name, pattern, apply_to, priority, definition } = policy.clone();
+                let apply_to = apply_to.as_str().to_owned();
+                self.asked(region).policies.insert(name, Policy { pattern, apply_to, priority, definition });
+            }
+            Step::PutOwned { region, owned, .. } => self.asked(region).owned = Some(owned.clone()),
+            Step::DeleteUser { region, name } => {
+                self.asked(region).users.remove(name);
+                self.asked(region).permissions.remove(name);
+            }
+            Step::DeleteUpstream { region, name } => drop(self.asked(region).upstreams.remove(name)),
+            Step::DeletePolicy { region, name } => drop(self.asked(region).policies.remove(name)),
+            Step::DeleteExchange { region, name } => {
+                self.asked(region).exchanges.retain(|found| found != name);
+            }
+            Step::DeleteEmptyQueue { region, name } => {
+                let queue = |queue: &observed::Queue| queue.name == *name;
+                assert!(
+                    self.asked(region).queues.iter().find(|found| queue(found)).expect("a queue").messages
+                        == 0
+                );
+                self.asked(region).queues.retain(|found| !queue(found));
+            }
+            _ => unreachable!("a step of the engine's"),
+        }
+    }
+
+    fn create(&mut self, wanted: &desired::Container) {
+        let desired::Container { name, image, network, volume, labels, .. } = wanted;
+        assert!(!self.engine.containers.iter().any(|found| found.name == *name), "`{name}` is there");
+        assert!(self.engine.networks.iter().any(|found| found.name == network.network), "no {network:?}");
+        assert!(self.engine.volumes.iter().any(|found| found.name == volume.volume), "no {volume:?}");
+        self.mounts.insert(name.clone(), volume.volume.clone());
+        self.uploaded.remove(name);
+        self.engine.containers.push(Container {
+            name: name.clone(),
+            labels: labels.clone(),
+            state: ContainerState::Created,
+            status: "Exited (137) 2 seconds ago".into(),
+            image_id: self.engine.images.get(image).expect("the image").clone(),
+            networks: vec![network.network.clone()],
+            ports: BTreeMap::new(),
+        });
+    }
+
+    /// A service's consumers are attached once its broker knows its user.
+    fn await_service(&mut self, name: &str) {
+        assert!(self.runs(name), "`{name}` was waited for and does not run");
+        let region = RegionName::new(&self.container(name).labels[desired::REGION_LABEL]);
+        let permissions = &self.asked(&region).permissions;
+        assert!(permissions.contains_key(desired::APPLICATION), "`{name}` can never connect");
+    }
+
+    /// The broker of a region, which must have been waited for.
+    fn asked(&mut self, region: &RegionName) -> &mut Definitions {
+        let name = self.name_of(region);
+        assert!(
+            self.runs(&name) && self.answering.contains(region),
+            "`{name}` was asked and does not answer"
+        );
+        self.brokers.get_mut(region).expect("a broker that answers")
+    }
+
+    fn name_of(&self, region: &RegionName) -> String {
+        desired::container(&self.project, region, BROKER)
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.engine
+            .containers
+            .iter()
+            .any(|container| container.name == name && container.state == ContainerState::Running)
+    }
+}
+
+/// What a test does to it.
+impl World {
+    pub fn container(&mut self, name: &str) -> &mut Container {
+        let found = self.engine.containers.iter_mut().find(|container| container.name == name);
+        found.unwrap_or_else(|| panic!("no container `{name}`"))
+    }
+
+    pub fn broker(&mut self, region: &str) -> &mut Definitions {
+        self.brokers.get_mut(&RegionName::new(region)).expect("a broker")
+    }
+
+    pub fn upstream(&mut self, region: &str, upstream: &str) -> &mut Upstream {
+        self.broker(region).upstreams.get_mut(upstream).expect("an upstream")
+    }
+
+    pub fn remove_container(&mut self, name: &str) {
+        self.engine.containers.retain(|container| container.name != name);
+        self.mounts.remove(name);
+    }
+
+    pub fn remove_network(&mut self, name: &str) {
+        self.engine.networks.retain(|network| network.name != name);
+    }
+
+    /// Removes a volume and, if it is a broker's, what that broker holds.
+    pub fn remove_volume(&mut self, name: &str) {
+        self.engine.volumes.retain(|volume| volume.name != name);
+        let project = &self.project;
+        self.brokers.retain(|region, _| desired::container(project, region, BROKER) != name);
+    }
+
+    pub fn forget_files(&mut self, name: &str) {
+        self.uploaded.remove(name);
+    }
+
+    /// Makes a broker one that does not answer until it is waited for.
+    pub fn silence(&mut self, region: &str) {
+        self.answering.remove(&RegionName::new(region));
+    }
+}
