@@ -59,6 +59,8 @@ pub struct Report {
     pub skipped: usize,
     /// Whether it was interrupted.
     pub interrupted: bool,
+    /// Whether any region has a broker that runs, all failures notwithstanding.
+    pub partly: bool,
 }
 
 /// Carries out `plan`. A step that fails cancels those that depend on it and nothing else. When `stop` is
@@ -80,6 +82,7 @@ pub async fn apply(plan: &Plan, tools: &Tools, stop: &CancellationToken) -> Repo
             run.start_ready();
         }
     }
+    run.report.partly = !tools.brokers.borrow().is_empty();
     run.report.skipped = plan.steps.len() - run.report.done - run.report.failures.len();
     run.report
 }

@@ -7,7 +7,7 @@ mod text;
 
 use serde_json::Value;
 
-pub use diff::plan;
+pub use diff::{await_every_service, plan};
 pub use removal::{Removal, remove};
 pub use text::Sign;
 

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use crate::{
     desired::{ADMINISTRATOR, AMQP_PORT, Policy, Upstream, User, VHOST},
-    observed::{BrokerHealth, Definitions, Owned},
+    observed::{BrokerHealth, Definitions, Owned, Resource},
     secret::{Secret, rabbitmq_hash, salt},
     topology::RegionName,
 };
 
-/// How long a broker may take to accept a connection, and to answer.
+/// How long a broker may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to answer, unless told.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A broker, reached through its management API as fedctl's administrator.
@@ -65,21 +66,29 @@ type Result<T> = std::result::Result<T, BrokerError>;
 pub struct Connector(Client);
 
 impl Default for Connector {
-    /// # Panics
-    ///
-    /// If no TLS provider was installed at the start of the program.
+    /// Ten seconds for an answer.
     fn default() -> Self {
-        let client = Client::builder()
-            .tls_certs_only([])
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build();
-        Self(client.expect("a client without certificates can always be built"))
+        Self::within(TIMEOUT)
     }
 }
 
 impl Connector {
+    /// Brokers that may take so long to answer.
+    ///
+    /// # Panics
+    ///
+    /// If no TLS provider was installed at the start of the program.
+    #[must_use]
+    pub fn within(timeout: Duration) -> Self {
+        let client = Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .build();
+        Self(client.expect("a client without certificates can always be built"))
+    }
+
     /// The broker of `region`, whose management API is published on this port of the loopback address.
     ///
     /// # Panics
@@ -284,6 +293,19 @@ impl Broker {
     /// If a message is in it, or the broker does not answer or refuses.
     pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
         self.delete(&["queues", VHOST, name], "if-empty=true").await
+    }
+
+    /// Restarts a link. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn restart_link(&self, upstream: &str, resource: &Resource) -> Result<()> {
+        let links = self.get::<Vec<answer::Link>>(&["federation-links", VHOST], "").await?;
+        for link in links.iter().filter(|link| link.is(upstream, resource)) {
+            self.delete(&["federation-links", "vhost", VHOST, &link.id, &link.node, "restart"], "").await?;
+        }
+        Ok(())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T> {

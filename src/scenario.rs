@@ -19,6 +19,9 @@ use crate::{
 
 use journal::Journal;
 
+/// How long a broker may take to say how its links are, when a scenario has failed.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 /// The three scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
@@ -93,7 +96,8 @@ impl<'a> Stage<'a> {
         timeout: Duration,
     ) -> Result<Self, StageError> {
         let regions: Vec<RegionName> = topology.regions.iter().map(|region| region.name.clone()).collect();
-        let brokers = collect::brokers(found, &Connector::default(), &topology.name, &regions, passwords);
+        let brokers =
+            collect::brokers(found, &Connector::within(ANSWER_WITHIN), &topology.name, &regions, passwords);
         let endpoints = Endpoints::default();
         let endpoint = |region: &RegionName| {
             let name = container(&topology.name, region, scripts::PRODUCTS);

@@ -197,7 +197,13 @@ fn region_status(
         name: region.clone(),
         broker: BrokerStatus {
             state,
-            error: unreachable.or_else(|| stopped(broker.filter(|_| state == BrokerState::Stopped))),
+            error: unreachable.or_else(|| match state {
+                BrokerState::Stopped => broker.map(|broker| broker.status.clone()),
+                BrokerState::Unreachable => {
+                    Some("fedctl has no password for it: `fedctl up` makes new ones".into())
+                }
+                BrokerState::Running | BrokerState::Missing => None,
+            }),
             version: answered.map(|health| health.version.clone()),
             uptime_ms: answered.and_then(|health| health.uptime_ms),
             memory_bytes: answered.and_then(|health| health.memory_used),
@@ -220,10 +226,6 @@ fn region_status(
             })
             .collect(),
     }
-}
-
-fn stopped(broker: Option<&crate::observed::Container>) -> Option<String> {
-    broker.map(|broker| broker.status.clone())
 }
 
 /// The links of every downstream whose broker answered; what another one has cannot be known.
@@ -292,6 +294,13 @@ impl<'a> Seen<'a> {
 }
 
 impl LinkStatus {
+    /// Whether its broker calls it running though bindings have not crossed it. Where the exchange was
+    /// deleted and declared anew on the upstream this lasts until the link is restarted.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.state == LinkState::Starting && self.error.is_some()
+    }
+
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
     /// of it: until then it counts as starting, whatever the broker says.
     fn require_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {

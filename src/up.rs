@@ -1,7 +1,12 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -10,7 +15,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, Step, plan},
+    plan::{Blocked, Plan, Step, await_every_service, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -18,6 +23,8 @@ use crate::{
 
 /// How often a plan may turn out to need another, because brokers answered that did not before.
 const ROUNDS: usize = 3;
+/// How long bindings may take to cross a link that runs.
+const DEAF_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +75,7 @@ impl Up<'_> {
     /// See [`UpError`]. Whatever was begun, another `up` finishes.
     pub async fn run(&self) -> Result<(usize, usize), UpError> {
         let mut done = 0;
+        let mut provisional = false;
         for _ in 0..ROUNDS {
             let plan = tokio::select! {
                 planned = self.plan() => planned?,
@@ -77,18 +85,27 @@ impl Up<'_> {
                 return Err(UpError::Blocked(plan.blocked));
             }
             self.note_images(&plan);
-            let report = apply(&plan, self.tools, self.stop).await;
-            if report.interrupted || !report.failures.is_empty() {
-                return Err(UpError::Steps(report));
-            }
-            done += report.done;
+            done += self.carry_out(&plan).await?;
             if !plan.provisional {
                 break;
             }
+            provisional = true;
+        }
+        if provisional {
+            self.carry_out(&await_every_service(self.desired)).await?;
         }
         tokio::select! {
             running = self.await_links() => Ok((done, running?)),
             () = self.stop.cancelled() => Err(UpError::Interrupted),
+        }
+    }
+
+    async fn carry_out(&self, plan: &Plan) -> Result<usize, UpError> {
+        let report = apply(plan, self.tools, self.stop).await;
+        if report.interrupted || !report.failures.is_empty() {
+            Err(UpError::Steps(report))
+        } else {
+            Ok(report.done)
         }
     }
 
@@ -126,9 +143,10 @@ impl Up<'_> {
     }
 
     async fn await_links(&self) -> Result<usize, UpError> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
+        let mut deaf = BTreeMap::new();
         let look = async || match self.links_now().await {
             Err(reason) => Look::NotYet(reason),
             Ok(links) => {
@@ -137,6 +155,7 @@ impl Up<'_> {
                 let expected = links.len();
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
+                self.restart_deaf(&links, &mut deaf).await;
                 first.map_or(Look::Done(expected), Look::NotYet)
             }
         };
@@ -152,6 +171,25 @@ impl Up<'_> {
                 let first = first.unwrap_or_else(|| "the brokers do not answer".into());
                 Err(UpError::Links { missing: expected - running, expected, first })
             }
+        }
+    }
+
+    /// Restarts the links that have been deaf for a while. What waits for them is kept.
+    async fn restart_deaf(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
+        let deaf: Vec<&LinkStatus> = links.iter().filter(|link| link.is_deaf()).collect();
+        since.retain(|known, _| deaf.iter().any(|link| name(link) == *known));
+        for link in deaf {
+            if since.entry(name(link)).or_insert_with(Instant::now).elapsed() < DEAF_LIMIT {
+                continue;
+            }
+            since.remove(&name(link));
+            let broker = self.tools.brokers.borrow().get(&link.downstream).cloned();
+            let Some(broker) = broker else { continue };
+            let note = match broker.restart_link(link.upstream.as_str(), &link.resource).await {
+                Ok(()) => format!("link {} was restarted: bindings did not cross it", name(link)),
+                Err(error) => error.to_string(),
+            };
+            self.tools.events.send(Event::Note(note));
         }
     }
 
@@ -175,5 +213,9 @@ impl Up<'_> {
 
 fn in_words(link: &LinkStatus) -> String {
     let reason = link.error.as_deref().unwrap_or("connecting");
-    format!("{} → {}, {}: {reason}", link.upstream, link.downstream, link.resource.name())
+    format!("{}: {reason}", name(link))
+}
+
+fn name(link: &LinkStatus) -> String {
+    format!("{} → {}, {}", link.upstream, link.downstream, link.resource.name())
 }

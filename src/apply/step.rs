@@ -169,11 +169,13 @@ struct Life<'a> {
     container: &'a str,
     port: u16,
     seen: Option<(Instant, u16)>,
+    /// How often the engine had started it anew at the first look: those may have had a reason that is gone.
+    restarts: Option<i64>,
 }
 
 impl<'a> Life<'a> {
     fn of(tools: &'a Tools, container: &'a str, port: u16) -> Self {
-        Self { tools, container, port, seen: None }
+        Self { tools, container, port, seen: None, restarts: None }
     }
 
     /// The host port of a container that runs, or what waiting for it comes to.
@@ -181,16 +183,20 @@ impl<'a> Life<'a> {
         if let Some((_, port)) = self.seen.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
             return Ok(port);
         }
-        match self.tools.engine.health(self.container, self.port).await {
-            Err(error) => Err(Look::Never(error.into())),
-            Ok(Health { running, restarts, .. }) if restarts > RESTARTS || !running => {
+        let health = match self.tools.engine.health(self.container, self.port).await {
+            Ok(health) => health,
+            Err(error) => return Err(Look::Never(error.into())),
+        };
+        let restarts = health.restarts - *self.restarts.get_or_insert(health.restarts);
+        match health {
+            Health { running, .. } if restarts > RESTARTS || !running => {
                 Err(Look::Never(StepError::Died { log: String::new() }))
             }
-            Ok(Health { port: Some(port), .. }) => {
+            Health { port: Some(port), .. } => {
                 self.seen = Some((Instant::now(), port));
                 Ok(port)
             }
-            Ok(Health { port: None, .. }) => {
+            Health { port: None, .. } => {
                 Err(Look::NotYet(format!("port {} is not published yet", self.port)))
             }
         }

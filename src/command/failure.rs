@@ -108,12 +108,12 @@ impl Failure {
 
     /// The failed steps of a plan, grouped by what went wrong.
     pub fn of_report(report: Report, interrupted: Outcome, output: Output) -> Self {
-        let Report { done, failures, skipped, .. } = report;
-        if report.interrupted {
+        let Report { done, failures, skipped, interrupted: is_interrupted, partly } = report;
+        if is_interrupted {
             let error = anyhow::anyhow!("interrupted after {done} steps; {skipped} were not begun");
             return Self::new(interrupted, error).hint(GO_ON);
         }
-        let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, done));
+        let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
         let hint = failures.iter().find_map(|(_, error)| error.engine().and_then(EngineError::hint));
         let mut grouped: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (subject, error) in failures {
@@ -128,11 +128,11 @@ impl Failure {
     }
 }
 
-fn outcome_of(error: &StepError, done: usize) -> Outcome {
+fn outcome_of(error: &StepError, partly: bool) -> Outcome {
     match error {
         error if error.is_timeout() => Outcome::TimedOut,
         error => match error.engine().map(engine_outcome) {
-            Some(Outcome::Failed) | None if done > 0 => Outcome::Partly,
+            Some(Outcome::Failed) | None if partly => Outcome::Partly,
             Some(outcome) => outcome,
             None => Outcome::Failed,
         },

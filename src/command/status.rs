@@ -1,5 +1,7 @@
 //! `fedctl status`.
 
+use std::time::Duration;
+
 use crate::{
     cli::{self, Format, Global},
     collect,
@@ -13,10 +15,13 @@ use crate::{
 
 use super::{failure::Failure, project::Project, stop::Stop};
 
+/// How long a broker may take to answer: one that hangs must not keep the others from being shown.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
-    let connector = Connector::default();
+    let connector = Connector::within(ANSWER_WITHIN);
     if !asked.watch {
         let status = look(&project, &engine, &connector).await?;
         return report(&status, asked.output, output);

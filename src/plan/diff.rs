@@ -20,7 +20,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let objects = create_objects(&mut plan, desired, observed);
     let containers = reconcile_containers(&mut plan, desired, observed, &objects);
     let ready = brokers::reconcile(&mut plan, desired, observed, &containers, &removed);
-    await_services(&mut plan, desired, &containers, &ready);
+    await_services(&mut plan, desired, observed, &containers, &ready);
     remove_networks(&mut plan, desired, observed, &removed);
     plan
 }
@@ -255,21 +255,47 @@ fn connect(
     }
 }
 
-/// fedctl's own services say themselves when their consumers are attached; other images are only run.
+/// Waits for the services whose broker is known; one that is not may refuse their password until the next
+/// plan puts it.
 fn await_services(
     plan: &mut Plan,
     desired: &Desired,
+    observed: &Observed,
     touched: &Touched,
     ready: &BTreeMap<RegionName, usize>,
 ) {
-    for container in &desired.containers {
+    let known: BTreeSet<&RegionName> = desired
+        .brokers
+        .iter()
+        .filter(|broker| {
+            observed.brokers.contains_key(&broker.region) || touched.new_volumes.contains(&broker.container)
+        })
+        .map(|broker| &broker.region)
+        .collect();
+    for container in own_services(desired).filter(|container| known.contains(&container.region)) {
         let Some(running) = touched.running.get(&container.name) else { continue };
-        if container.service != BROKER && container.image == desired.service_image {
-            let ready = ready.get(&container.region).copied();
-            let needs = [Some(*running), ready].into_iter().flatten();
-            plan.push(Step::AwaitService { container: container.name.clone() }, Cause::Follows, needs);
-        }
+        let ready = ready.get(&container.region).copied();
+        let needs = [Some(*running), ready].into_iter().flatten();
+        plan.push(Step::AwaitService { container: container.name.clone() }, Cause::Follows, needs);
     }
+}
+
+/// Waits for every service, after plans that could not: they were provisional.
+#[must_use]
+pub fn await_every_service(desired: &Desired) -> Plan {
+    let mut plan = Plan::default();
+    for container in own_services(desired) {
+        plan.push(Step::AwaitService { container: container.name.clone() }, Cause::Follows, []);
+    }
+    plan
+}
+
+/// fedctl's own services say themselves when their consumers are attached; other images are only run.
+fn own_services(desired: &Desired) -> impl Iterator<Item = &Container> {
+    desired
+        .containers
+        .iter()
+        .filter(|container| container.service != BROKER && container.image == desired.service_image)
 }
 
 fn remove_networks(

@@ -8,7 +8,7 @@ use crate::{desired::PROJECT_LABEL, observed::EngineState};
 pub struct Removal {
     /// Also the volumes, with every message in them.
     pub volumes: bool,
-    /// Also these images.
+    /// Also those of these images that no other container was made from.
     pub images: Vec<String>,
 }
 
@@ -31,7 +31,12 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
             plan.push(Step::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
         }
     }
-    for reference in removal.images.iter().filter(|reference| engine.images.contains_key(*reference)) {
+    // an engine refuses to remove an image that another project's container was made from
+    let used = |id: &str| {
+        engine.containers.iter().any(|container| !ours(&container.labels) && container.image_id == id)
+    };
+    let unused = |reference: &&String| engine.images.get(*reference).is_some_and(|id| !used(id));
+    for reference in removal.images.iter().filter(unused) {
         let step = Step::RemoveImage { reference: reference.clone() };
         plan.push(step, Cause::Removal, removed.clone());
     }

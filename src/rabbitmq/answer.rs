@@ -127,6 +127,10 @@ impl Node {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Link {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub node: String,
     exchange: Option<String>,
     queue: Option<String>,
     upstream: Option<String>,
@@ -136,6 +140,15 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Whether it is the link from this upstream that carries `resource`.
+    pub fn is(&self, upstream: &str, resource: &Resource) -> bool {
+        let carried = match resource {
+            Resource::Exchange(_) => &self.exchange,
+            Resource::Queue(_) => &self.queue,
+        };
+        self.upstream.as_deref() == Some(upstream) && carried.as_deref() == Some(resource.name())
+    }
+
     /// The broker gives the time of a status in its own zone and does not name it; in our containers it is UTC.
     pub fn into_link(self, now: Option<jiff::Timestamp>) -> Option<observed::Link> {
         let resource = match (self.exchange, self.queue) {

@@ -1,7 +1,8 @@
 //! What the services log while a scenario is played.
 
-use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
+use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     docker::{Engine, EngineError, LogLine},
@@ -21,9 +22,11 @@ pub struct Entry {
     pub fields: Map<String, Value>,
 }
 
-/// The lines of many services, from now on.
+/// The lines of many services, from now on. They are taken down all the time, whether or not anybody reads:
+/// who reads first when time has run out must find what came before.
 pub struct Journal {
-    lines: BoxStream<'static, Option<Entry>>,
+    lines: mpsc::UnboundedReceiver<Entry>,
+    writer: JoinHandle<()>,
     /// What has been read so far.
     pub entries: Vec<Entry>,
 }
@@ -42,14 +45,29 @@ impl Journal {
             };
             lines.map(entry).boxed()
         });
-        Self { lines: stream::select_all(lines).boxed(), entries: Vec::new() }
+        let mut written = stream::select_all(lines);
+        let (sender, lines) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(async move {
+            while let Some(entry) = written.next().await {
+                if entry.is_some_and(|entry| sender.send(entry).is_err()) {
+                    break;
+                }
+            }
+        });
+        Self { lines, writer, entries: Vec::new() }
     }
 
     /// Reads what has come by now.
     pub fn read(&mut self) {
-        while let Some(Some(entry)) = self.lines.next().now_or_never() {
-            self.entries.extend(entry);
+        while let Ok(entry) = self.lines.try_recv() {
+            self.entries.push(entry);
         }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.writer.abort();
     }
 }
 

@@ -1,0 +1,130 @@
+//! End to end, on a real engine with real brokers.
+//!
+//! `cargo test --test engine`. The image is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise and say so"
+)]
+
+mod support;
+
+#[path = "engine/demo.rs"]
+mod demo;
+#[path = "engine/hardening.rs"]
+mod hardening;
+#[path = "engine/interrupts.rs"]
+mod interrupts;
+#[path = "engine/neighbours.rs"]
+mod neighbours;
+#[path = "engine/put_back.rs"]
+mod put_back;
+#[path = "engine/refusals.rs"]
+mod refusals;
+#[path = "engine/regions.rs"]
+mod regions;
+#[path = "engine/status.rs"]
+mod status;
+#[path = "engine/up.rs"]
+mod up;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use support::{OnlyOne, Project};
+
+/// Does one thing after the other on one project, each a function that is named as a sentence. One that
+/// fails is told of at once, and does not keep the others from being tried.
+macro_rules! in_order {
+    ($project:expr; $($module:ident::$part:ident),+ $(,)?) => {
+        let mut failed = Vec::new();
+        $(if !succeeds(stringify!($part), $project, $module::$part) {
+            failed.push(stringify!($part));
+        })+
+        assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+    };
+}
+
+fn succeeds(name: &str, project: &Project, part: impl FnOnce(&Project)) -> bool {
+    let started = Instant::now();
+    let success = catch_unwind(AssertUnwindSafe(|| part(project))).is_ok();
+    let verdict = if success { "ok" } else { "FAILED" };
+    eprintln!("{:>6.1} s  {verdict:<6}  {name}", started.elapsed().as_secs_f64());
+    if !success {
+        project.tell();
+    }
+    success
+}
+
+#[test]
+fn three_regions_come_up_are_hardened_prove_themselves_and_are_put_back() {
+    let _only = OnlyOne::wait();
+    let project = Project::new(&["europe", "asia", "america"]);
+    in_order! { &project;
+        up::before_up_a_plan_has_changes,
+        up::up_from_nothing_runs_every_link,
+        up::a_second_up_changes_nothing_and_restarts_no_link,
+        up::after_up_a_plan_has_none,
+        hardening::every_container_is_hardened,
+        hardening::only_the_owner_can_read_the_passwords,
+        hardening::a_broker_knows_no_guest,
+        hardening::a_service_reaches_its_own_regions_broker_and_no_other,
+        hardening::no_password_is_shown_anywhere,
+        demo::every_scenario_passes,
+        up::logs_are_those_of_the_chosen_container,
+        up::following_logs_ends_with_an_interrupt,
+        status::a_removed_policy_is_seen_missed_by_the_demo_and_put_back,
+        status::a_link_nobody_asked_for_is_shown_and_left_alone,
+        status::a_frozen_broker_neither_hides_nor_slows_the_others,
+        demo::a_stopped_service_is_named_and_put_back,
+        demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
+        put_back::a_removed_upstream_is_put_back,
+        put_back::an_edited_upstream_is_mended_without_losing_what_waits,
+        put_back::a_paused_broker_goes_on,
+        put_back::a_killed_broker_is_started,
+        put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,
+        put_back::a_broker_that_lost_everything_is_made_anew,
+        put_back::a_removed_network_is_made_anew,
+        put_back::lost_passwords_are_made_anew_everywhere,
+        up::down_keeps_the_data_and_another_up_finds_it,
+        up::down_with_volumes_leaves_nothing,
+    }
+}
+
+#[test]
+fn an_up_that_fails_or_is_interrupted_is_finished_by_another_and_regions_come_and_go() {
+    let _only = OnlyOne::wait();
+    let project = Project::with_own_executable(&["europe", "asia"]);
+    in_order! { &project;
+        regions::a_broker_that_does_not_boot_is_told_with_its_last_lines_and_stops_no_other,
+        interrupts::an_interrupt_while_an_image_is_made,
+        interrupts::a_termination_while_containers_are_made,
+        interrupts::a_kill_while_brokers_boot,
+        interrupts::an_interrupt_while_brokers_boot,
+        interrupts::a_second_interrupt_leaves_at_once,
+        interrupts::a_second_up_is_refused_while_the_first_goes_on_and_finishes,
+        interrupts::a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted,
+        interrupts::an_exchange_of_another_type_is_told_by_the_services_that_need_it,
+        regions::a_region_that_is_added_joins_the_others,
+        regions::a_region_is_not_removed_while_messages_wait_for_it,
+        regions::a_region_that_is_removed_leaves_only_its_data,
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_projects_do_not_touch_each_other() {
+    let _only = OnlyOne::wait();
+    let project = Project::with_own_executable(&["europe"]);
+    in_order! { &project;
+        refusals::what_is_somebody_elses_is_left_alone,
+        refusals::a_directory_that_cannot_be_written_is_told,
+        refusals::an_engine_whose_disk_is_full_says_so,
+        refusals::an_image_that_nobody_has_is_named,
+        refusals::a_port_that_is_taken_is_told_with_its_container,
+        refusals::one_region_alone_proves_what_it_can,
+        neighbours::two_projects_do_not_touch_each_other_or_each_others_images,
+    }
+}

@@ -1,0 +1,119 @@
+//! What somebody removed, stopped or changed is put back by another `up`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    demo,
+    support::{
+        Project,
+        engine::{docker, inspect, stop},
+        until,
+    },
+};
+
+/// Messages that wait while an upstream is edited.
+const BACKLOG: usize = 200;
+
+pub fn a_removed_upstream_is_put_back(project: &Project) {
+    project.broker("asia").delete("/parameters/federation-upstream/%2F/europe");
+    until("the links are gone", || (project.links("missing").len() == 8).then_some(()));
+    project.fedctl(&["plan"]).exits(0).says("broker asia: upstream europe (not found)");
+    demo::passes_again(project);
+}
+
+pub fn an_edited_upstream_is_mended_without_losing_what_waits(project: &Project) {
+    let (europe, asia) = (project.broker("europe"), project.broker("asia"));
+    let internal = "federation: products.events -> asia";
+    let queue = asia.tap("products.events", "backlog");
+    europe.await_binding("products.events", "backlog", "asia");
+    docker(&["network", "disconnect", &project.wan(), &project.container("asia", "broker")]);
+    for number in 0..BACKLOG {
+        assert!(europe.publish("products.events", "backlog", &number.to_string()), "message {number}");
+    }
+    let waiting = until("the backlog", || Some(europe.depth(internal)).filter(|&depth| depth > 0));
+    assert!(waiting >= BACKLOG as u64, "{waiting} wait");
+
+    let upstream = "/parameters/federation-upstream/%2F/europe";
+    let mut definition = asia.get(upstream);
+    definition["value"]["prefetch-count"] = json!(7);
+    asia.put(upstream, &json!({"value": definition["value"]}));
+    project.fedctl(&["plan"]).exits(0).says("prefetch-count 7 → 1000").says("what waits for them is kept");
+    project.up();
+    until("every message", || (europe.depth(internal) == 0).then_some(()));
+    let arrived: BTreeSet<String> = asia.take(&queue).into_iter().collect();
+    assert_eq!(arrived.len(), BACKLOG, "each message arrives");
+    asia.delete(&format!("/queues/%2F/{queue}"));
+
+    // the same while messages cross
+    let queue = asia.tap("products.events", "crossing");
+    europe.await_binding("products.events", "crossing", "asia");
+    definition["value"]["prefetch-count"] = json!(9);
+    asia.put(upstream, &json!({"value": definition["value"]}));
+    let up = crate::support::ran::Running::of(project.command(&["up"]));
+    for number in 0..BACKLOG {
+        assert!(europe.publish("products.events", "crossing", &number.to_string()), "message {number}");
+    }
+    up.end().exits(0);
+    until("every message", || (europe.depth(internal) == 0).then_some(()));
+    let arrived: BTreeSet<String> = asia.take(&queue).into_iter().collect();
+    assert_eq!(arrived.len(), BACKLOG, "each message arrives");
+    asia.delete(&format!("/queues/%2F/{queue}"));
+}
+
+pub fn a_paused_broker_goes_on(project: &Project) {
+    docker(&["pause", &project.container("america", "broker")]);
+    project.fedctl(&["plan"]).exits(0).says("unpause (paused)");
+    demo::passes_again(project);
+}
+
+pub fn a_killed_broker_is_started(project: &Project) {
+    docker(&["kill", &project.container("europe", "broker")]);
+    demo::passes_again(project);
+}
+
+pub fn a_stopped_broker_ends_cleanly_is_shown_and_started(project: &Project) {
+    let (code, took) = stop(&project.container("asia", "broker"));
+    assert_eq!(code, 0, "a clean end");
+    assert!(took < Duration::from_secs(10), "stopped after {took:?}");
+    let ran = project.fedctl(&["status"]).exits(4).within(Duration::from_secs(5));
+    ran.says("✗ stopped").says("✗ asia: Exited (0)").says("✓ running");
+    demo::passes_again(project);
+}
+
+pub fn a_broker_that_lost_everything_is_made_anew(project: &Project) {
+    let name = project.container("asia", "broker");
+    docker(&["rm", "--force", &name]);
+    docker(&["volume", "rm", &name]);
+    project.fedctl(&["status"]).exits(4).says("? missing");
+    demo::passes_again(project);
+    assert_eq!(project.links("running").len(), 48);
+}
+
+pub fn a_removed_network_is_made_anew(project: &Project) {
+    let lan = format!("{}_america_lan", project.name);
+    for service in ["broker", "products", "indexer", "taxes"] {
+        docker(&["network", "disconnect", "--force", &lan, &project.container("america", service)]);
+    }
+    docker(&["network", "rm", &lan]);
+    demo::passes_again(project);
+}
+
+pub fn lost_passwords_are_made_anew_everywhere(project: &Project) {
+    let before = project.passwords();
+    std::fs::remove_file(project.workdir().join("passwords.json")).unwrap();
+    project.fedctl(&["status"]).exits(4).says("fedctl has no password for it: `fedctl up` makes new ones");
+    demo::passes_again(project);
+    let after = project.passwords();
+    for region in ["europe", "asia", "america"] {
+        for (user, password) in before[region].as_object().unwrap() {
+            assert_ne!(after[region][user], *password, "{user} in {region}");
+        }
+        assert_eq!(inspect(&project.container(region, "broker"))["RestartCount"], 0);
+    }
+    assert_eq!(
+        project.broker("asia").status_for("fedctl", before["asia"]["fedctl"].as_str().unwrap(), "/whoami"),
+        401
+    );
+}

@@ -1,0 +1,67 @@
+//! Expected against actual.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    demo,
+    support::{Project, engine::docker, until},
+};
+
+pub fn a_removed_policy_is_seen_missed_by_the_demo_and_put_back(project: &Project) {
+    project.broker("america").delete("/policies/%2F/events");
+    let missing = until("the links are gone", || {
+        let missing = project.links("missing");
+        (missing.len() == 2).then_some(missing)
+    });
+    for link in missing {
+        assert_eq!(link["downstream"], "america", "{link}");
+        assert_eq!(link["resource"], json!({"type": "exchange", "name": "products.events"}), "{link}");
+    }
+    project.fedctl(&["status"]).exits(4).says("? missing").says("46 of 48 links running");
+    project.fedctl(&["status", "-o", "wide"]).exits(4).says("is its policy or upstream gone?");
+    demo::fails(project, &["events"])
+        .says("`indexer` in `america` indexed the product 0 times")
+        .says("link asia → america (products.events): missing: is its policy or upstream gone?");
+    project.fedctl(&["plan"]).exits(0).says("broker america: policy events on exchanges (not found)");
+    demo::passes_again(project);
+}
+
+pub fn a_link_nobody_asked_for_is_shown_and_left_alone(project: &Project) {
+    let broker = project.broker("europe");
+    let ghost = json!({"value": {"uri": "amqp://nobody:nothing@atlantis", "reconnect-delay": 60}});
+    broker.put("/parameters/federation-upstream/%2F/atlantis", &ghost);
+    until("links to nowhere", || {
+        let unexpected = project.links("unexpected");
+        (unexpected.len() == 8 && unexpected.iter().all(|link| link["upstream"] == "atlantis")).then_some(())
+    });
+    project
+        .fedctl(&["status", "-o", "wide"])
+        .exits(4)
+        .says("! unexpected")
+        .says("the topology does not call for this link")
+        .conceals("nothing@");
+    project.up().says("nothing to do");
+    assert!(broker.names("/parameters/federation-upstream/%2F").contains("atlantis"), "it is not ours");
+    broker.delete("/parameters/federation-upstream/%2F/atlantis");
+    until("they are gone", || project.links("unexpected").is_empty().then_some(()));
+}
+
+pub fn a_frozen_broker_neither_hides_nor_slows_the_others(project: &Project) {
+    let asia = project.container("asia", "broker");
+    for (freeze, thaw, state) in
+        [("pause", "unpause", "stopped"), ("kill --signal STOP", "kill --signal CONT", "unreachable")]
+    {
+        docker(&freeze.split(' ').chain([asia.as_str()]).collect::<Vec<_>>());
+        let ran = project.fedctl(&["status", "-o", "json"]).exits(4).within(Duration::from_secs(5));
+        let status = ran.json();
+        let brokers: Vec<_> = (0..3).map(|n| status["regions"][n]["broker"]["state"].clone()).collect();
+        assert_eq!(brokers, ["running", state, "running"], "{ran}");
+        let links = status["links"].as_array().unwrap();
+        assert!(links.iter().any(|link| link["upstream"] == "america" && link["downstream"] == "europe"));
+        project.fedctl(&["status"]).exits(4).says("✗ asia: ");
+        docker(&thaw.split(' ').chain([asia.as_str()]).collect::<Vec<_>>());
+    }
+    demo::passes_again(project);
+}

@@ -1,0 +1,122 @@
+//! A broker's management API, through a client that is not the code under test.
+
+use std::{collections::BTreeSet, sync::OnceLock};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::until;
+
+pub struct Broker {
+    region: String,
+    base: String,
+    password: String,
+}
+
+impl Broker {
+    pub fn at(region: &str, address: &str, password: String) -> Self {
+        Self { region: region.to_owned(), base: format!("http://{address}/api"), password }
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        self.must(&Method::GET, path, None)
+    }
+
+    pub fn put(&self, path: &str, body: &Value) {
+        self.must(&Method::PUT, path, Some(body));
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        self.must(&Method::POST, path, Some(body))
+    }
+
+    pub fn delete(&self, path: &str) {
+        self.must(&Method::DELETE, path, None);
+    }
+
+    /// The status of a request by another user.
+    pub fn status_for(&self, user: &str, password: &str, path: &str) -> StatusCode {
+        self.ask(Method::GET, path, None, (user, password)).0
+    }
+
+    /// The names that a listing gives.
+    pub fn names(&self, path: &str) -> BTreeSet<String> {
+        let listed = self.get(path);
+        listed.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A queue that gets what an exchange gets with this key.
+    pub fn tap(&self, exchange: &str, key: &str) -> String {
+        let queue = format!("tap.{key}");
+        self.put(&format!("/queues/%2F/{queue}"), &json!({"durable": true}));
+        self.post(&format!("/bindings/%2F/e/{exchange}/q/{queue}"), &json!({"routing_key": key}));
+        queue
+    }
+
+    /// Publishes a persistent message; whether it was routed to any queue.
+    pub fn publish(&self, exchange: &str, key: &str, payload: &str) -> bool {
+        let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
+            "payload_encoding": "string"});
+        self.post(&format!("/exchanges/%2F/{exchange}/publish"), &body)["routed"] == true
+    }
+
+    /// Takes everything out of a queue.
+    pub fn take(&self, queue: &str) -> Vec<String> {
+        let body = json!({"count": 10_000, "ackmode": "ack_requeue_false", "encoding": "auto"});
+        let messages = self.post(&format!("/queues/%2F/{queue}/get"), &body);
+        let payload = |message: &Value| message["payload"].as_str().unwrap().to_owned();
+        messages.as_array().unwrap().iter().map(payload).collect()
+    }
+
+    /// Messages in a queue, counted at once.
+    pub fn depth(&self, queue: &str) -> u64 {
+        let queues = self.get("/queues/%2F?disable_stats=true&enable_queue_totals=true");
+        let found = queues.as_array().unwrap().iter().find(|found| found["name"] == queue);
+        found.and_then(|found| found["messages"].as_u64()).unwrap_or_default()
+    }
+
+    /// Waits until what `exchange` gets with `key` crosses to `downstream`.
+    pub fn await_binding(&self, exchange: &str, key: &str, downstream: &str) {
+        let internal = format!("federation: {exchange} -> {downstream}");
+        until(&format!("binding `{key}` of {downstream} in {}", self.region), || {
+            let bindings = self.get(&format!("/exchanges/%2F/{exchange}/bindings/source"));
+            bindings.as_array().unwrap().iter().find(|binding| {
+                binding["routing_key"] == key
+                    && binding["destination"].as_str().unwrap().starts_with(&internal)
+            })?;
+            Some(())
+        });
+    }
+
+    #[track_caller]
+    fn must(&self, method: &Method, path: &str, body: Option<&Value>) -> Value {
+        let (status, answer) = self.ask(method.clone(), path, body, ("fedctl", &self.password));
+        assert!(status.is_success(), "{method} {path} in {}: {status} {answer}", self.region);
+        answer
+    }
+
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        user: (&str, &str),
+    ) -> (StatusCode, Value) {
+        static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
+        let (runtime, client) = RUNTIME.get_or_init(|| {
+            rustls::crypto::ring::default_provider().install_default().ok();
+            let client = Client::builder().tls_certs_only([]).no_proxy().build();
+            (Runtime::new().unwrap(), client.unwrap())
+        });
+        runtime.block_on(async {
+            let request = client.request(method, format!("{}{path}", self.base));
+            let request = request.basic_auth(user.0, Some(user.1));
+            let request = body.into_iter().fold(request, reqwest::RequestBuilder::json);
+            let response = request.send().await.unwrap();
+            let status = response.status();
+            let bytes = response.bytes().await.unwrap();
+            (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        })
+    }
+}

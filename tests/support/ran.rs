@@ -1,0 +1,149 @@
+//! A command that ran, or that is still running.
+
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::ExitStatusExt,
+    process::{Child, ChildStderr, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub arguments: String,
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Ran {
+    /// Runs it to its end.
+    pub fn of(mut command: Command) -> Self {
+        let started = Instant::now();
+        let output = command.output().unwrap();
+        Self {
+            arguments: arguments(&command),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            took: started.elapsed(),
+        }
+    }
+
+    /// It ended with this code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// It took no longer.
+    #[track_caller]
+    pub fn within(self, limit: Duration) -> Self {
+        assert!(self.took <= limit, "took longer than {limit:?}: {self}");
+        self
+    }
+
+    /// Standard output or standard error has this text.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "does not say `{text}`: {self}");
+        self
+    }
+
+    /// Neither stream has this text.
+    #[track_caller]
+    pub fn conceals(self, text: &str) -> Self {
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "says `{text}`: {self}");
+        self
+    }
+
+    /// Its standard output, read as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { arguments, code, stdout, stderr, took } = self;
+        write!(f, "fedctl {arguments}\nended with {code:?} after {took:.2?}\n{stdout}\n{stderr}")
+    }
+}
+
+/// A command under way, whose standard error is read line by line.
+pub struct Running {
+    arguments: String,
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    seen: String,
+    started: Instant,
+}
+
+impl Running {
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let arguments = arguments(&command);
+        Self { arguments, child, lines, seen: String::new(), started: Instant::now() }
+    }
+
+    /// Reads on until a line of standard error has this text.
+    #[track_caller]
+    pub fn until_it_says(mut self, text: &str) -> Self {
+        loop {
+            let mut line = String::new();
+            let length = self.lines.read_line(&mut line).unwrap();
+            self.seen += &line;
+            assert!(length > 0, "it ended without saying `{text}`:\n{}", self.seen);
+            if line.contains(text) {
+                return self;
+            }
+        }
+    }
+
+    /// Reads standard output until a line of it has this text.
+    #[track_caller]
+    pub fn until_it_prints(mut self, text: &str) -> Self {
+        let mut lines = BufReader::new(self.child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended without printing `{text}`");
+        }
+        self
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal: `INT`, `TERM`, `KILL`.
+    pub fn signal(&mut self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end. The signal that ended it, if one did, counts as the shell counts it.
+    pub fn end(mut self) -> Ran {
+        let mut stdout = String::new();
+        self.lines.read_to_string(&mut self.seen).unwrap();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_string(&mut stdout).unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        let code = status.code().or(status.signal().map(|signal| 128 + signal));
+        Ran { arguments: self.arguments, code, stdout, stderr: self.seen, took: self.started.elapsed() }
+    }
+}
+
+fn arguments(command: &Command) -> String {
+    command.get_args().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
