@@ -1,13 +1,14 @@
 //! The difference between what should be and what is, as steps in order.
 
 mod brokers;
+mod containers;
 mod diff;
 mod removal;
 mod text;
 
 use serde_json::Value;
 
-pub use diff::{await_every_service, plan};
+pub use diff::plan;
 pub use removal::{Removal, remove};
 pub use text::Sign;
 

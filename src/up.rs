@@ -15,7 +15,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, Step, await_every_service, plan},
+    plan::{Blocked, Plan, Step, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -38,6 +38,9 @@ pub enum UpError {
     /// Some steps failed or were interrupted.
     #[error("not everything could be done")]
     Steps(Report),
+    /// Brokers came and went while what they hold was compared.
+    #[error("brokers come and go: what they hold could not be compared")]
+    Unsettled,
     /// The links did not run in time.
     #[error("time ran out while waiting for {missing} of {expected} links: {first}")]
     Links {
@@ -75,8 +78,8 @@ impl Up<'_> {
     /// See [`UpError`]. Whatever was begun, another `up` finishes.
     pub async fn run(&self) -> Result<(usize, usize), UpError> {
         let mut done = 0;
-        let mut provisional = false;
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        loop {
             let plan = tokio::select! {
                 planned = self.plan() => planned?,
                 () = self.stop.cancelled() => return Err(UpError::Interrupted),
@@ -86,13 +89,12 @@ impl Up<'_> {
             }
             self.note_images(&plan);
             done += self.carry_out(&plan).await?;
-            if !plan.provisional {
-                break;
+            rounds += 1;
+            match plan.provisional {
+                false => break,
+                true if rounds == ROUNDS => return Err(UpError::Unsettled),
+                true => {}
             }
-            provisional = true;
-        }
-        if provisional {
-            self.carry_out(&await_every_service(self.desired)).await?;
         }
         tokio::select! {
             running = self.await_links() => Ok((done, running?)),

@@ -100,6 +100,9 @@ impl Failure {
                 Self::new(Outcome::Failed, error.into())
             }
             UpError::Steps(report) => Self::of_report(report, interrupted, output),
+            UpError::Unsettled => {
+                Self::new(Outcome::Failed, error.into()).hint("`fedctl logs` shows what the brokers say")
+            }
             UpError::Links { .. } => Self::new(Outcome::TimedOut, error.into())
                 .hint("`fedctl status` shows every link; running `fedctl up` again is safe"),
             UpError::Interrupted => Self::new(interrupted, error.into()).hint(GO_ON),

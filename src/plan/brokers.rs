@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Blocked, Cause, Plan, Step, diff::Touched};
+use super::{Blocked, Cause, Plan, Step, containers::Touched};
 use crate::{
     desired::{
         APPLICATION, BROKER, Broker, Desired, Policy, Upstream, User, container, internal_queue, link_user,

@@ -1,0 +1,216 @@
+//! What has to happen to containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Cause, Plan, Step, brokers, diff::remove_container};
+use crate::{
+    desired::{BROKER, CONFIG_LABEL, Container, Desired, SERVICE_PORT},
+    observed::{self, ContainerState, Observed},
+    topology::{BUILT_IN_SERVICES, RegionName},
+};
+
+/// For a container that the plan touches: the steps that others wait for.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// The step after which it runs.
+    pub running: BTreeMap<String, usize>,
+    /// The step after which it is attached to the network between the regions.
+    pub connected: BTreeMap<String, usize>,
+    /// The volumes that the plan creates.
+    pub new_volumes: BTreeSet<String>,
+}
+
+/// The steps that create images, networks and volumes, by name.
+#[derive(Default)]
+pub(super) struct Objects {
+    /// Networks.
+    pub networks: BTreeMap<String, usize>,
+    /// Volumes.
+    pub volumes: BTreeMap<String, usize>,
+}
+
+/// The containers of a plan in the making.
+pub(super) struct Containers<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    objects: Objects,
+    /// The steps that get images, by reference.
+    images: BTreeMap<&'a str, usize>,
+    /// What the plan touches.
+    pub touched: Touched,
+}
+
+impl<'a> Containers<'a> {
+    pub fn new(desired: &'a Desired, observed: &'a Observed, objects: Objects) -> Self {
+        let touched =
+            Touched { new_volumes: objects.volumes.keys().cloned().collect(), ..Touched::default() };
+        Self { desired, observed, objects, images: BTreeMap::new(), touched }
+    }
+
+    /// Brokers come first: they take longest, and everything else waits for them.
+    pub fn reconcile_brokers(&mut self, plan: &mut Plan) {
+        for wanted in self.desired.containers.iter().filter(|container| container.service == BROKER) {
+            self.reconcile(plan, wanted, None);
+        }
+    }
+
+    /// Services, and the wait for those that say when their consumers are attached. Where it is not known
+    /// whether a region's services have their user, the next plan brings them.
+    pub fn reconcile_services(&mut self, plan: &mut Plan, ready: &BTreeMap<RegionName, usize>) {
+        let unknown = brokers::unknown(self.desired, self.observed, &self.touched);
+        let services = || {
+            self.desired
+                .containers
+                .iter()
+                .filter(|container| container.service != BROKER && !unknown.contains(&container.region))
+        };
+        let services: Vec<&Container> = services().collect();
+        for wanted in &services {
+            // fedctl's own wait for their broker by themselves; of others nobody knows
+            let own = wanted.image == self.desired.service_image;
+            self.reconcile(plan, wanted, ready.get(&wanted.region).copied().filter(|_| !own));
+        }
+        for wanted in services.into_iter().filter(|wanted| self.says_when_ready(wanted)) {
+            let Some(running) = self.touched.running.get(&wanted.name).copied() else { continue };
+            let needs = [Some(running), ready.get(&wanted.region).copied()].into_iter().flatten();
+            plan.push(Step::AwaitService { container: wanted.name.clone() }, Cause::Follows, needs);
+        }
+    }
+
+    /// fedctl's own services do, and so does what stands in for one of them by name: it is in their contract.
+    fn says_when_ready(&self, wanted: &Container) -> bool {
+        let stands_in = BUILT_IN_SERVICES.contains(&wanted.service.as_str())
+            && wanted.ports.iter().any(|port| port.container == SERVICE_PORT);
+        wanted.image == self.desired.service_image || stands_in
+    }
+
+    fn reconcile(&mut self, plan: &mut Plan, wanted: &'a Container, start_after: Option<usize>) {
+        let found = self.observed.engine.containers.iter().find(|found| found.name == wanted.name);
+        let fate = found.map_or(Fate::Make(None), |found| self.fate(wanted, found));
+        let remains = found.filter(|_| !matches!(fate, Fate::Make(_)));
+        let started = match fate {
+            Fate::Keep => None,
+            Fate::Step(step, cause) => Some(plan.push(step, cause, start_after)),
+            Fate::Restart(cause) => {
+                let name = wanted.name.clone();
+                let stopped = plan.push(Step::StopContainer { name: name.clone() }, cause, []);
+                let needs = [Some(stopped), start_after].into_iter().flatten();
+                Some(plan.push(Step::StartContainer { name }, Cause::Follows, needs))
+            }
+            Fate::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None, start_after)),
+            Fate::Make(cause) => {
+                let removed =
+                    found.zip(cause.as_ref()).map(|(found, cause)| remove_container(plan, found, cause));
+                let created = self.create(plan, wanted, cause.unwrap_or(Cause::NotFound), removed);
+                Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created), start_after))
+            }
+        };
+        self.connect(plan, wanted, remains, started);
+        self.touched.running.extend(started.map(|step| (wanted.name.clone(), step)));
+    }
+
+    fn create(
+        &mut self,
+        plan: &mut Plan,
+        wanted: &'a Container,
+        cause: Cause,
+        removed: Option<usize>,
+    ) -> usize {
+        let needs = [
+            removed,
+            self.image(plan, &wanted.image),
+            self.objects.networks.get(&wanted.network.network).copied(),
+            self.objects.volumes.get(&wanted.volume.volume).copied(),
+        ];
+        plan.push(Step::CreateContainer(Box::new(wanted.clone())), cause, needs.into_iter().flatten())
+    }
+
+    fn image(&mut self, plan: &mut Plan, reference: &'a str) -> Option<usize> {
+        if self.observed.engine.images.contains_key(reference) {
+            return None;
+        }
+        let own = reference == self.desired.service_image;
+        let step = self.images.entry(reference).or_insert_with(|| {
+            let reference = reference.to_owned();
+            let step =
+                if own { Step::ImportServiceImage { reference } } else { Step::ProvideImage { reference } };
+            plan.push(step, Cause::NotFound, [])
+        });
+        Some(*step)
+    }
+
+    fn fate(&self, wanted: &Container, found: &observed::Container) -> Fate {
+        let name = wanted.name.clone();
+        let lost_network = [Some(&wanted.network), wanted.wan.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|attachment| self.objects.networks.contains_key(&attachment.network));
+        let image = self.observed.engine.images.get(&wanted.image);
+        if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
+            Fate::Make(Some(Cause::MadeFromOther))
+        } else if image.is_some_and(|id| *id != found.image_id) {
+            Fate::Make(Some(Cause::ImageChanged))
+        } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
+            Fate::Make(Some(Cause::Replaced))
+        } else {
+            match found.state {
+                ContainerState::Running => Fate::Keep,
+                ContainerState::Created => Fate::Finish,
+                ContainerState::Paused => Fate::Step(Step::UnpauseContainer { name }, Cause::Paused),
+                ContainerState::Restarting => Fate::Restart(Cause::Stopped(found.status.clone())),
+                ContainerState::Stopped => {
+                    Fate::Step(Step::StartContainer { name }, Cause::Stopped(found.status.clone()))
+                }
+            }
+        }
+    }
+
+    /// Attaches a container to its networks. One that is made anew already is in its region's own.
+    fn connect(
+        &mut self,
+        plan: &mut Plan,
+        wanted: &Container,
+        remains: Option<&observed::Container>,
+        started: Option<usize>,
+    ) {
+        let lan = remains.is_some().then_some(&wanted.network);
+        for attachment in lan.into_iter().chain(&wanted.wan) {
+            let network = &attachment.network;
+            if remains.is_some_and(|found| found.networks.contains(network)) {
+                continue;
+            }
+            let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
+            let step =
+                Step::ConnectNetwork { container: wanted.name.clone(), attachment: attachment.clone() };
+            let needs = [started, self.objects.networks.get(network).copied()];
+            let connected = plan.push(step, cause, needs.into_iter().flatten());
+            if Some(attachment) == wanted.wan.as_ref() {
+                self.touched.connected.insert(wanted.name.clone(), connected);
+            }
+        }
+    }
+}
+
+/// What has to happen to a container.
+enum Fate {
+    Keep,
+    Step(Step, Cause),
+    /// Start it anew: its process ends again and again.
+    Restart(Cause),
+    /// Write its files and start it: somebody was interrupted after making it.
+    Finish,
+    /// Make it, after removing the one that is there for the cause given.
+    Make(Option<Cause>),
+}
+
+fn upload_and_start(
+    plan: &mut Plan,
+    wanted: &Container,
+    cause: &Cause,
+    created: Option<usize>,
+    start_after: Option<usize>,
+) -> usize {
+    let uploaded = plan.push(Step::UploadFiles(Box::new(wanted.clone())), cause.clone(), created);
+    let needs = [Some(uploaded), start_after].into_iter().flatten();
+    plan.push(Step::StartContainer { name: wanted.name.clone() }, cause.clone(), needs)
+}
