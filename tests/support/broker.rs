@@ -106,7 +106,7 @@ impl Broker {
         static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
         let (runtime, client) = RUNTIME.get_or_init(|| {
             rustls::crypto::ring::default_provider().install_default().ok();
-            let client = Client::builder().tls_certs_only([]).no_proxy().build();
+            let client = Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).build();
             (Runtime::new().unwrap(), client.unwrap())
         });
         runtime.block_on(async {
