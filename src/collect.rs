@@ -6,7 +6,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::{
     desired::{
-        ADMINISTRATOR, BROKER, Desired, MANAGEMENT_PORT, PasswordId, Passwords, container,
+        ADMINISTRATOR, BROKER, Desired, MANAGEMENT_PORT, PROJECT_LABEL, PasswordId, Passwords, container,
         ownership_parameter,
     },
     docker::{Engine, EngineError},
@@ -23,18 +23,19 @@ use crate::{
 pub async fn engine(engine: &Engine, images: &BTreeSet<String>) -> Result<EngineState, EngineError> {
     let found = images.iter().map(async |reference| Ok((reference.clone(), engine.image(reference).await?)));
     let (networks, volumes, containers, images) =
-        tokio::try_join!(engine.networks(), engine.volumes(), engine.containers(), try_join_all(found))?;
+        tokio::try_join!(engine.networks(), engine.volumes(), engine.containers(None), try_join_all(found))?;
     let images = images.into_iter().filter_map(|(reference, id)| Some((reference, id?))).collect();
     Ok(EngineState { images, networks, volumes, containers })
 }
 
-/// Only the containers of what the engine has: enough to look, and quicker.
+/// Only a project's containers: enough to look, and quicker.
 ///
 /// # Errors
 ///
 /// If the engine fails.
-pub async fn containers(engine: &Engine) -> Result<EngineState, EngineError> {
-    Ok(EngineState { containers: engine.containers().await?, ..EngineState::default() })
+pub async fn containers(engine: &Engine, project: &str) -> Result<EngineState, EngineError> {
+    let label = format!("{PROJECT_LABEL}={project}");
+    Ok(EngineState { containers: engine.containers(Some(&label)).await?, ..EngineState::default() })
 }
 
 /// Everything that a plan is made from. A broker that does not answer is left out.

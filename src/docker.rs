@@ -5,7 +5,7 @@ mod error;
 mod image;
 mod log;
 
-use std::io::Read;
+use std::{collections::HashMap, io::Read};
 
 use bollard::{
     Docker, body_full,
@@ -30,6 +30,7 @@ use crate::{
 /// Seconds until the engine must have begun to answer. Above every container's stop timeout, since the
 /// engine answers a stop only when the container has stopped.
 const TIMEOUT: u64 = 120;
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// The oldest API that fedctl works with: Docker 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
 
@@ -53,27 +54,39 @@ pub struct Health {
 }
 
 impl Engine {
-    /// Connects to the engine at `host`, or at the default socket, and makes sure that it answers and
-    /// is new enough.
+    /// The engine at `host`, or at the default socket. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If `host` is not an address, or there is no socket.
+    pub fn at(host: Option<&str>) -> Result<Self> {
+        let shown = host.unwrap_or(DEFAULT_HOST);
+        let mut docker = match host {
+            Some(host) => Docker::connect_with_host(host),
+            None => Docker::connect_with_unix_defaults(),
+        }
+        .map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
+        docker.set_timeout(std::time::Duration::from_secs(TIMEOUT));
+        Ok(Self { docker })
+    }
+
+    /// The same, once it has answered that it is new enough. That takes an engine some milliseconds, which
+    /// are for those who change something.
     ///
     /// # Errors
     ///
     /// If no engine answers there, it refuses this user, or its API is older than 1.41.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
-        let shown = host.unwrap_or("unix:///var/run/docker.sock").to_owned();
-        let error = |source| EngineError::new(Operation::Connect, &shown, source);
-        let mut docker = match host {
-            Some(host) => Docker::connect_with_host(host),
-            None => Docker::connect_with_unix_defaults(),
-        }
-        .map_err(error)?;
-        docker.set_timeout(std::time::Duration::from_secs(TIMEOUT));
-        let version = docker.version().await.map_err(error)?.api_version.unwrap_or_default();
+        let engine = Self::at(host)?;
+        let shown = host.unwrap_or(DEFAULT_HOST);
+        let version = engine.docker.version().await;
+        let version = version.map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
+        let version = version.api_version.unwrap_or_default();
         let spoken = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         if spoken.is_none_or(|spoken: (u32, u32)| spoken < OLDEST_API) {
-            return Err(EngineError::too_old(&shown, &version));
+            return Err(EngineError::too_old(shown, &version));
         }
-        Ok(Self { docker })
+        Ok(engine)
     }
 
     /// All networks.
@@ -111,13 +124,14 @@ impl Engine {
             .collect())
     }
 
-    /// All containers, running or not.
+    /// All containers, running or not, or only those with a label: `key=value`.
     ///
     /// # Errors
     ///
     /// If the engine fails.
-    pub async fn containers(&self) -> Result<Vec<observed::Container>> {
-        let options = ListContainersOptionsBuilder::default().all(true).build();
+    pub async fn containers(&self, label: Option<&str>) -> Result<Vec<observed::Container>> {
+        let filters = label.map(|label| HashMap::from([("label", vec![label])])).unwrap_or_default();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let containers = self.docker.list_containers(Some(options)).await;
         let containers =
             containers.map_err(|source| EngineError::new(Operation::List, "containers", source))?;

@@ -146,11 +146,10 @@ impl Broker {
     ///
     /// If the broker does not answer, or not in the form fedctl knows.
     pub async fn health(&self) -> Result<BrokerHealth> {
-        let overview = "disable_stats=true&columns=rabbitmq_version";
         let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
         let binding = "columns=source,destination,routing_key";
         let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
-            self.get::<answer::Overview>(&["overview"], overview),
+            self.version(),
             self.get::<Vec<answer::Node>>(&["nodes"], node),
             self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
             self.queues(),
@@ -159,7 +158,7 @@ impl Broker {
         )?;
         let node = nodes.into_iter().next().unwrap_or_default();
         Ok(BrokerHealth {
-            version: version.rabbitmq_version,
+            version,
             uptime_ms: node.uptime,
             memory_used: node.mem_used,
             alarms: node.alarms(),
@@ -168,6 +167,18 @@ impl Broker {
             bindings: bindings.into_iter().map(Into::into).collect(),
             links: links.into_iter().filter_map(|link| link.into_link(now)).collect(),
         })
+    }
+
+    /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.
+    async fn version(&self) -> Result<String> {
+        match self.get::<String>(&["version"], "").await {
+            Err(error) if error.is_not_found() => {
+                let overview = self
+                    .get::<answer::Overview>(&["overview"], "disable_stats=true&columns=rabbitmq_version");
+                Ok(overview.await?.rabbitmq_version)
+            }
+            version => version,
+        }
     }
 
     async fn queues(&self) -> Result<Vec<crate::observed::Queue>> {

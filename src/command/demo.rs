@@ -14,13 +14,13 @@ use super::{failure::Failure, project::Project, stop::Stop, up};
 
 pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
-    let engine = Engine::connect(global.host.as_deref()).await?;
+    let engine = Engine::at(global.host.as_deref())?;
     let topology = &project.topology;
-    if !is_up(topology, &collect::containers(&engine).await?) {
+    if !is_up(topology, &collect::containers(&engine, &project.topology.name).await?) {
         up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;
     }
     let stop = Stop::listen()?;
-    let found = collect::containers(&engine).await?;
+    let found = collect::containers(&engine, &project.topology.name).await?;
     let passwords = project.workdir.passwords()?;
     let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout)?;
     let chosen = if asked.scenarios.is_empty() {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::{
     cli::{self, Global},
     collect,
-    desired::{PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL},
+    desired::{REGION_LABEL, SERVICE_LABEL},
     docker::{Engine, EngineError, LogLine},
     observed::Container,
     outcome::Outcome,
@@ -19,15 +19,13 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     let project = Project::load(global, output, false)?;
     let stop = Stop::listen()?;
     project.regions(asked.region.as_slice())?;
-    let engine = Engine::connect(global.host.as_deref()).await?;
-    let found = collect::containers(&engine).await?.containers;
+    let engine = Engine::at(global.host.as_deref())?;
+    let found = collect::containers(&engine, &project.topology.name).await?.containers;
     let wanted = |container: &&Container| {
         let is = |label: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| container.labels.get(label).is_some_and(|found| found == wanted))
         };
-        is(PROJECT_LABEL, Some(&project.topology.name))
-            && is(REGION_LABEL, asked.region.as_deref())
-            && is(SERVICE_LABEL, asked.service.as_deref())
+        is(REGION_LABEL, asked.region.as_deref()) && is(SERVICE_LABEL, asked.service.as_deref())
     };
     let mut names: Vec<&str> = found.iter().filter(wanted).map(|container| container.name.as_str()).collect();
     names.sort_unstable();

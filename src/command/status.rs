@@ -20,7 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
-    let engine = Engine::connect(global.host.as_deref()).await?;
+    let engine = Engine::at(global.host.as_deref())?;
     let connector = Connector::within(ANSWER_WITHIN);
     if !asked.watch {
         let status = look(&project, &engine, &connector).await?;
@@ -40,7 +40,7 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
 
 async fn look(project: &Project, engine: &Engine, connector: &Connector) -> Result<Status, Failure> {
     let topology = &project.topology;
-    let found = collect::containers(engine).await?;
+    let found = collect::containers(engine, &topology.name).await?;
     let passwords = project.workdir.passwords()?;
     let regions: Vec<_> = topology.regions.iter().map(|region| region.name.clone()).collect();
     let brokers = collect::brokers(&found, connector, &topology.name, &regions, &passwords);

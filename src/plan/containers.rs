@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cause, Plan, Step, brokers, diff::remove_container};
 use crate::{
-    desired::{BROKER, CONFIG_LABEL, Container, Desired, SERVICE_PORT},
+    desired::{BROKER, CONFIG_LABEL, Container, Desired, SERVICE_PORT, container},
     observed::{self, ContainerState, Observed},
     topology::{BUILT_IN_SERVICES, RegionName},
 };
@@ -50,7 +50,7 @@ impl<'a> Containers<'a> {
     /// Brokers come first: they take longest, and everything else waits for them.
     pub fn reconcile_brokers(&mut self, plan: &mut Plan) {
         for wanted in self.desired.containers.iter().filter(|container| container.service == BROKER) {
-            self.reconcile(plan, wanted, None);
+            self.reconcile(plan, wanted, None, None);
         }
     }
 
@@ -66,9 +66,10 @@ impl<'a> Containers<'a> {
         };
         let services: Vec<&Container> = services().collect();
         for wanted in &services {
-            // fedctl's own wait for their broker by themselves; of others nobody knows
-            let own = wanted.image == self.desired.service_image;
-            self.reconcile(plan, wanted, ready.get(&wanted.region).copied().filter(|_| !own));
+            // a broker's boot needs the processors more than services that have nothing to do before it answers
+            let broker = container(&self.desired.project, &wanted.region, BROKER);
+            let broker = self.touched.running.get(&broker).copied();
+            self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied());
         }
         for wanted in services.into_iter().filter(|wanted| self.says_when_ready(wanted)) {
             let Some(running) = self.touched.running.get(&wanted.name).copied() else { continue };
@@ -84,7 +85,13 @@ impl<'a> Containers<'a> {
         wanted.image == self.desired.service_image || stands_in
     }
 
-    fn reconcile(&mut self, plan: &mut Plan, wanted: &'a Container, start_after: Option<usize>) {
+    fn reconcile(
+        &mut self,
+        plan: &mut Plan,
+        wanted: &'a Container,
+        make_after: Option<usize>,
+        start_after: Option<usize>,
+    ) {
         let found = self.observed.engine.containers.iter().find(|found| found.name == wanted.name);
         let fate = found.map_or(Fate::Make(None), |found| self.fate(wanted, found));
         let remains = found.filter(|_| !matches!(fate, Fate::Make(_)));
@@ -101,7 +108,8 @@ impl<'a> Containers<'a> {
             Fate::Make(cause) => {
                 let removed =
                     found.zip(cause.as_ref()).map(|(found, cause)| remove_container(plan, found, cause));
-                let created = self.create(plan, wanted, cause.unwrap_or(Cause::NotFound), removed);
+                let before = [removed, make_after].into_iter().flatten();
+                let created = self.create(plan, wanted, cause.unwrap_or(Cause::NotFound), before);
                 Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created), start_after))
             }
         };
@@ -114,15 +122,15 @@ impl<'a> Containers<'a> {
         plan: &mut Plan,
         wanted: &'a Container,
         cause: Cause,
-        removed: Option<usize>,
+        before: impl Iterator<Item = usize>,
     ) -> usize {
-        let needs = [
-            removed,
+        let objects = [
             self.image(plan, &wanted.image),
             self.objects.networks.get(&wanted.network.network).copied(),
             self.objects.volumes.get(&wanted.volume.volume).copied(),
         ];
-        plan.push(Step::CreateContainer(Box::new(wanted.clone())), cause, needs.into_iter().flatten())
+        let needs = objects.into_iter().flatten().chain(before);
+        plan.push(Step::CreateContainer(Box::new(wanted.clone())), cause, needs)
     }
 
     fn image(&mut self, plan: &mut Plan, reference: &'a str) -> Option<usize> {
