@@ -22,8 +22,9 @@ test: setup ## every test, those against real brokers too
 	cargo run --locked -- pull
 	cargo test --locked
 
-bench: setup ## time the hot paths
-	cargo bench --locked
+bench: setup ## how fast and how small, beside plain brokers and Nameko
+	cargo run --release --locked -- pull
+	cargo bench --locked --bench federation
 
 check: ## form, lints, documentation, dependencies
 	cargo fmt --check
