@@ -1,0 +1,148 @@
+//! What `fedctl up` is held against: the same brokers, started by hand and left alone.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow, bail};
+use fedctl::{
+    desired::{self, AMQP_PORT, BROKER, Container},
+    docker::Engine,
+    workdir::Workdir,
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::project::{LABEL, NAME, Project, output};
+
+const PATIENCE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Three brokers in containers with fedctl's own image, limits, environment and files, and nothing else:
+/// no networks, no services, no federation.
+pub struct Baseline<'a> {
+    runtime: &'a Runtime,
+    engine: Engine,
+    brokers: Vec<Container>,
+}
+
+impl<'a> Baseline<'a> {
+    pub fn new(runtime: &'a Runtime, project: &Project) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let workdir = Workdir::beside(&directory.path().join("regions.yaml"));
+        let passwords = workdir.preview_passwords(&desired::passwords(&project.topology))?;
+        let desired = desired::desired(&project.topology, &passwords, "");
+        let rename = |mut container: Container| {
+            container.name = format!("{NAME}_plain_{}", container.region);
+            container.volume.volume.clone_from(&container.name);
+            container.network.network = "bridge".into();
+            container
+        };
+        let brokers = desired.containers.into_iter().filter(|container| container.service == BROKER);
+        let engine = runtime.block_on(Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref()))?;
+        let baseline = Self { runtime, engine, brokers: brokers.map(rename).collect() };
+        baseline.remove()?;
+        Ok(baseline)
+    }
+
+    /// From `docker run`, all at once, until every broker says the first word of AMQP. Making the volumes
+    /// that hold their configuration is not counted.
+    pub fn time(&self) -> Result<Duration> {
+        for broker in &self.brokers {
+            self.runtime.block_on(self.fill_volume(broker))?;
+        }
+        let ports = self.brokers.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let started = Instant::now();
+        thread::scope(|scope| {
+            let brokers = self.brokers.iter().zip(&ports);
+            let runs: Vec<_> = brokers.map(|(broker, port)| scope.spawn(|| run(broker, *port))).collect();
+            runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow!("a thread panicked"))?)
+        })?;
+        let took = started.elapsed();
+        self.remove()?;
+        Ok(took)
+    }
+
+    /// Writes the broker's files into a new volume, through a container that never runs.
+    async fn fill_volume(&self, broker: &Container) -> Result<()> {
+        self.engine.create_container(broker).await?;
+        self.engine.upload(broker).await?;
+        Ok(self.engine.remove_container(&broker.name).await?)
+    }
+
+    fn remove(&self) -> Result<()> {
+        let names = || self.brokers.iter().map(|broker| &broker.name);
+        output(Command::new("docker").args(["rm", "--force", "--volumes"]).args(names()))?;
+        output(Command::new("docker").args(["volume", "rm", "--force"]).args(names())).map(drop)
+    }
+}
+
+impl Drop for Baseline<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            eprintln!("containers are still there: {error:#}");
+        }
+    }
+}
+
+fn run(broker: &Container, port: u16) -> Result<()> {
+    output(Command::new("docker").args(["run", "--detach"]).args(arguments(broker, port)))?;
+    let deadline = Instant::now() + PATIENCE;
+    while !answers(port) {
+        if Instant::now() > deadline {
+            bail!("broker `{}` does not answer", broker.name);
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Whether the broker answers the protocol's header with `Connection.Start`. That something accepts the
+/// connection says nothing: the engine's proxy always does.
+fn answers(port: u16) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        // type 1, channel 0, four bytes of length; class 10, method 10
+        let mut frame = [0; 11];
+        stream.read_exact(&mut frame)?;
+        Ok(frame[..3] == [1, 0, 0] && frame[7..] == [0, 10, 0, 10])
+    };
+    ask().unwrap_or(false)
+}
+
+/// fedctl's request to make this container, as words of `docker run`.
+fn arguments(container: &Container, port: u16) -> Vec<String> {
+    let mut words: Vec<String> =
+        ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=512"]
+            .map(str::to_owned)
+            .into();
+    words.push("--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=64m".into());
+    words.push(format!("--memory={0}m", container.memory));
+    words.push(format!("--memory-swap={0}m", container.memory));
+    words.extend(container.open_files.map(|limit| format!("--ulimit=nofile={limit}:{limit}")));
+    words.extend(
+        ["--log-opt=max-size=10m", "--log-opt=max-file=3", "--restart=unless-stopped"].map(Into::into),
+    );
+    words.push(format!("--publish=127.0.0.1:{port}:{AMQP_PORT}"));
+    words.push("--publish=127.0.0.1::15672".into());
+    words.extend(container.environment.iter().map(|(key, value)| format!("--env={key}={}", value.expose())));
+    words.push(format!("--hostname={}", container.hostname));
+    words.push(format!("--name={}", container.name));
+    words.push(format!("--label={LABEL}"));
+    words.push(format!("--user={}", container.user));
+    let mount = &container.volume;
+    words.push(format!("--mount=type=volume,source={},target={}", mount.volume, mount.path));
+    words.push(container.image.clone());
+    words.extend(container.command.clone());
+    words
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
