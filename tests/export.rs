@@ -144,7 +144,7 @@ fn export_compose_says_what_it_wrote() {
     let output = temporary.path().join("new/compose");
     let mut fedctl = Command::new(env!("CARGO_BIN_EXE_fedctl"));
     let topology = concat!(env!("CARGO_MANIFEST_DIR"), "/regions.yaml");
-    let said = run(fedctl.args(["-f", topology, "export", "compose", "--output"]).arg(&output));
+    let said = run(fedctl.args(["--file", topology, "export", "compose", "--output"]).arg(&output));
     let paths: String =
         compose(&shipped()).keys().map(|path| output.join(path).display().to_string() + "\n").collect();
     assert_eq!(String::from_utf8(said.stdout).unwrap(), paths);
