@@ -20,9 +20,9 @@ const BROKER_DATA: &str = "/var/lib/rabbitmq";
 const SERVICE_DATA: &str = "/var/lib/fedctl";
 /// The directory of [`SERVICE_DATA`] that fedctl's own services of a region share.
 const STORE: &str = "store";
-/// The broker's file of [`BROKER_DATA`] with what it imports at every start.
+/// The file in a broker's volume with what it imports at every start.
 pub const DEFINITIONS: &str = "fedctl/definitions.json";
-/// The broker's file of [`BROKER_DATA`] with its Erlang cookie, which it makes itself where there is none.
+/// The file in a broker's volume with its Erlang cookie, which it makes itself where there is none.
 pub const COOKIE_FILE: &str = ".erlang.cookie";
 /// The file, in a service's own directory of [`SERVICE_DATA`], that holds its AMQP URI.
 const AMQP_URI: &str = "amqp-uri";
