@@ -150,13 +150,13 @@ impl Broker {
         let binding = "columns=source,destination,routing_key";
         let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
             self.version(),
-            self.get::<Vec<answer::Node>>(&["nodes"], node),
+            self.get::<Vec<Value>>(&["nodes"], node),
             self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
             self.queues(),
             self.get::<Vec<answer::Binding>>(&["bindings", VHOST], binding),
             self.get_at::<Vec<answer::Link>>(&["federation-links", VHOST], ""),
         )?;
-        let node = nodes.into_iter().next().unwrap_or_default();
+        let node = answer::Node::of(nodes);
         Ok(BrokerHealth {
             version,
             uptime_ms: node.uptime,

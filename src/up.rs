@@ -162,7 +162,7 @@ impl Up<'_> {
             }
         };
         let waited: Result<usize, Gave<std::convert::Infallible>> =
-            until(self.tools.deadline, look, |_| {}).await;
+            until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
         match waited {
             Ok(expected) => {
                 events.send(Event::LinksRunning { expected, took: started.elapsed() });

@@ -117,6 +117,13 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// The first of the nodes. In the first seconds after its start a node says nothing of itself, and the
+    /// answer is an empty list where the object will be.
+    pub fn of(nodes: Vec<Value>) -> Self {
+        let node = nodes.into_iter().next().filter(Value::is_object);
+        node.and_then(|node| serde_json::from_value(node).ok()).unwrap_or_default()
+    }
+
     pub fn alarms(&self) -> Vec<&'static str> {
         [("memory", self.mem_alarm), ("disk", self.disk_free_alarm)]
             .into_iter()
@@ -188,5 +195,20 @@ impl Refusal {
             Some(other) => Some(other.to_string()),
             None => self.error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_has_just_started_says_nothing_of_itself() {
+        let node = Node::of(vec![json!([])]);
+        assert_eq!((node.uptime, node.mem_used, node.alarms()), (None, None, vec![]));
+        let node = Node::of(vec![json!({"uptime": 7, "mem_alarm": true})]);
+        assert_eq!((node.uptime, node.alarms()), (Some(7), vec!["memory"]));
     }
 }
