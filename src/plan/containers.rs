@@ -66,10 +66,12 @@ impl<'a> Containers<'a> {
         };
         let services: Vec<&Container> = services().collect();
         for wanted in &services {
-            // a broker's boot needs the processors more than services that have nothing to do before it answers
+            // not before the broker is on its way: its boot takes longest
             let broker = container(&self.desired.project, &wanted.region, BROKER);
             let broker = self.touched.running.get(&broker).copied();
-            self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied());
+            // fedctl's own wait for their broker by themselves, while it boots; of others nobody knows
+            let own = wanted.image == self.desired.service_image;
+            self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
         for wanted in services.into_iter().filter(|wanted| self.says_when_ready(wanted)) {
             let Some(running) = self.touched.running.get(&wanted.name).copied() else { continue };
