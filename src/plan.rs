@@ -25,7 +25,8 @@ pub struct Plan {
     pub steps: Vec<Planned>,
     /// What cannot be done without harm. While there is any, nothing is done.
     pub blocked: Vec<Blocked>,
-    /// Whether a broker that may hold something did not answer: then another plan is due when it does.
+    /// Whether another plan is due when this one is carried out: a broker that may hold something did not
+    /// answer, or an image comes from which there are containers already.
     pub provisional: bool,
 }
 

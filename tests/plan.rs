@@ -196,16 +196,22 @@ fn a_container_made_from_other_settings_is_replaced() {
 #[test]
 fn a_container_made_from_an_older_image_is_replaced() {
     check(
-        |world| world.container("shop_europe_taxes").image_id = "older".into(),
+        |world| world.container("shop_europe_broker").image_id = "older".into(),
         &[
-            "- container shop_europe_taxes: stop (made from an older image of that name)",
-            "- container shop_europe_taxes: remove (made from an older image of that name)",
-            "+ container shop_europe_taxes: create (made from an older image of that name)",
-            "+ container shop_europe_taxes: write 1 files",
-            "+ container shop_europe_taxes: start",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            "- container shop_europe_broker: stop (made from an older image of that name)",
+            "- container shop_europe_broker: remove (made from an older image of that name)",
+            "+ container shop_europe_broker: create (made from an older image of that name)",
+            "+ container shop_europe_broker: write 3 files",
+            "+ container shop_europe_broker: start",
+            "+ container shop_europe_broker: connect to shop_wan",
+            ". broker europe: wait until it accepts connections",
         ],
     );
+}
+
+#[test]
+fn the_service_image_made_anew_replaces_nothing() {
+    check(|world| world.container("shop_europe_taxes").image_id = "other".into(), &[]);
 }
 
 #[test]

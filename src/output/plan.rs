@@ -29,7 +29,7 @@ pub fn render(plan: &Plan) -> String {
     writeln!(text, "\n{add} to add, {change} to change, {remove} to remove, {} blocked", plan.blocked.len())
         .ok();
     if plan.provisional {
-        writeln!(text, "some brokers do not answer: what they hold is compared when they do").ok();
+        writeln!(text, "brokers that do not answer, or images that are missing: when they are there, `up` plans once more").ok();
     }
     text
 }

@@ -80,6 +80,12 @@ impl<'a> Containers<'a> {
         }
     }
 
+    fn is_used(&self, reference: &str) -> bool {
+        let engine = &self.observed.engine;
+        let users = self.desired.containers.iter().filter(|wanted| wanted.image == reference);
+        users.into_iter().any(|wanted| engine.containers.iter().any(|found| found.name == wanted.name))
+    }
+
     /// fedctl's own services do, and so does what stands in for one of them by name: it is in their contract.
     fn says_when_ready(&self, wanted: &Container) -> bool {
         let stands_in = BUILT_IN_SERVICES.contains(&wanted.service.as_str())
@@ -140,6 +146,8 @@ impl<'a> Containers<'a> {
             return None;
         }
         let own = reference == self.desired.service_image;
+        // containers that stay may turn out to be made from another image than the one that comes
+        plan.provisional |= !own && self.is_used(reference);
         let step = self.images.entry(reference).or_insert_with(|| {
             let reference = reference.to_owned();
             let step =
@@ -156,9 +164,11 @@ impl<'a> Containers<'a> {
             .flatten()
             .any(|attachment| self.objects.networks.contains_key(&attachment.network));
         let image = self.observed.engine.images.get(&wanted.image);
+        // the service image's reference names its content: made anew, it has another id and is the same
+        let own = wanted.image == self.desired.service_image;
         if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
             Fate::Make(Some(Cause::MadeFromOther))
-        } else if image.is_some_and(|id| *id != found.image_id) {
+        } else if !own && image.is_some_and(|id| *id != found.image_id) {
             Fate::Make(Some(Cause::ImageChanged))
         } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
             Fate::Make(Some(Cause::Replaced))
