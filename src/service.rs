@@ -181,7 +181,7 @@ pub async fn run_logged(
         }
         Kind::Taxes => {
             let subscriptions = taxes::subscriptions(&region);
-            let consumer = taxes::Taxes { region, publisher, log };
+            let consumer = taxes::Taxes { region, publisher, log, answered: taxes::Answered::default() };
             program.run(&settings, subscriptions, consumer, Router::new()).await
         }
     }
