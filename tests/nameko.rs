@@ -114,7 +114,7 @@ impl Drop for World {
     }
 }
 
-/// `up` waits for fedctl's own services only.
+/// Waits until a service says that its consumers are attached.
 fn await_healthy(container: &str) {
     let deadline = Instant::now() + PATIENCE;
     while !is_healthy(container).unwrap_or_default() {
