@@ -6,12 +6,12 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::{
     desired::{
-        ADMINISTRATOR, BROKER, Desired, MANAGEMENT_PORT, PROJECT_LABEL, PasswordId, Passwords, container,
-        ownership_parameter,
+        ADMINISTRATOR, AMQP_PORT, BROKER, Desired, MANAGEMENT_PORT, PROJECT_LABEL, PasswordId, Passwords,
+        container, ownership_parameter,
     },
     docker::{Engine, EngineError},
     observed::{BrokerHealth, ContainerState, Definitions, EngineState, Observed},
-    rabbitmq::{Broker, BrokerError, Connector},
+    rabbitmq::{Broker, BrokerError, Connector, speaks_amqp},
     topology::RegionName,
 };
 
@@ -52,10 +52,28 @@ pub async fn observed(
     let images = desired.containers.iter().map(|container| container.image.clone()).collect();
     let engine = engine(docker, &images).await?;
     let regions: Vec<RegionName> = desired.brokers.iter().map(|broker| broker.region.clone()).collect();
-    let brokers = brokers(&engine, connector, &desired.project, &regions, passwords);
-    let brokers = definitions(&brokers, &desired.project).await;
-    let brokers = brokers.into_iter().filter_map(|(region, found)| Some((region, found.ok()?))).collect();
-    Ok(Observed { engine, brokers })
+    let asked = brokers(&engine, connector, &desired.project, &regions, passwords);
+    let (mut brokers, mut locked_out) = (BTreeMap::new(), BTreeSet::new());
+    for (region, found) in definitions(&asked, &desired.project).await {
+        match found {
+            Ok(definitions) => drop(brokers.insert(region, definitions)),
+            Err(error) if error.is_unauthorized() && is_up(&engine, &desired.project, &region).await => {
+                locked_out.insert(region);
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(Observed { engine, brokers, locked_out })
+}
+
+/// Whether a region's broker has started: one that still does knows no user yet.
+async fn is_up(engine: &EngineState, project: &str, region: &RegionName) -> bool {
+    let name = container(project, region, BROKER);
+    let found = engine.containers.iter().find(|container| container.name == name);
+    match found.and_then(|container| container.ports.get(&AMQP_PORT)) {
+        Some(port) => speaks_amqp(*port).await,
+        None => false,
+    }
 }
 
 /// The brokers whose containers run.

@@ -1,6 +1,6 @@
 //! What the engine and the brokers say is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -13,6 +13,8 @@ pub struct Observed {
     pub engine: EngineState,
     /// What each broker that answered holds. A region that is not here has a broker that does not answer.
     pub brokers: BTreeMap<RegionName, Definitions>,
+    /// Regions whose broker is up and refuses fedctl's administrator.
+    pub locked_out: BTreeSet<RegionName>,
 }
 
 /// What an engine has.

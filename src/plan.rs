@@ -2,19 +2,21 @@
 
 mod brokers;
 mod containers;
+mod deaf;
 mod diff;
 mod removal;
 mod text;
 
 use serde_json::Value;
 
+pub use deaf::restart;
 pub use diff::plan;
 pub use removal::{Removal, remove};
 pub use text::Sign;
 
 use crate::{
     desired::{Attachment, Container, Network, Policy, Upstream, User, Volume},
-    observed::Owned,
+    observed::{Owned, Resource},
     topology::RegionName,
 };
 
@@ -95,6 +97,8 @@ pub enum Step {
     DeleteUpstream { region: RegionName, name: String },
     /// Delete a policy.
     DeletePolicy { region: RegionName, name: String },
+    /// Restart a link.
+    RestartLink { region: RegionName, upstream: RegionName, resource: Resource },
     /// Delete an internal exchange of a link that is no more.
     DeleteExchange { region: RegionName, name: String },
     /// Delete an internal queue of a link that is no more, if it is empty.
@@ -113,6 +117,8 @@ pub enum Cause {
     Stopped(String),
     /// It was frozen.
     Paused,
+    /// It refuses fedctl's administrator, whom its start puts back.
+    LockedOut,
     /// The broker does not answer yet, so what it holds is not known.
     Unknown,
     /// It is there and differs: key, found, wanted.
@@ -125,6 +131,8 @@ pub enum Cause {
     ImageChanged,
     /// Another step does away with it or with what it stands on.
     Replaced,
+    /// Bindings have not crossed it, though its broker calls it running.
+    Deaf,
     /// A step before it needs it.
     Follows,
     /// The topology does not have it any more.

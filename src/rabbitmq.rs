@@ -3,10 +3,15 @@
 mod answer;
 mod http;
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     desired::{AMQP_PORT, Policy, Upstream, User, VHOST},
@@ -19,6 +24,11 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take to answer, unless told.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the links are asked for before a broker's own fault is believed.
+const LISTING_ATTEMPTS: usize = 3;
+/// The first words of an AMQP client, and how the broker's answer begins: a method on channel 0.
+const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+const AMQP_METHOD: [u8; 3] = [1, 0, 0];
 
 /// A broker, reached through its management API as fedctl's administrator.
 #[derive(Debug, Clone)]
@@ -50,6 +60,11 @@ impl BrokerError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the broker failed to answer by a fault of its own.
+    fn is_internal(&self) -> bool {
+        self.status == Some(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether the broker refused fedctl's password.
@@ -99,6 +114,19 @@ impl Connector {
         let base = Url::parse(&format!("http://127.0.0.1:{port}/api")).expect("a well-formed address");
         Broker { region: region.clone(), base, password: password.clone(), client: self.0.clone() }
     }
+}
+
+/// Whether a broker behind this port of the loopback address speaks AMQP, which it begins last of all when it
+/// starts. That something accepts a connection says nothing: the engine's proxy always does.
+pub async fn speaks_amqp(port: u16) -> bool {
+    let greet = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(AMQP_HEADER).await?;
+        let mut frame = [0; AMQP_METHOD.len()];
+        stream.read_exact(&mut frame).await?;
+        Ok::<_, std::io::Error>(frame == AMQP_METHOD)
+    };
+    matches!(timeout(CONNECT_TIMEOUT, greet).await, Ok(Ok(true)))
 }
 
 impl Broker {
@@ -154,7 +182,7 @@ impl Broker {
             self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
             self.queues(),
             self.get::<Vec<answer::Binding>>(&["bindings", VHOST], binding),
-            self.get_at::<Vec<answer::Link>>(&["federation-links", VHOST], ""),
+            self.links("columns=exchange,queue,upstream,status,error,timestamp"),
         )?;
         let node = answer::Node::of(nodes);
         Ok(BrokerHealth {
@@ -185,6 +213,19 @@ impl Broker {
         let query = "disable_stats=true&enable_queue_totals=true";
         let queues = self.get::<Vec<answer::Queue>>(&["queues", VHOST], query).await?;
         Ok(queues.into_iter().map(Into::into).collect())
+    }
+
+    /// The links, and the broker's clock. While links come and go the broker may fail for it looks up processes
+    /// that have just ended (rabbitmq-server #13701): it is asked again.
+    async fn links(&self, query: &str) -> Result<(Vec<answer::Link>, Option<jiff::Timestamp>)> {
+        let mut left = LISTING_ATTEMPTS;
+        loop {
+            left -= 1;
+            match self.get_at(&["federation-links", VHOST], query).await {
+                Err(error) if error.is_internal() && left > 0 => {}
+                links => return links,
+            }
+        }
     }
 
     async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
@@ -311,9 +352,9 @@ impl Broker {
     /// # Errors
     ///
     /// If the broker does not answer or refuses.
-    pub async fn restart_link(&self, upstream: &str, resource: &Resource) -> Result<()> {
-        let links = self.get::<Vec<answer::Link>>(&["federation-links", VHOST], "").await?;
-        for link in links.iter().filter(|link| link.is(upstream, resource)) {
+    pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
+        let (links, _) = self.links("").await?;
+        for link in links.iter().filter(|link| link.is(upstream.as_str(), resource)) {
             self.delete(&["federation-links", "vhost", VHOST, &link.id, &link.node, "restart"], "").await?;
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, Step, plan},
+    plan::{Blocked, Plan, Step, plan, restart},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -23,7 +23,7 @@ use crate::{
 
 /// How often a plan may turn out to need another, because brokers answered that did not before.
 const ROUNDS: usize = 3;
-/// How long bindings may take to cross a link that runs.
+/// How long bindings may take to cross a link that runs, before it is restarted.
 const DEAF_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.
@@ -176,22 +176,17 @@ impl Up<'_> {
         }
     }
 
-    /// Restarts the links that have been deaf for a while. What waits for them is kept.
+    /// Restarts the links that have been deaf for a while. One that cannot be restarted is reported, and
+    /// waited for like any other.
     async fn restart_deaf(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
-        let deaf: Vec<&LinkStatus> = links.iter().filter(|link| link.is_deaf()).collect();
-        since.retain(|known, _| deaf.iter().any(|link| name(link) == *known));
-        for link in deaf {
-            if since.entry(name(link)).or_insert_with(Instant::now).elapsed() < DEAF_LIMIT {
-                continue;
-            }
-            since.remove(&name(link));
-            let broker = self.tools.brokers.borrow().get(&link.downstream).cloned();
-            let Some(broker) = broker else { continue };
-            let note = match broker.restart_link(link.upstream.as_str(), &link.resource).await {
-                Ok(()) => format!("link {} was restarted: bindings did not cross it", name(link)),
-                Err(error) => error.to_string(),
-            };
-            self.tools.events.send(Event::Note(note));
+        let deaf = || links.iter().filter(|link| link.is_deaf());
+        since.retain(|known, _| deaf().any(|link| name(link) == *known));
+        let due: Vec<&LinkStatus> = deaf()
+            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= DEAF_LIMIT)
+            .collect();
+        if !due.is_empty() {
+            since.clear();
+            apply(&restart(due), self.tools, self.stop).await;
         }
     }
 

@@ -88,6 +88,7 @@ fn three_regions_come_up_are_hardened_prove_themselves_and_are_put_back() {
         put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,
         put_back::a_broker_that_lost_everything_is_made_anew,
         put_back::a_removed_network_is_made_anew,
+        put_back::a_removed_administrator_is_put_back,
         put_back::lost_passwords_are_made_anew_everywhere,
         up::down_keeps_the_data_and_another_up_finds_it,
         up::down_with_volumes_leaves_nothing,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "support/image.rs"]
+mod image;
 #[path = "export/project.rs"]
 mod project;
 

@@ -552,6 +552,20 @@ fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
 }
 
 #[test]
+fn a_broker_that_lets_nobody_in_is_started_anew() {
+    let damage = |world: &mut World| world.lock("europe");
+    assert!(plan_after(TWO, damage).provisional);
+    check(
+        damage,
+        &[
+            "- container shop_europe_broker: stop (refuses fedctl's administrator, whom its start puts back)",
+            "+ container shop_europe_broker: start",
+            ". broker europe: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
 fn services_wait_for_the_plan_that_knows_whether_their_user_is_there() {
     // as after an interrupt: the volume is there, and nobody has put a user into it
     check(

@@ -4,6 +4,8 @@
 
 #[path = "service/broker.rs"]
 mod broker;
+#[path = "support/image.rs"]
+mod image;
 #[path = "service/region.rs"]
 mod region;
 

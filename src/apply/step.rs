@@ -117,6 +117,9 @@ async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
         Step::DeleteUser { region, name } => broker(region)?.delete_user(name).await?,
         Step::DeleteUpstream { region, name } => broker(region)?.delete_upstream(name).await?,
         Step::DeletePolicy { region, name } => broker(region)?.delete_policy(name).await?,
+        Step::RestartLink { region, upstream, resource } => {
+            broker(region)?.restart_link(upstream, resource).await?;
+        }
         Step::DeleteExchange { region, name } => broker(region)?.delete_exchange(name).await?,
         Step::DeleteEmptyQueue { region, name } => broker(region)?.delete_empty_queue(name).await?,
         _ => unreachable!("`run` handles every other step"),

@@ -80,6 +80,10 @@ impl<'a> Containers<'a> {
         }
     }
 
+    fn is_locked_out(&self, wanted: &Container) -> bool {
+        wanted.service == BROKER && self.observed.locked_out.contains(&wanted.region)
+    }
+
     fn is_used(&self, reference: &str) -> bool {
         let engine = &self.observed.engine;
         let users = self.desired.containers.iter().filter(|wanted| wanted.image == reference);
@@ -174,6 +178,7 @@ impl<'a> Containers<'a> {
             Fate::Make(Some(Cause::Replaced))
         } else {
             match found.state {
+                ContainerState::Running if self.is_locked_out(wanted) => Fate::Restart(Cause::LockedOut),
                 ContainerState::Running => Fate::Keep,
                 ContainerState::Created => Fate::Finish,
                 ContainerState::Paused => Fate::Step(Step::UnpauseContainer { name }, Cause::Paused),

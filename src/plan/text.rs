@@ -59,6 +59,7 @@ impl Step {
             | Step::DeleteUser { region, .. }
             | Step::DeleteUpstream { region, .. }
             | Step::DeletePolicy { region, .. }
+            | Step::RestartLink { region, .. }
             | Step::DeleteExchange { region, .. }
             | Step::DeleteEmptyQueue { region, .. } => format!("broker {region}"),
         }
@@ -93,6 +94,9 @@ impl Step {
             Step::DeleteUser { name, .. } => format!("user {name}"),
             Step::DeleteUpstream { name, .. } => format!("upstream {name}"),
             Step::DeletePolicy { name, .. } => format!("policy {name}"),
+            Step::RestartLink { upstream, resource, .. } => {
+                format!("restart link of {} from {upstream}", resource.name())
+            }
             Step::DeleteExchange { name, .. } => format!("exchange {name}"),
             Step::DeleteEmptyQueue { name, .. } => format!("empty queue {name}"),
         }
@@ -170,6 +174,8 @@ impl fmt::Display for Cause {
             Cause::NeverStarted => f.write_str("was never started"),
             Cause::Stopped(status) => write!(f, "not running: {status}"),
             Cause::Paused => f.write_str("paused"),
+            Cause::LockedOut => f.write_str("refuses fedctl's administrator, whom its start puts back"),
+            Cause::Deaf => f.write_str("bindings do not cross it"),
             Cause::Unknown => f.write_str("does not answer; what it holds is compared when it does"),
             Cause::Differs { key, found, wanted } => {
                 let show = |value: &Option<serde_json::Value>| match value {

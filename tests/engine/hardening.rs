@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Project, broker_image,
+    Project,
     engine::{docker, inspect, run},
+    image::broker_image,
 };
 
 pub fn every_container_is_hardened(project: &Project) {

@@ -100,6 +100,13 @@ pub fn a_removed_network_is_made_anew(project: &Project) {
     demo::passes_again(project);
 }
 
+pub fn a_removed_administrator_is_put_back(project: &Project) {
+    project.broker("america").delete("/users/fedctl");
+    project.fedctl(&["status"]).exits(4).says("✗ unreachable");
+    project.fedctl(&["plan"]).exits(0).says("refuses fedctl's administrator, whom its start puts back");
+    demo::passes_again(project);
+}
+
 pub fn lost_passwords_are_made_anew_everywhere(project: &Project) {
     let before = project.passwords();
     std::fs::remove_file(project.workdir().join("passwords.json")).unwrap();

@@ -1,8 +1,9 @@
 //! Regions that come and go, and one that does not boot.
 
 use crate::support::{
-    Project, broker_image,
+    Project,
     engine::{docker, exists},
+    image::broker_image,
     until,
 };
 

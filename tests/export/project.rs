@@ -10,7 +10,7 @@ use std::{
 use fedctl::endpoint::{Endpoint, Endpoints};
 use serde_json::{Value, json};
 
-use super::{mode, read, run, shipped};
+use super::{image::broker_image, mode, read, run, shipped};
 
 /// Links of a region: from two upstreams, for one exchange and seven queues.
 const LINKS: usize = 2 * (1 + 7);
@@ -56,7 +56,7 @@ impl Project {
         let labels = json!({"io.fedctl.test": "1"});
         let (mut services, mut volumes) = (json!({}), json!({}));
         for region in super::REGIONS {
-            services[format!("{region}_broker")] = json!({"labels": labels});
+            services[format!("{region}_broker")] = json!({"image": broker_image(), "labels": labels});
             for service in ["products", "indexer", "taxes"] {
                 services[format!("{region}_{service}")] = json!({"image": self.image(), "labels": labels});
             }

@@ -22,6 +22,8 @@ pub struct World {
     pub brokers: BTreeMap<RegionName, Definitions>,
     /// Brokers that were waited for since they started.
     answering: BTreeSet<RegionName>,
+    /// Brokers that refuse fedctl's administrator until they are started anew.
+    locked: BTreeSet<RegionName>,
     /// Containers whose files are in their volume.
     uploaded: BTreeSet<String>,
     /// The volume of each container.
@@ -39,12 +41,12 @@ impl World {
 
     /// What a look at it finds.
     pub fn look(&self) -> Observed {
-        let answers =
-            |region: &RegionName| self.answering.contains(region) && self.runs(&self.name_of(region));
-        let brokers = self.brokers.iter().filter(|(region, _)| answers(region));
+        let up = |region: &&RegionName| self.answering.contains(*region) && self.runs(&self.name_of(region));
+        let brokers = self.brokers.iter().filter(|(region, _)| up(region) && !self.locked.contains(*region));
         Observed {
             engine: self.engine.clone(),
             brokers: brokers.map(|(region, broker)| (region.clone(), broker.clone())).collect(),
+            locked_out: self.locked.iter().filter(up).cloned().collect(),
         }
     }
 
@@ -122,7 +124,9 @@ impl World {
                 assert!(self.uploaded.contains(name), "`{name}` was started without its files");
                 assert!(!self.runs(name), "`{name}` was started twice");
                 self.container(name).state = ContainerState::Running;
-                self.answering.retain(|region| desired::container(&self.project, region, BROKER) != *name);
+                let other = |region: &RegionName| desired::container(&self.project, region, BROKER) != *name;
+                self.answering.retain(other);
+                self.locked.retain(other);
             }
             Step::UnpauseContainer { name } => self.container(name).state = ContainerState::Running,
             Step::StopContainer { name } => self.container(name).state = ContainerState::Stopped,
@@ -268,6 +272,11 @@ impl World {
 
     pub fn forget_files(&mut self, name: &str) {
         self.uploaded.remove(name);
+    }
+
+    /// Makes a broker one that refuses fedctl's administrator.
+    pub fn lock(&mut self, region: &str) {
+        self.locked.insert(RegionName::new(region));
     }
 
     /// Makes a broker one that does not answer until it is waited for.

@@ -80,6 +80,7 @@ enum Damage {
     NeverStarted,
     Broker(fn(&mut Definitions)),
     Silence,
+    LockOut,
 }
 
 const DAMAGE: &[Damage] = &[
@@ -88,6 +89,7 @@ const DAMAGE: &[Damage] = &[
     Damage::RemoveVolume,
     Damage::RemoveImage,
     Damage::Silence,
+    Damage::LockOut,
     Damage::NeverStarted,
     Damage::Container(|container| container.state = ContainerState::Stopped),
     Damage::Container(|container| container.state = ContainerState::Paused),
@@ -139,6 +141,7 @@ impl Damage {
             }
             (Self::Broker(change), _, Some(region)) => change(world.broker(&region)),
             (Self::Silence, _, Some(region)) => world.silence(&region),
+            (Self::LockOut, _, Some(region)) => world.lock(&region),
             (Self::RemoveNetwork, ..) => {
                 let names: Vec<_> = world.engine.networks.iter().map(|found| found.name.clone()).collect();
                 if let Some(name) = one(&names) {

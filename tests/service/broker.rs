@@ -15,7 +15,8 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
-const IMAGE: &str = "rabbitmq:4-management";
+use super::image::broker_image;
+
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
 const VHOSTS: usize = 32;
 
@@ -44,7 +45,17 @@ impl Broker {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let name = format!("fedctl-test-{}", uuid::Uuid::now_v7());
         let publish = format!("127.0.0.1:{free}:5672");
-        docker(&["create", "--rm", "--label", "io.fedctl.test=1", "--name", &name, "-p", &publish, IMAGE]);
+        docker(&[
+            "create",
+            "--rm",
+            "--label",
+            "io.fedctl.test=1",
+            "--name",
+            &name,
+            "-p",
+            &publish,
+            &broker_image(),
+        ]);
         let broker = Self { container: name, port: free, vhosts: AtomicUsize::new(0) };
         broker.configure();
         broker
@@ -127,7 +138,7 @@ fn docker(arguments: &[&str]) {
     });
     assert!(
         output.status.success(),
-        "these tests need a Docker engine with image `{IMAGE}` (`cargo test --lib` runs the rest): `docker {}`: {}",
+        "these tests need a Docker engine with the image of `BROKER_IMAGE` (`cargo test --lib` runs the rest): `docker {}`: {}",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr),
     );

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod engine;
+pub mod image;
 pub mod proxy;
 pub mod ran;
 
@@ -20,15 +21,11 @@ use tempfile::TempDir;
 
 use broker::Broker;
 use engine::{docker, lines_of};
+use image::broker_image;
 use ran::{Ran, Running};
 
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The broker's image.
-pub fn broker_image() -> String {
-    std::env::var("BROKER_IMAGE").unwrap_or_else(|_| "rabbitmq:4-management".into())
-}
 
 /// Looks again and again until there is something.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
