@@ -2,18 +2,13 @@
 //!
 //! They know their environment and nothing else: no Docker, no management API, no topology file.
 
-pub mod backoff;
+pub mod catalogue;
 pub mod contract;
 pub mod http;
 pub mod indexer;
-pub mod log;
-pub mod message;
+pub mod messaging;
 pub mod products;
-pub mod publisher;
-pub mod session;
-pub mod store;
 pub mod taxes;
-pub mod wiring;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,13 +22,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::secret::Secret;
-use log::Log;
-use publisher::Publisher;
-use session::{Consume, Session, Spec, Subscription};
-use store::Store;
+use messaging::log::Log;
+use messaging::metrics::Metrics;
+use messaging::publisher::Publisher;
+use messaging::session::{Consume, Session, Spec, Subscription};
+use messaging::wiring::Wiring;
 
 const LISTEN: &str = "0.0.0.0:8000";
-const STORE: &str = "/var/lib/fedctl/products.db";
+const STORE: &str = "/var/lib/fedctl";
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,17 +91,19 @@ pub struct Settings {
     pub amqp_uri: Secret,
     /// Where HTTP is served.
     pub listen: SocketAddr,
-    /// The products' file, shared by the products and indexer services of the region.
+    /// The directory of what services keep, shared by those of the region.
     pub store: PathBuf,
+    /// Which of several replicas this is; the service's own name where there is one.
+    pub instance: String,
 }
 
 impl Settings {
     /// Reads `REGION`, `REGIONS` (comma separated), `MASTER_REGION`, `AMQP_URI_FILE` (a path; preferred) or
-    /// `AMQP_URI`, `LISTEN` and `STORE`.
+    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory) and `INSTANCE`.
     ///
     /// # Errors
     /// The first variable that is missing or wrong, by name. The URI is never shown.
-    pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+    pub fn from_env(kind: Kind, lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let needed = |name: &str| {
             lookup(name).filter(|value| !value.is_empty()).ok_or_else(|| anyhow!("`{name}` is not set"))
         };
@@ -135,6 +133,7 @@ impl Settings {
             amqp_uri: Secret::new(amqp_uri),
             listen: listen.parse().with_context(|| format!("`LISTEN` is `{listen}`"))?,
             store: lookup("STORE").unwrap_or_else(|| STORE.to_owned()).into(),
+            instance: lookup("INSTANCE").unwrap_or_else(|| kind.name().to_owned()),
         })
     }
 }
@@ -164,57 +163,40 @@ pub async fn run_logged(
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("listening on {}", settings.listen))?;
-    let program = Program { kind, listener, publisher: Publisher::new(log.clone()), log, stop };
-    let Settings { region, regions, master_region, store, .. } = settings.clone();
-    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let metrics = Metrics::default();
+    let publisher = Publisher::new(log.clone(), metrics.clone());
+    let program = Program { kind, settings, listener, publisher, metrics, log, stop };
     match kind {
-        Kind::Products => {
-            let store = Store::open(store).await?;
-            let subscriptions = products::subscriptions(&region, region == master_region);
-            let consumer = products::Products { store: store.clone(), publisher: publisher.clone(), log };
-            let router = http::products(http::Front { region, regions, publisher, store });
-            program.run(&settings, subscriptions, consumer, router).await
-        }
-        Kind::Indexer => {
-            let consumer = indexer::Indexer { store: Store::open(store).await?, log };
-            program.run(&settings, indexer::subscriptions(&region), consumer, Router::new()).await
-        }
-        Kind::Taxes => {
-            let subscriptions = taxes::subscriptions(&region);
-            let consumer = taxes::Taxes { region, publisher, log, answered: taxes::Answered::default() };
-            program.run(&settings, subscriptions, consumer, Router::new()).await
-        }
+        Kind::Products => products::run(program).await,
+        Kind::Indexer => indexer::run(program).await,
+        Kind::Taxes => taxes::run(program).await,
     }
 }
 
+/// A program that is about to run: what each is made of.
 struct Program {
     kind: Kind,
+    settings: Settings,
     listener: TcpListener,
     publisher: Publisher,
+    metrics: Metrics,
     log: Log,
     stop: CancellationToken,
 }
 
 impl Program {
+    /// Consumes and serves until it is to stop.
     async fn run(
         self,
-        settings: &Settings,
+        wiring: Wiring,
         subscriptions: Vec<Subscription>,
         consumer: impl Consume,
         router: Router,
     ) -> anyhow::Result<()> {
-        let wiring = match self.kind {
-            Kind::Indexer => contract::indexer_wiring(&settings.region, &settings.regions),
-            Kind::Products | Kind::Taxes => contract::wiring(&settings.regions),
-        };
-        let spec = Spec {
-            name: format!("fedctl {}", self.kind),
-            wiring,
-            subscriptions,
-            parking: format!("dead-letters.{}", self.kind),
-        };
-        let session = Session::new(&settings.amqp_uri, spec, self.publisher, self.log.clone())?;
-        let router = router.merge(http::health(session.health()));
+        let parking = format!("dead-letters.{}", self.kind);
+        let spec = Spec { name: format!("fedctl {}", self.kind), wiring, subscriptions, parking };
+        let session = Session::new(&self.settings.amqp_uri, spec, self.publisher, self.log.clone())?;
+        let router = router.merge(http::health(session.health(), self.metrics));
         let listen = self.listener.local_addr()?.to_string();
         self.log.info("started").with("listen", listen).write();
         // The listener's failure must also end the session; the caller's token is not ours to cancel.
@@ -235,7 +217,7 @@ mod tests {
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
-        Settings::from_env(|name| {
+        Settings::from_env(Kind::Taxes, |name| {
             pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }

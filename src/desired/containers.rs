@@ -179,7 +179,7 @@ fn service_environment(
         ("REGIONS", regions.join(",")),
         ("MASTER_REGION", topology.master.to_string()),
         ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{}/{AMQP_URI}", service.name)),
-        ("STORE", format!("{}/products.db", service_store())),
+        ("STORE", service_store()),
     ];
     let mut environment: BTreeMap<String, Secret> =
         service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();

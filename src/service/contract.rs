@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::session::Fault;
-use super::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use super::messaging::session::Fault;
+use super::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
 
 /// The topic exchange of product events; federated.
 pub const PRODUCT_EVENTS: &str = "products.events";

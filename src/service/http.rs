@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,13 +18,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::catalogue::Catalogue;
 use super::contract::{self, Invalid, Order, Product, TaxRequest};
-use super::message::{Outgoing, fresh_id};
-use super::publisher::{PublishError, Publisher};
-use super::session::Health;
-use super::store::{Store, StoreError};
+use super::messaging::message::{Outgoing, fresh_id};
+use super::messaging::metrics::Metrics;
+use super::messaging::publisher::{PublishError, Publisher};
+use super::messaging::session::Health;
+use super::messaging::store::StoreError;
 
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
+const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 const LARGEST_BODY: usize = 64 * 1024;
 
 /// Serves `router` until `stop`, then lets running requests finish, for at most 5 s.
@@ -44,14 +48,17 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 }
 
 /// `GET /healthz`: 200 when the session is up and its consumers are attached, else 503 with the reason.
-pub fn health(health: watch::Receiver<Health>) -> Router {
+/// `GET /metrics`: what was counted, for Prometheus.
+pub fn health(health: watch::Receiver<Health>, metrics: Metrics) -> Router {
     let answer = async |State(health): State<watch::Receiver<Health>>| match &*health.borrow() {
         Ok(()) => Json(json!({"status": "ok"})).into_response(),
         Err(reason) => Failure::Unavailable(reason.clone()).into_response(),
     };
+    let counted = async move || ([(CONTENT_TYPE, METRICS_TYPE)], metrics.render());
     Router::new()
         .route("/healthz", get(answer))
         .with_state(health)
+        .route("/metrics", get(counted))
         .fallback(async || Failure::NotFound("No such page".to_owned()))
 }
 
@@ -65,7 +72,7 @@ pub struct Front {
     /// Where requests go.
     pub publisher: Publisher,
     /// Where products are read.
-    pub store: Store,
+    pub store: Catalogue,
 }
 
 /// The endpoints of the products service.

@@ -1,10 +1,13 @@
 //! The indexer: every product event of every region becomes a row of this region's store.
 
+use axum::Router;
+
+use super::catalogue::{Catalogue, Event, FILE, Indexed};
 use super::contract::{self, Product};
-use super::log::Log;
-use super::message::Message;
-use super::session::{Consume, Fault, Subscription};
-use super::store::{Event, Indexed, Store};
+use super::messaging::log::Log;
+use super::messaging::message::Message;
+use super::messaging::session::{Consume, Fault, Subscription};
+use super::{Program, Settings};
 
 /// Also the size of a commit: the disk is waited for once a batch.
 const PREFETCH: u16 = 256;
@@ -12,7 +15,7 @@ const PREFETCH: u16 = 256;
 /// Applies product events.
 pub struct Indexer {
     /// Where products are kept.
-    pub store: Store,
+    pub store: Catalogue,
     /// Where what was done is told.
     pub log: Log,
 }
@@ -21,6 +24,13 @@ pub struct Indexer {
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
     vec![Subscription { queue: contract::indexer_queue(region), prefetch: PREFETCH }]
+}
+
+pub(super) async fn run(program: Program) -> anyhow::Result<()> {
+    let Settings { region, regions, store, .. } = program.settings.clone();
+    let consumer = Indexer { store: Catalogue::open(store.join(FILE)).await?, log: program.log.clone() };
+    let wiring = contract::indexer_wiring(&region, &regions);
+    program.run(wiring, subscriptions(&region), consumer, Router::new()).await
 }
 
 impl Consume for Indexer {

@@ -2,19 +2,20 @@
 
 use lapin::types::AMQPValue;
 
+use super::catalogue::{Catalogue, FILE, Ordered, Updated};
 use super::contract::{self, Order};
-use super::log::Log;
-use super::message::{Message, Outgoing};
-use super::publisher::Publisher;
-use super::session::{Consume, Fault, Subscription};
-use super::store::{Ordered, Store, Updated};
+use super::messaging::log::Log;
+use super::messaging::message::{Message, Outgoing};
+use super::messaging::publisher::Publisher;
+use super::messaging::session::{Consume, Fault, Subscription};
+use super::{Program, Settings, http};
 
 const PREFETCH: u16 = 32;
 
 /// Works off orders and tax replies.
 pub struct Products {
     /// Where quantities are kept.
-    pub store: Store,
+    pub store: Catalogue,
     /// Where changed products are announced.
     pub publisher: Publisher,
     /// Where what was done is told.
@@ -27,6 +28,17 @@ pub fn subscriptions(region: &str, master: bool) -> Vec<Subscription> {
     let replies = contract::federated_queue(&contract::taxes_reply_key(region));
     let orders = master.then(|| contract::ORDER_QUEUE.to_owned());
     orders.into_iter().chain([replies]).map(|queue| Subscription { queue, prefetch: PREFETCH }).collect()
+}
+
+pub(super) async fn run(program: Program) -> anyhow::Result<()> {
+    let Settings { region, regions, master_region, store, .. } = program.settings.clone();
+    let store = Catalogue::open(store.join(FILE)).await?;
+    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let subscriptions = subscriptions(&region, region == master_region);
+    let consumer = Products { store: store.clone(), publisher: publisher.clone(), log };
+    let wiring = contract::wiring(&regions);
+    let router = http::products(http::Front { region, regions, publisher, store });
+    program.run(wiring, subscriptions, consumer, router).await
 }
 
 impl Consume for Products {

@@ -1,22 +1,17 @@
 //! The taxes service: answers tax requests to its region, wherever they come from.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
-
+use axum::Router;
 use serde_json::{Value, json};
 
 use super::contract::{self, Invalid, TaxRequest};
-use super::log::Log;
-use super::message::{Message, Outgoing};
-use super::publisher::Publisher;
-use super::session::{Consume, Fault, Subscription};
+use super::messaging::log::Log;
+use super::messaging::message::{Message, Outgoing};
+use super::messaging::publisher::Publisher;
+use super::messaging::recent::Recent;
+use super::messaging::session::{Consume, Fault, Subscription};
+use super::{Program, Settings};
 
 const PREFETCH: u16 = 32;
-/// Bytes that an AMQP property of type short string can hold.
-const SHORT_STRING: usize = 255;
-/// Requests remembered as answered: more than a link's prefetch, which is how many come again at most when
-/// one breaks.
-const REMEMBERED: usize = 4096;
 
 /// Answers tax requests.
 pub struct Taxes {
@@ -26,29 +21,8 @@ pub struct Taxes {
     pub publisher: Publisher,
     /// Where what was done is told.
     pub log: Log,
-    /// What was answered lately.
-    pub answered: Answered,
-}
-
-/// The identities of requests that were answered, the latest of them. A restart forgets them: a request that
-/// comes again after it is answered again, by a reply with the same identity.
-#[derive(Debug, Default)]
-pub struct Answered(Mutex<(HashSet<String>, VecDeque<String>)>);
-
-impl Answered {
-    fn contains(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.contains(id)
-    }
-
-    fn insert(&self, id: &str) {
-        let (known, order) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.insert(id.to_owned()) {
-            order.push_back(id.to_owned());
-        }
-        if order.len() > REMEMBERED {
-            order.pop_front().map(|oldest| known.remove(&oldest));
-        }
-    }
+    /// What was answered lately. A restart forgets it: a request that comes again after it is answered again.
+    pub answered: Recent,
 }
 
 /// What the taxes service of `region` consumes.
@@ -56,6 +30,14 @@ impl Answered {
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
     let queue = contract::federated_queue(&contract::taxes_key(region));
     vec![Subscription { queue, prefetch: PREFETCH }]
+}
+
+pub(super) async fn run(program: Program) -> anyhow::Result<()> {
+    let Settings { region, regions, .. } = program.settings.clone();
+    let (subscriptions, wiring) = (subscriptions(&region), contract::wiring(&regions));
+    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let consumer = Taxes { region, publisher, log, answered: Recent::default() };
+    program.run(wiring, subscriptions, consumer, Router::new()).await
 }
 
 impl Consume for Taxes {
@@ -72,12 +54,7 @@ impl Consume for Taxes {
             Ok(TaxRequest { order_id }) => json!({"result": {"tax": self.tax(*order_id)}, "error": null}),
             Err(invalid) => failure(invalid),
         };
-        let mut answer =
-            Outgoing::json(contract::ORDERS, reply_to, &reply).correlated(message.correlation_id());
-        let id = format!("{}.reply", message.identity());
-        if id.len() <= SHORT_STRING {
-            answer = answer.identified(&id);
-        }
+        let mut answer = Outgoing::json(contract::ORDERS, reply_to, &reply).answering(message);
         if let Ok(TaxRequest { order_id }) = order {
             answer = answer.noting("order_id", order_id);
         }
@@ -104,17 +81,4 @@ impl Taxes {
 /// The shape in which Nameko serialises an exception.
 fn failure(invalid: &Invalid) -> Value {
     json!({"result": null, "error": {"exc_type": "ValidationError", "value": invalid}})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_requests_are_remembered_as_a_broken_link_can_bring_again() {
-        let answered = Answered::default();
-        (0..=REMEMBERED).for_each(|id| answered.insert(&id.to_string()));
-        assert!(!answered.contains("0"), "the oldest is forgotten");
-        assert!(answered.contains("1") && answered.contains(&REMEMBERED.to_string()));
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fedctl::secret::Secret;
-use fedctl::service::log::Log;
+use fedctl::service::messaging::log::Log;
 use fedctl::service::{Kind, Settings, run_logged};
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -54,7 +54,8 @@ impl Region {
             master_region: "europe".to_owned(),
             amqp_uri: Secret::new(&*self.uri),
             listen: "127.0.0.1:0".parse().unwrap(),
-            store: self.store.path().join("products.db"),
+            store: self.store.path().to_owned(),
+            instance: kind.name().to_owned(),
         };
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);

@@ -1,8 +1,12 @@
+use std::time::Duration;
+
+use rusqlite::Connection;
+
 use super::*;
 
-async fn store() -> (Store, tempfile::TempDir) {
+async fn store() -> (Catalogue, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Store::open(directory.path().join("products.db")).await.unwrap(), directory)
+    (Catalogue::open(directory.path().join("products.db")).await.unwrap(), directory)
 }
 
 fn lamp(quantity: i64) -> Product {
@@ -43,7 +47,7 @@ async fn a_repeated_order_gives_the_same_event_and_subtracts_nothing() {
         panic!()
     };
     assert_eq!((first.product.quantity, first.version), (-3, 1));
-    let reopened = Store::open(directory.path().join("products.db")).await.unwrap();
+    let reopened = Catalogue::open(directory.path().join("products.db")).await.unwrap();
     assert_eq!(reopened.order("o".to_owned(), order).await.unwrap(), Ordered::Repeated(first));
     assert_eq!(reopened.product(1).await.unwrap(), Some(lamp(-3)));
 }
@@ -51,7 +55,7 @@ async fn a_repeated_order_gives_the_same_event_and_subtracts_nothing() {
 #[tokio::test]
 async fn many_processes_may_open_a_new_store_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let opening = (0..8).map(|_| Store::open(directory.path().join("products.db")));
+    let opening = (0..8).map(|_| Catalogue::open(directory.path().join("products.db")));
     for store in futures_util::future::join_all(opening).await {
         store.unwrap().product(1).await.unwrap();
     }
@@ -59,7 +63,7 @@ async fn many_processes_may_open_a_new_store_at_once() {
 
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_is_named() {
-    let error = Store::open("/nowhere/at/all.db".into()).await.err().unwrap();
+    let error = Catalogue::open("/nowhere/at/all.db".into()).await.err().unwrap();
     assert!(error.to_string().contains("/nowhere/at/all.db"));
 }
 

@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::session::Fault;
 
+/// Bytes that an AMQP property of type short string can hold.
+const SHORT_STRING: usize = 255;
+
 /// A fresh identifier: a UUID of version 7, so that identifiers sort by time.
 #[must_use]
 pub fn fresh_id() -> String {
@@ -17,7 +20,7 @@ pub fn fresh_id() -> String {
 }
 
 /// A received message, apart from its acknowledgement, which is the session's business.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message {
     /// The queue it came from.
     pub queue: Arc<str>,
@@ -177,6 +180,15 @@ impl Outgoing {
     pub fn identified(mut self, id: &str) -> Self {
         self.properties = self.properties.with_message_id(id.into());
         self
+    }
+
+    /// Makes it the answer to `request`: it has the request's correlation identifier, and an identifier that is
+    /// the same however often the request is answered.
+    #[must_use]
+    pub fn answering(self, request: &Message) -> Self {
+        let id = format!("{}.reply", request.identity());
+        let answer = self.correlated(request.correlation_id());
+        if id.len() <= SHORT_STRING { answer.identified(&id) } else { answer }
     }
 
     /// Sets `reply_to`.

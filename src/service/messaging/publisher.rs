@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::log::Log;
 use super::message::Outgoing;
+use super::metrics::{Counter, Metrics};
 
 /// lapin 4.12 gives a returned message to whichever confirm resolves next: with 200 publishes in flight on one
 /// channel, up to 410 of 10,000 were told of another's fate. So a channel never has two in flight, and some
@@ -55,13 +56,14 @@ struct Job {
 pub struct Publisher {
     jobs: watch::Sender<Option<mpsc::Sender<Job>>>,
     log: Log,
+    pub(super) metrics: Metrics,
 }
 
 impl Publisher {
     /// A publisher without a session.
     #[must_use]
-    pub fn new(log: Log) -> Self {
-        Self { jobs: watch::Sender::new(None), log }
+    pub fn new(log: Log, metrics: Metrics) -> Self {
+        Self { jobs: watch::Sender::new(None), log, metrics }
     }
 
     /// Publishes `message`, waits for the broker's confirm, and logs `published`.
@@ -84,7 +86,7 @@ impl Publisher {
         for _ in 0..CHANNELS {
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            tasks.spawn(work(channel, Arc::clone(&receiver), self.log.clone()));
+            tasks.spawn(work(channel, Arc::clone(&receiver), self.clone()));
         }
         self.jobs.send_replace(Some(sender));
         Ok(tasks)
@@ -96,15 +98,33 @@ impl Publisher {
     }
 }
 
-async fn work(channel: Channel, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, log: Log) -> anyhow::Result<()> {
+async fn work(
+    channel: Channel,
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    publisher: Publisher,
+) -> anyhow::Result<()> {
     loop {
         let job = jobs.lock().await.recv().await;
         let Some(Job { message, done }) = job else { return Ok(()) };
         let fate = tokio::time::timeout(CONFIRM_WITHIN, send(&channel, &message))
             .await
             .map_err(|_| anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}"))??;
-        if fate.is_ok() {
-            note(&log, &message);
+        match &fate {
+            Ok(()) => {
+                publisher.metrics.count(Counter::PUBLISHED, &message.exchange);
+                note(&publisher.log, &message);
+            }
+            Err(PublishError::Unroutable { .. }) => {
+                publisher.metrics.count(Counter::RETURNED, &message.exchange);
+                publisher
+                    .log
+                    .warn("unroutable")
+                    .with("exchange", message.exchange.as_str())
+                    .with("routing_key", message.key.as_str())
+                    .with("correlation_id", message.correlation_id())
+                    .write();
+            }
+            Err(_) => {}
         }
         let _ = done.send(fate);
     }

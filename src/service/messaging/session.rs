@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::backoff;
 use super::log::Log;
 use super::message::{Message, Outgoing};
+use super::metrics::Counter;
 use super::publisher::{PublishError, Publisher};
 use super::wiring::Wiring;
 use crate::secret::Secret;
@@ -314,7 +315,15 @@ impl<C: Consume> Feed<C> {
                 Err(fault) => drop(late.spawn(self.clone().settle(message, acker, fault))),
             }
         }
-        join_all(done.iter().map(acknowledge)).await.into_iter().collect()
+        for acknowledged in join_all(done.iter().map(acknowledge)).await {
+            acknowledged?;
+            self.count(Counter::CONSUMED);
+        }
+        Ok(())
+    }
+
+    fn count(&self, counter: Counter) {
+        self.publisher.metrics.count(counter, &self.queue);
     }
 
     /// Brings a message that failed once to its end: worked off at a later try, or parked; or left to the
@@ -327,8 +336,13 @@ impl<C: Consume> Feed<C> {
             if timeout(backoff(failures), self.stop.cancelled()).await.is_ok() {
                 return Ok(());
             }
+            self.count(Counter::RETRIED);
             match self.consumer.consume(&message).await {
-                Ok(()) => return acknowledge(&acker).await,
+                Ok(()) => {
+                    acknowledge(&acker).await?;
+                    self.count(Counter::CONSUMED);
+                    return Ok(());
+                }
                 Err(again) => fault = again,
             }
         }
@@ -338,6 +352,7 @@ impl<C: Consume> Feed<C> {
             .publish(Outgoing::parked(&message, parking, &reason))
             .await
             .with_context(|| format!("parking a message in queue `{parking}`"))?;
+        self.count(Counter::PARKED);
         self.log.warn("parked").about(&message).with("reason", reason).with("parking", &**parking).write();
         acknowledge(&acker).await
     }

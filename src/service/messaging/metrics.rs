@@ -1,0 +1,91 @@
+//! Facts, counted, in the text format of Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A counter: its name without the prefix and the unit, and what it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counter {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+}
+
+impl Counter {
+    /// Messages worked off and acknowledged, by queue.
+    pub const CONSUMED: Self =
+        Self { name: "messages_consumed", help: "Messages worked off and acknowledged.", label: "queue" };
+    /// Tries after one that failed and may pass, by queue.
+    pub const RETRIED: Self =
+        Self { name: "messages_retried", help: "Tries after one that failed.", label: "queue" };
+    /// Messages put aside with their reason, by queue.
+    pub const PARKED: Self =
+        Self { name: "messages_parked", help: "Messages put aside as dead letters.", label: "queue" };
+    /// Messages that the broker confirmed, by exchange.
+    pub const PUBLISHED: Self =
+        Self { name: "messages_published", help: "Messages that the broker confirmed.", label: "exchange" };
+    /// Messages that no queue took, by exchange.
+    pub const RETURNED: Self =
+        Self { name: "messages_returned", help: "Messages that no queue took.", label: "exchange" };
+    /// Answers that came when nobody waited for them any more, by queue.
+    pub const LATE: Self =
+        Self { name: "answers_late", help: "Answers that nobody waited for any more.", label: "queue" };
+}
+
+/// The counters of one service. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Mutex<BTreeMap<(Counter, String), u64>>>);
+
+impl Metrics {
+    /// Counts one more.
+    pub fn count(&self, counter: Counter, label: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&(counter, label.to_owned())) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert((counter, label.to_owned()), 1)),
+        }
+    }
+
+    /// All of them, in the text format of Prometheus.
+    /// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut text, mut last) = (String::new(), None);
+        for ((counter, value), count) in counts.iter() {
+            let Counter { name, help, label } = counter;
+            let name = format!("fedctl_service_{name}_total");
+            if last != Some(counter) {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+                last = Some(counter);
+            }
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_in_the_form_that_prometheus_reads() {
+        let metrics = Metrics::default();
+        metrics.count(Counter::PARKED, "a\"b");
+        metrics.count(Counter::CONSUMED, "q");
+        metrics.count(Counter::CONSUMED, "q");
+        let text = metrics.render();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                "fedctl_service_messages_consumed_total{queue=\"q\"} 2",
+                "fedctl_service_messages_parked_total{queue=\"a\\\"b\"} 1"
+            ]
+        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 2);
+    }
+}

@@ -1,0 +1,92 @@
+//! Requests that wait for answers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::message::Message;
+
+/// The requests of one service that wait, by correlation identifier. Cheap to clone.
+///
+/// The service consumes a reply queue that stays the same, and hands every reply to [`Requests::answer`].
+/// Direct reply-to and a queue per request would do within one broker, but neither crosses federation.
+#[derive(Debug, Clone, Default)]
+pub struct Requests(Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Message>>>>);
+
+impl Requests {
+    /// Waits for the answers to the request of this identifier, from before it is published until what this
+    /// gives is dropped.
+    #[must_use]
+    pub fn expect(&self, correlation_id: &str) -> Answers {
+        let (sender, received) = mpsc::unbounded_channel();
+        self.lock().insert(correlation_id.to_owned(), sender);
+        Answers { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
+    }
+
+    /// Hands a reply to the request that waits for it; `false` where none does: it is late, or another's.
+    #[must_use]
+    pub fn answer(&self, reply: &Message) -> bool {
+        let waiting = reply.correlation_id().and_then(|id| self.lock().get(id).cloned());
+        waiting.is_some_and(|waiting| waiting.send(reply.clone()).is_ok())
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Message>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answers to one request, as they come. Dropped, the request does not wait any more.
+#[derive(Debug)]
+pub struct Answers {
+    received: mpsc::UnboundedReceiver<Message>,
+    requests: Requests,
+    correlation_id: String,
+}
+
+impl Answers {
+    /// The next answer. Waits for ever where none comes: give it a deadline.
+    ///
+    /// # Panics
+    ///
+    /// Never: what sends answers is kept until this is dropped.
+    pub async fn next(&mut self) -> Message {
+        self.received.recv().await.expect("the request waits as long as this is here")
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.requests.lock().remove(&self.correlation_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::BasicProperties;
+
+    use super::*;
+
+    fn reply(correlation_id: &str, body: &str) -> Message {
+        let mut delivery = lapin::message::Delivery::mock(1, "".into(), "r".into(), false, body.into());
+        delivery.properties = BasicProperties::default().with_correlation_id(correlation_id.into());
+        Message::new(&"r".into(), delivery)
+    }
+
+    #[tokio::test]
+    async fn an_answer_reaches_its_own_request_and_a_late_one_none() {
+        let requests = Requests::default();
+        let (mut one, mut other) = (requests.expect("one"), requests.expect("other"));
+        assert!(requests.answer(&reply("other", "b")) && requests.answer(&reply("one", "a")));
+        assert_eq!((one.next().await.body, other.next().await.body), (b"a".to_vec(), b"b".to_vec()));
+        drop(one);
+        assert_eq!(requests.waiting(), 1);
+        assert!(!requests.answer(&reply("one", "late")) && !requests.answer(&reply("never", "asked")));
+    }
+}
