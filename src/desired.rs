@@ -98,6 +98,9 @@ pub struct Container {
     pub region: RegionName,
     /// [`BROKER`] or the service's name.
     pub service: String,
+    /// Whether it says, at `/healthz`, when its consumers are attached. fedctl's own services do, and so does
+    /// what stands in for one of them by name: it is in their contract.
+    pub says_when_ready: bool,
     /// The image's reference.
     pub image: String,
     /// The host name inside.

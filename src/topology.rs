@@ -111,9 +111,13 @@ pub struct BrokerPorts {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Service {
-    /// The service's name. Without an image it is one of fedctl's own: products, indexer, taxes.
+    /// The service's name. Without an image it is one of fedctl's own programs, such as products.
     #[schemars(length(min = 1, max = 32), regex(pattern = NAME))]
     pub name: String,
+    /// How many of it run. Beside the first, `NAME`, there are `NAME-2`, `NAME-3` and so on.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 64))]
+    pub replicas: u16,
     /// An image to run instead of fedctl's own program.
     #[serde(default)]
     pub image: Option<String>,
@@ -139,6 +143,21 @@ pub struct Service {
     /// the file that `AMQP_URI_FILE` names.
     #[serde(default)]
     pub amqp_uri_in_environment: bool,
+}
+
+fn one() -> u16 {
+    1
+}
+
+impl Service {
+    /// The names of its replicas.
+    pub fn instances(&self) -> impl Iterator<Item = String> {
+        let name = self.name.clone();
+        (1..=self.replicas).map(move |number| match number {
+            1 => name.clone(),
+            number => format!("{name}-{number}"),
+        })
+    }
 }
 
 /// A published port.
@@ -280,7 +299,27 @@ pub enum ApplyTo {
 }
 
 /// The programs that fedctl brings itself.
-pub const BUILT_IN_SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
+pub const BUILT_IN_SERVICES: [&str; 17] = [
+    "products",
+    "indexer",
+    "taxes",
+    "profile",
+    "rpc",
+    "rpc-worker",
+    "compute",
+    COMPUTE_HOST,
+    "checkout",
+    "inventory",
+    "payment",
+    "notification",
+    "email",
+    "sms",
+    "push",
+    "analytics",
+    "fraud",
+];
+/// The program of which each one is known by its name: it is a host that machines run on.
+pub const COMPUTE_HOST: &str = "compute-host";
 
 /// Reads a `regions.yaml` and checks all of it. The findings that come with a topology are warnings.
 ///

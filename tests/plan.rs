@@ -552,6 +552,29 @@ fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
 }
 
 #[test]
+fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_commands_them() {
+    let services = |replicas: u8| {
+        let services = format!(
+            "services: [{{name: compute-host, replicas: {replicas}}}, {{name: worker, image: w, replicas: {replicas}}}]"
+        );
+        wanted(&THREE.replacen("name: europe,", &format!("{{name: europe, {services}}},"), 1))
+    };
+    let (one, two) = (services(1), services(2));
+    let mut world = World::of(&one);
+    let lines = plan(&two, &world.look()).to_string();
+    assert!(lines.contains("+ container shop_europe_worker-2: create (not found)"), "{lines}");
+    assert!(!lines.contains("shop_europe_worker:"), "the first stays as it is: {lines}");
+    world.up(&two);
+    let hosts: Vec<&str> = two
+        .containers
+        .iter()
+        .filter(|container| container.service.starts_with("compute-host"))
+        .map(|container| container.environment["COMPUTE_HOSTS"].expose())
+        .collect();
+    assert_eq!(hosts, ["europe/compute-host,europe/compute-host-2"; 2]);
+}
+
+#[test]
 fn a_broker_that_lets_nobody_in_is_started_anew() {
     let damage = |world: &mut World| world.lock("europe");
     assert!(plan_after(TWO, damage).provisional);

@@ -174,9 +174,24 @@ fn a_name_that_is_already_something_elses_is_refused() {
 }
 
 #[test]
+fn replicas_share_neither_a_name_with_another_service_nor_a_host_port() {
+    let yaml = format!(
+        "{ONE_REGION}  services: [{{name: a, image: a, replicas: 2, ports: [{{container: 1, host: 80}}]}}, {{name: a-2, image: b}}]\n"
+    );
+    check(
+        &yaml,
+        &[
+            "FED0116 5:76 `a-2` in `europe` cannot have host port 80, which `a` in `europe` has; \
+             pin another, or leave it out and let the engine choose",
+            "FED0113 5:90 two services in `europe` are called `a-2`; the other is on line 5; rename one of them",
+        ],
+    );
+}
+
+#[test]
 fn a_variable_that_fedctl_uses_itself_is_refused() {
-    let help = "give it another name; fedctl uses `REGION`, `REGIONS`, `MASTER_REGION`, `AMQP_URI_FILE`, \
-                `AMQP_URI`, `STORE`, `LISTEN`";
+    let help = "give it another name; fedctl uses `REGION`, `REGIONS`, `MASTER_REGION`, `INSTANCE`, \
+                `COMPUTE_HOSTS`, `AMQP_URI_FILE`, `AMQP_URI`, `STORE`, `LISTEN`";
     let yaml = format!(
         "{ONE_REGION}  services: [{{name: taxes, environment: {{STORE: /tmp, LISTEN: '[::]:1', MODE: fast}}}}]\n"
     );
@@ -260,7 +275,7 @@ fn what_is_wrong_behind_an_anchor_is_said_once() {
         &[
             "FED0104 5:17 an entry of `services` has no key `nam`; did you mean `name`?",
             "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it is one of \
-             fedctl's own: products, indexer, taxes",
+             fedctl's own programs, such as products",
         ],
     );
 }
@@ -465,7 +480,7 @@ prop_compose! {
         memory in option::of(8_u64..=1_048_576),
     ) -> Service {
         let ports = ports.into_iter().map(|(container, pinned)| Port { container, host: pinned.then_some(1) });
-        Service { name, image, command, environment, ports: ports.collect(), user, memory, amqp_uri_in_environment: false }
+        Service { name, image, command, environment, ports: ports.collect(), user, memory, replicas: 1, amqp_uri_in_environment: false }
     }
 }
 

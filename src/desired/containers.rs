@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     secret::Secret,
-    topology::{Port, Region, RegionName, Service, Topology},
+    topology::{BUILT_IN_SERVICES, COMPUTE_HOST, Port, Region, RegionName, Service, Topology},
 };
 
 const BROKER_DATA: &str = "/var/lib/rabbitmq";
@@ -28,6 +28,8 @@ pub const COOKIE_FILE: &str = ".erlang.cookie";
 const AMQP_URI: &str = "amqp-uri";
 /// The user and group of fedctl's own services.
 pub const SERVICE_ID: u64 = 10001;
+/// How the names of the services begin that send commands to hosts, or are hosts.
+const COMPUTE: &str = "compute";
 const SERVICE_MEMORY: u64 = 64;
 const OTHER_IMAGE_MEMORY: u64 = 256;
 
@@ -36,7 +38,12 @@ pub(super) fn containers(topology: &Topology, passwords: &Passwords, service_ima
         region
             .services
             .iter()
-            .map(|service| service_container(topology, region, service, passwords, service_image))
+            .flat_map(|service| {
+                let instances = service.instances();
+                instances.map(|instance| {
+                    service_container(topology, region, (service, &instance), passwords, service_image)
+                })
+            })
             .collect()
     };
     topology
@@ -79,6 +86,7 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
         name: container(project, &region.name, BROKER),
         region: region.name.clone(),
         service: BROKER.into(),
+        says_when_ready: false,
         image: topology.broker.image.clone(),
         hostname: region.name.to_string(),
         user: "rabbitmq".into(),
@@ -124,7 +132,7 @@ fn broker_conf(topology: &Topology, region: &RegionName) -> String {
 fn service_container(
     topology: &Topology,
     region: &Region,
-    service: &Service,
+    (service, instance): (&Service, &str),
     passwords: &Passwords,
     service_image: &str,
 ) -> Container {
@@ -145,32 +153,34 @@ fn service_container(
         service.ports.clone()
     };
     Container {
-        name: container(project, &region.name, &service.name),
+        name: container(project, &region.name, instance),
         region: region.name.clone(),
-        service: service.name.clone(),
+        service: instance.to_owned(),
+        says_when_ready: BUILT_IN_SERVICES.contains(&service.name.as_str())
+            && ports.iter().any(|port| port.container == SERVICE_PORT),
         image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
-        hostname: service.name.clone(),
+        hostname: instance.to_owned(),
         user: service.user.clone().unwrap_or_else(|| format!("{SERVICE_ID}:{SERVICE_ID}")),
         command,
-        environment: service_environment(topology, region, service, &uri),
-        directories: [Some(service.name.clone()), own.then(|| STORE.into())].into_iter().flatten().collect(),
-        files: vec![File { path: format!("{}/{AMQP_URI}", service.name), content: uri }],
+        environment: service_environment(topology, region, (service, instance), &uri),
+        directories: [Some(instance.to_owned()), own.then(|| STORE.into())].into_iter().flatten().collect(),
+        files: vec![File { path: format!("{instance}/{AMQP_URI}"), content: uri }],
         volume: Mount { volume: services_volume(project, &region.name), path: SERVICE_DATA.into() },
-        network: Attachment { network: lan(project, &region.name), alias: service.name.clone() },
+        network: Attachment { network: lan(project, &region.name), alias: instance.to_owned() },
         wan: None,
         ports,
         memory: service.memory.unwrap_or(if own { SERVICE_MEMORY } else { OTHER_IMAGE_MEMORY }),
         open_files: None,
         init: !own,
         stop_timeout: 15,
-        labels: service_labels(project, &region.name, &service.name),
+        labels: service_labels(project, &region.name, instance),
     }
 }
 
 fn service_environment(
     topology: &Topology,
     region: &Region,
-    service: &Service,
+    (service, instance): (&Service, &str),
     uri: &Secret,
 ) -> BTreeMap<String, Secret> {
     let regions: Vec<&str> = topology.regions.iter().map(|region| region.name.as_str()).collect();
@@ -178,16 +188,29 @@ fn service_environment(
         ("REGION", region.name.to_string()),
         ("REGIONS", regions.join(",")),
         ("MASTER_REGION", topology.master.to_string()),
-        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{}/{AMQP_URI}", service.name)),
+        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{instance}/{AMQP_URI}")),
+        ("INSTANCE", instance.to_owned()),
         ("STORE", service_store()),
     ];
     let mut environment: BTreeMap<String, Secret> =
         service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();
     environment.extend(own.map(|(key, value)| (key.to_owned(), Secret::new(value))));
+    if service.name.starts_with(COMPUTE) {
+        environment.insert("COMPUTE_HOSTS".into(), Secret::new(compute_hosts(topology).join(",")));
+    }
     if service.amqp_uri_in_environment {
         environment.insert("AMQP_URI".into(), uri.clone());
     }
     environment
+}
+
+/// Every host that machines run on, as `region/instance`: who sends commands must know how many answers to expect.
+fn compute_hosts(topology: &Topology) -> Vec<String> {
+    let hosts = topology.regions.iter().flat_map(|region| {
+        let hosts = region.services.iter().filter(|service| service.name == COMPUTE_HOST);
+        hosts.flat_map(Service::instances).map(|instance| format!("{}/{instance}", region.name))
+    });
+    hosts.collect()
 }
 
 fn service_labels(project: &str, region: &RegionName, service: &str) -> BTreeMap<String, String> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cause, Plan, Step, brokers, diff::remove_container};
 use crate::{
-    desired::{BROKER, CONFIG_LABEL, Container, Desired, SERVICE_PORT, container},
+    desired::{BROKER, CONFIG_LABEL, Container, Desired, container},
     observed::{self, ContainerState, Observed},
-    topology::{BUILT_IN_SERVICES, RegionName},
+    topology::RegionName,
 };
 
 /// For a container that the plan touches: the steps that others wait for.
@@ -73,7 +73,7 @@ impl<'a> Containers<'a> {
             let own = wanted.image == self.desired.service_image;
             self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
-        for wanted in services.into_iter().filter(|wanted| self.says_when_ready(wanted)) {
+        for wanted in services.into_iter().filter(|wanted| wanted.says_when_ready) {
             let Some(running) = self.touched.running.get(&wanted.name).copied() else { continue };
             let needs = [Some(running), ready.get(&wanted.region).copied()].into_iter().flatten();
             plan.push(Step::AwaitService { container: wanted.name.clone() }, Cause::Follows, needs);
@@ -88,13 +88,6 @@ impl<'a> Containers<'a> {
         let engine = &self.observed.engine;
         let users = self.desired.containers.iter().filter(|wanted| wanted.image == reference);
         users.into_iter().any(|wanted| engine.containers.iter().any(|found| found.name == wanted.name))
-    }
-
-    /// fedctl's own services do, and so does what stands in for one of them by name: it is in their contract.
-    fn says_when_ready(&self, wanted: &Container) -> bool {
-        let stands_in = BUILT_IN_SERVICES.contains(&wanted.service.as_str())
-            && wanted.ports.iter().any(|port| port.container == SERVICE_PORT);
-        wanted.image == self.desired.service_image || stands_in
     }
 
     fn reconcile(

@@ -11,8 +11,17 @@ use super::{
 };
 
 /// The variables that fedctl itself sets in a service's environment, or that its own services obey.
-const OWN_VARIABLES: [&str; 7] =
-    ["REGION", "REGIONS", "MASTER_REGION", "AMQP_URI_FILE", "AMQP_URI", "STORE", "LISTEN"];
+const OWN_VARIABLES: [&str; 9] = [
+    "REGION",
+    "REGIONS",
+    "MASTER_REGION",
+    "INSTANCE",
+    "COMPUTE_HOSTS",
+    "AMQP_URI_FILE",
+    "AMQP_URI",
+    "STORE",
+    "LISTEN",
+];
 
 /// Names that are a container's or a directory's beside every service.
 const RESERVED_SERVICES: [(&str, &str); 3] = [
@@ -65,9 +74,12 @@ impl Validator<'_, '_, '_> {
                 suggestion(master.as_str(), names.clone(), "the regions are"),
             );
         }
+        let names = names.map(str::to_owned).enumerate();
         self.distinct(Code::DuplicateRegion, "regions", names, "two regions are called");
         for (index, region) in regions.iter().enumerate() {
-            let services = region.services.iter().map(|service| service.name.as_str());
+            let services = region.services.iter().enumerate();
+            let services =
+                services.flat_map(|(index, service)| service.instances().map(move |name| (index, name)));
             let message = format!("two services in `{}` are called", region.name);
             self.distinct(Code::DuplicateService, &format!("regions/{index}/services"), services, &message);
         }
@@ -75,19 +87,25 @@ impl Validator<'_, '_, '_> {
             let holder = holder(&RESERVED_REGIONS, region.name.as_str());
             self.reserved(&format!("regions/{index}/name"), region.name.as_str(), holder);
         }
-        let policies = federation.policies.iter().map(|policy| policy.name.as_str());
+        let policies = federation.policies.iter().map(|policy| policy.name.clone()).enumerate();
         self.distinct(Code::DuplicatePolicy, "federation/policies", policies, "two policies are called");
     }
 
     /// Each name in the list at `path` may be there once.
-    fn distinct<'n>(&mut self, code: Code, path: &str, names: impl Iterator<Item = &'n str>, message: &str) {
-        let mut first: BTreeMap<&str, String> = BTreeMap::new();
-        for (index, name) in names.enumerate() {
+    fn distinct(
+        &mut self,
+        code: Code,
+        path: &str,
+        names: impl Iterator<Item = (usize, String)>,
+        message: &str,
+    ) {
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        for (index, name) in names {
             let place = format!("{path}/{index}/name");
-            if let Some(earlier) = first.get(name) {
+            if let Some(earlier) = first.get(&name) {
                 let line = self.findings.line(self.tree.span_of(earlier).start);
                 let help = format!("the other is on line {line}; rename one of them");
-                self.add(code, &place, format!("{message} {}", quoted(name)), help);
+                self.add(code, &place, format!("{message} {}", quoted(&name)), help);
             } else {
                 first.insert(name, place);
             }
@@ -235,9 +253,11 @@ fn pins(index: usize, region: &Region) -> Vec<Pin> {
         Some(Pin { port: port?, owner, path: format!("regions/{index}/ports/{key}") })
     });
     let services = region.services.iter().enumerate().flat_map(|(service_index, service)| {
-        service.ports.iter().enumerate().filter_map(move |(port_index, port)| {
-            let path = format!("regions/{index}/services/{service_index}/ports/{port_index}/host");
-            Some(Pin { port: port.host?, owner: format!("`{}` in `{}`", service.name, region.name), path })
+        service.instances().flat_map(move |instance| {
+            service.ports.iter().enumerate().filter_map(move |(port_index, port)| {
+                let path = format!("regions/{index}/services/{service_index}/ports/{port_index}/host");
+                Some(Pin { port: port.host?, owner: format!("`{instance}` in `{}`", region.name), path })
+            })
         })
     });
     broker.chain(services).collect()

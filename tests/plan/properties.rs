@@ -23,6 +23,7 @@ prop_compose! {
         own in subsequence(vec!["products", "indexer", "taxes"], 0..=3),
         other in any::<bool>(),
         amqp_uri_in_environment in any::<bool>(),
+        replicas in 1u16..4,
     ) -> Region {
         let service = |name: &str, image: Option<&str>| Service {
             name: name.into(),
@@ -32,6 +33,7 @@ prop_compose! {
             ports: vec![],
             user: None,
             memory: None,
+            replicas,
             amqp_uri_in_environment,
         };
         let own = own.into_iter().map(|name| service(name, None));
