@@ -179,12 +179,18 @@ pub struct Status {
 /// `fedctl demo`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl demo             all scenarios; the regions are brought up first if they are not\n  fedctl demo master      only this one; exit code 5 if it fails"
+    before_help = "Examples:\n  fedctl demo                                events, master and reply; the regions are brought up first\n  fedctl demo master                         only this one; exit code 5 if it fails\n  fedctl --file systems.yaml demo --all      every scenario there is"
 )]
 pub struct Demo {
-    /// Which scenarios [default: all]
+    /// Which scenarios [default: events, master and reply]
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<Scenario>,
+    /// Every scenario there is
+    #[arg(long, conflicts_with = "scenarios")]
+    pub all: bool,
+    /// Also send each scenario a message that nobody can work off: it must fail and say where the message is
+    #[arg(long)]
+    pub poison: bool,
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     pub output: TextFormat,
@@ -202,6 +208,14 @@ pub enum Scenario {
     Master,
     /// A request goes to one region and its reply comes home.
     Reply,
+    /// A user's name reaches every region's own store.
+    Profile,
+    /// Remote procedure calls, answered by whichever worker is free.
+    Rpc,
+    /// Commands to one host or to all of them.
+    Compute,
+    /// A chain of events, each step in a region of its own.
+    Checkout,
 }
 
 /// The form of a report that is no table.

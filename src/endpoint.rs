@@ -62,7 +62,7 @@ impl Endpoint {
     ///
     /// If the service does not answer. An error status is an answer.
     pub async fn get(&self, path: &str) -> Result<Answer, EndpointError> {
-        self.send(path, None).await
+        self.send(self.client.get(self.url(path))).await
     }
 
     /// `POST path` with a JSON body.
@@ -71,16 +71,36 @@ impl Endpoint {
     ///
     /// If the service does not answer. An error status is an answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, EndpointError> {
-        self.send(path, Some(body)).await
+        self.send(self.client.post(self.url(path)).json(body)).await
     }
 
-    async fn send(&self, path: &str, body: Option<&Value>) -> Result<Answer, EndpointError> {
-        let url = format!("{}{path}", self.base);
-        let request = match body {
-            None => self.client.get(&url),
-            Some(body) => self.client.post(&url).json(body),
-        };
-        let error = |source: reqwest::Error| EndpointError { url: url.clone(), reason: reason(&source) };
+    /// `POST path` with the fields of a form.
+    ///
+    /// # Errors
+    ///
+    /// If the service does not answer. An error status is an answer.
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, EndpointError> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.client.post(self.url(path)).body(body);
+        self.send(request.header("content-type", "application/x-www-form-urlencoded")).await
+    }
+
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    ///
+    /// If the service does not answer. An error status is an answer.
+    pub async fn delete(&self, path: &str) -> Result<Answer, EndpointError> {
+        self.send(self.client.delete(self.url(path))).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, EndpointError> {
+        let error =
+            |source: reqwest::Error| EndpointError { url: self.base.clone(), reason: reason(&source) };
         let response = request.send().await.map_err(error)?;
         let status = response.status().as_u16();
         let header = response.headers().get("x-correlation-id");

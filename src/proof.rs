@@ -70,15 +70,15 @@ pub struct Failure {
 /// A line that a service is expected to log a number of times, within a scenario.
 #[derive(Debug, Clone)]
 pub struct Expectation {
-    /// The region of the service.
-    pub region: RegionName,
+    /// The region of the service; none where it may be any one.
+    pub region: Option<RegionName>,
     /// The service.
     pub service: String,
     /// What it says, and about what.
     pub line: Match,
     /// What that means, in words.
     pub meaning: String,
-    /// How often: once, or never.
+    /// How often; never where it must not.
     pub times: usize,
     /// The way by which the cause comes here from another region.
     pub way: Option<Way>,
@@ -139,4 +139,34 @@ impl Way {
         };
         format!("{name}: {state}{waiting}")
     }
+}
+
+/// The lines of these events about a request: those with its correlation id.
+#[must_use]
+pub fn about(events: &'static [&'static str], id: &str) -> Match {
+    Match { events, fields: vec![("correlation_id", id.into())] }
+}
+
+/// The fields by which a service's line is recognised: the correlation id, or these where the service that
+/// was asked gave none.
+#[must_use]
+pub fn recognised(
+    events: &'static [&'static str],
+    id: Option<&String>,
+    otherwise: &[(&'static str, Value)],
+) -> Match {
+    match id {
+        Some(id) => about(events, id),
+        None => Match { events, fields: otherwise.to_vec() },
+    }
+}
+
+/// The link by which something comes from one region to another.
+#[must_use]
+pub fn way(upstream: &RegionName, downstream: &RegionName, resource: Resource) -> Option<Way> {
+    (upstream != downstream).then(|| Way {
+        upstream: upstream.clone(),
+        downstream: downstream.clone(),
+        resource,
+    })
 }

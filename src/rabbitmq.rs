@@ -347,6 +347,25 @@ impl Broker {
         self.delete(&["queues", VHOST, name], "if-empty=true").await
     }
 
+    /// Publishes a persistent message. The management API takes an exchange's name only, so the default exchange
+    /// goes by the name that it has there.
+    ///
+    /// # Errors
+    ///
+    /// If no queue takes it, or the broker does not answer or refuses.
+    pub async fn publish(&self, exchange: &str, key: &str, body: &str, correlation_id: &str) -> Result<()> {
+        let exchange = if exchange.is_empty() { "amq.default" } else { exchange };
+        let path = ["exchanges", VHOST, exchange, "publish"];
+        let message = json!({
+            "properties": {"delivery_mode": 2, "correlation_id": correlation_id},
+            "routing_key": key,
+            "payload": body,
+            "payload_encoding": "string",
+        });
+        let answer: answer::Published = self.post(&path, &message).await?;
+        if answer.routed { Ok(()) } else { Err(self.refused("POST", &path, "no queue takes it")) }
+    }
+
     /// Restarts a link. One that is gone is no error.
     ///
     /// # Errors

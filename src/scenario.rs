@@ -1,7 +1,12 @@
 //! Scenarios: fire, watch what the services say, and hold it against what must happen.
 
+mod checkout;
+mod compute;
 mod journal;
-mod scripts;
+mod poison;
+mod profile;
+mod rpc;
+mod shop;
 mod watch;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -9,12 +14,12 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     collect,
     desired::{BROKER, Passwords, SERVICE_PORT, container},
-    docker::{Engine, EngineError},
+    docker::Engine,
     endpoint::{Endpoint, Endpoints},
     observed::{ContainerState, EngineState},
     proof::Proof,
     rabbitmq::{Broker, Connector},
-    topology::{RegionName, Topology},
+    topology::{Region, RegionName, Topology},
 };
 
 use journal::Journal;
@@ -22,7 +27,7 @@ use journal::Journal;
 /// How long a broker may take to say how its links are, when a scenario has failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// The three scenarios.
+/// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// An event reaches every region.
@@ -31,11 +36,22 @@ pub enum Scenario {
     Master,
     /// A request goes to one region and its reply comes home.
     Reply,
+    /// A user's name reaches every region's own store.
+    Profile,
+    /// Remote procedure calls, answered by whichever worker is free.
+    Rpc,
+    /// Commands to one host or to all of them.
+    Compute,
+    /// A chain of events, each step in a region of its own.
+    Checkout,
 }
 
 impl Scenario {
+    /// Those that the shipped topology has the services for.
+    pub const MAIN: [Self; 3] = [Self::Events, Self::Master, Self::Reply];
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Events, Self::Master, Self::Reply];
+    pub const ALL: [Self; 7] =
+        [Self::Events, Self::Master, Self::Reply, Self::Profile, Self::Rpc, Self::Compute, Self::Checkout];
 
     /// Its name.
     #[must_use]
@@ -44,6 +60,21 @@ impl Scenario {
             Scenario::Events => "events",
             Scenario::Master => "master",
             Scenario::Reply => "reply",
+            Scenario::Profile => "profile",
+            Scenario::Rpc => "rpc",
+            Scenario::Compute => "compute",
+            Scenario::Checkout => "checkout",
+        }
+    }
+
+    /// The service by which it begins.
+    fn front(self) -> &'static str {
+        match self {
+            Scenario::Events | Scenario::Master | Scenario::Reply => shop::PRODUCTS,
+            Scenario::Profile => profile::PROFILE,
+            Scenario::Rpc => rpc::RPC,
+            Scenario::Compute => compute::COMPUTE,
+            Scenario::Checkout => checkout::CHECKOUT,
         }
     }
 
@@ -58,6 +89,16 @@ impl Scenario {
             Scenario::Reply => {
                 "each region asks each other one, and the reply comes home to the one that asked"
             }
+            Scenario::Profile => "a name given in one region is stored once in every region's own store",
+            Scenario::Rpc => {
+                "calls from every region are answered once by a worker somewhere, and each answer comes home"
+            }
+            Scenario::Compute => {
+                "one host somewhere creates a machine, and every host answers what is asked of all"
+            }
+            Scenario::Checkout => {
+                "an order becomes a reservation, a payment and three notifications, each step once and in its region"
+            }
         }
     }
 }
@@ -67,47 +108,84 @@ pub struct Stage<'a> {
     topology: &'a Topology,
     engine: &'a Engine,
     brokers: BTreeMap<RegionName, Broker>,
-    products: BTreeMap<RegionName, Endpoint>,
+    /// By region and service.
+    fronts: BTreeMap<(RegionName, String), Endpoint>,
     timeout: Duration,
+    /// Whether a message that nobody can work off is to be sent, to see the scenario fail.
+    poison: bool,
 }
 
 /// Why there is no stage.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A region has no service `products` that can be reached.
-    #[error("region `{0}` has no running service `products` with a published port")]
-    NoProducts(RegionName),
+    /// A region has a service that cannot be reached.
+    #[error("region `{region}` has no running service `{service}` with a published port")]
+    NotRunning {
+        /// The region.
+        region: RegionName,
+        /// The service.
+        service: &'static str,
+    },
+    /// No region has the service by which a scenario begins.
+    #[error("scenario `{scenario}` needs a service `{service}`, which no region of the topology has")]
+    NoService {
+        /// The scenario.
+        scenario: &'static str,
+        /// The service.
+        service: &'static str,
+    },
 }
 
 impl<'a> Stage<'a> {
-    /// The stage that the engine's containers make.
-    ///
-    /// # Errors
-    ///
-    /// If a region has no `products` to talk to.
+    /// The stage that the engine's containers make. A scenario may take so long, and with `poison` it also
+    /// sends a message that nobody can work off, and must fail.
+    #[must_use]
     pub fn new(
         topology: &'a Topology,
         engine: &'a Engine,
         found: &EngineState,
         passwords: &Passwords,
         timeout: Duration,
-    ) -> Result<Self, StageError> {
+        poison: bool,
+    ) -> Self {
         let regions: Vec<RegionName> = topology.regions.iter().map(|region| region.name.clone()).collect();
         let brokers =
             collect::brokers(found, &Connector::within(ANSWER_WITHIN), &topology.name, &regions, passwords);
         let endpoints = Endpoints::default();
-        let endpoint = |region: &RegionName| {
-            let name = container(&topology.name, region, scripts::PRODUCTS);
-            let products = found.containers.iter().find(|container| container.name == name);
-            let port = products.and_then(|products| products.ports.get(&SERVICE_PORT));
-            let port = port.ok_or_else(|| StageError::NoProducts(region.clone()))?;
-            Ok((region.clone(), endpoints.at(*port)))
+        let endpoint = |region: &RegionName, service: &str| {
+            let name = container(&topology.name, region, service);
+            let front = found.containers.iter().find(|container| container.name == name)?;
+            let port = front.ports.get(&SERVICE_PORT)?;
+            Some(((region.clone(), service.to_owned()), endpoints.at(*port)))
         };
-        let products = regions.iter().map(endpoint).collect::<Result<_, StageError>>()?;
-        Ok(Self { topology, engine, brokers, products, timeout })
+        let services = topology.regions.iter().flat_map(|region| {
+            region.services.iter().filter_map(|service| endpoint(&region.name, &service.name))
+        });
+        let fronts = services.collect();
+        Self { topology, engine, brokers, fronts, timeout, poison }
+    }
+
+    /// Whether a scenario can begin.
+    ///
+    /// # Errors
+    ///
+    /// If its first service is in no region, or cannot be reached where it is.
+    pub fn has(&self, scenario: Scenario) -> Result<(), StageError> {
+        let service = scenario.front();
+        let regions = self.regions_of(service);
+        if regions.is_empty() {
+            return Err(StageError::NoService { scenario: scenario.name(), service });
+        }
+        let missing =
+            regions.into_iter().find(|region| !self.fronts.contains_key(&(region.clone(), service.into())));
+        missing.map_or(Ok(()), |region| Err(StageError::NotRunning { region, service }))
+    }
+
+    /// The regions that have a service, in the order of the file.
+    fn regions_of(&self, service: &str) -> Vec<RegionName> {
+        let regions = self.topology.regions.iter();
+        let has = |region: &&Region| region.services.iter().any(|found| found.name == service);
+        regions.filter(has).map(|region| region.name.clone()).collect()
     }
 
     /// Plays one scenario.
@@ -115,9 +193,16 @@ impl<'a> Stage<'a> {
         let started = tokio::time::Instant::now();
         let mut watch = watch::Watch::new(self, self.journal(), started + self.timeout);
         match scenario {
-            Scenario::Events => scripts::events(&mut watch).await,
-            Scenario::Master => scripts::master(&mut watch).await,
-            Scenario::Reply => scripts::reply(&mut watch).await,
+            Scenario::Events => shop::events(&mut watch).await,
+            Scenario::Master => shop::master(&mut watch).await,
+            Scenario::Reply => shop::reply(&mut watch).await,
+            Scenario::Profile => profile::play(&mut watch).await,
+            Scenario::Rpc => rpc::play(&mut watch).await,
+            Scenario::Compute => compute::play(&mut watch).await,
+            Scenario::Checkout => checkout::play(&mut watch).await,
+        }
+        if self.poison {
+            poison::send(&mut watch, scenario).await;
         }
         let (story, failures) = watch.end();
         Proof {
@@ -132,12 +217,11 @@ impl<'a> Stage<'a> {
 
     fn journal(&self) -> Journal {
         let services = self.topology.regions.iter().flat_map(|region| {
-            region.services.iter().map(|service| {
-                (
-                    region.name.clone(),
-                    service.name.clone(),
-                    container(&self.topology.name, &region.name, &service.name),
-                )
+            region.services.iter().flat_map(|service| {
+                service.instances().map(|instance| {
+                    let name = container(&self.topology.name, &region.name, &instance);
+                    (region.name.clone(), service.name.clone(), name)
+                })
             })
         });
         Journal::follow(self.engine, services)

@@ -22,12 +22,15 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let stop = Stop::listen()?;
     let found = collect::containers(&engine, &project.topology.name).await?;
     let passwords = project.workdir.passwords()?;
-    let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout)?;
-    let chosen = if asked.scenarios.is_empty() {
-        Scenario::ALL.to_vec()
-    } else {
-        asked.scenarios.iter().map(|&chosen| chosen.into()).collect()
+    let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout, asked.poison);
+    let chosen: Vec<Scenario> = match asked.scenarios.as_slice() {
+        [] if asked.all => Scenario::ALL.to_vec(),
+        [] => Scenario::MAIN.to_vec(),
+        chosen => chosen.iter().map(|&chosen| chosen.into()).collect(),
     };
+    for scenario in &chosen {
+        stage.has(*scenario)?;
+    }
     let mut scenarios = Vec::new();
     for scenario in chosen {
         scenarios.push(tokio::select! {
@@ -52,16 +55,22 @@ impl From<cli::Scenario> for Scenario {
             cli::Scenario::Events => Scenario::Events,
             cli::Scenario::Master => Scenario::Master,
             cli::Scenario::Reply => Scenario::Reply,
+            cli::Scenario::Profile => Scenario::Profile,
+            cli::Scenario::Rpc => Scenario::Rpc,
+            cli::Scenario::Compute => Scenario::Compute,
+            cli::Scenario::Checkout => Scenario::Checkout,
         }
     }
 }
 
 impl From<StageError> for Failure {
     fn from(error: StageError) -> Self {
-        match error {
-            StageError::Engine(error) => error.into(),
-            StageError::NoProducts(_) => Self::new(Outcome::ScenarioFailed, error.into())
-                .hint("`fedctl up` puts back what was stopped or removed"),
-        }
+        let hint = match error {
+            StageError::NotRunning { .. } => "`fedctl up` puts back what was stopped or removed",
+            StageError::NoService { .. } => {
+                "`systems.yaml` has the services of every scenario: `--file systems.yaml`"
+            }
+        };
+        Self::new(Outcome::ScenarioFailed, error.into()).hint(hint)
     }
 }

@@ -182,6 +182,11 @@ impl Link {
     }
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct Published {
+    pub routed: bool,
+}
+
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Refusal {
     error: Option<String>,

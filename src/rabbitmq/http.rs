@@ -29,6 +29,16 @@ impl Broker {
         self.send(Method::PUT, path, "", Some(body)).await.map(drop)
     }
 
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &Value) -> Result<T> {
+        let response = self.send(Method::POST, path, "", Some(body)).await?;
+        response.json().await.map_err(|source| self.error("POST", path, &source))
+    }
+
+    pub(super) fn refused(&self, method: &str, path: &[&str], reason: &str) -> BrokerError {
+        let status = Some(StatusCode::OK);
+        BrokerError { reason: reason.into(), status, ..self.failure(method, path) }
+    }
+
     pub(super) async fn delete(&self, path: &[&str], query: &str) -> Result<()> {
         match self.send(Method::DELETE, path, query, None).await {
             Err(error) if !error.is_not_found() => Err(error),

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     collect,
     endpoint::Answer,
-    proof::{Expectation, Failure, Match, Told, Way},
+    observed::Resource,
+    proof::{Expectation, Failure, Told, Way},
     status::{self, LinkStatus},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -22,11 +23,60 @@ use crate::{
 /// mesh is behind the first by one hop, a few milliseconds.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// What a region's service answers from, and how that gets there.
+pub struct Source {
+    /// The service that answers.
+    pub front: &'static str,
+    /// The service that writes what it answers.
+    pub writer: &'static str,
+    /// The exchange that brings it from other regions.
+    pub exchange: &'static str,
+}
+
 /// Something that was sent.
 struct Sent {
     region: RegionName,
     what: String,
     at: jiff::Timestamp,
+    id: Option<String>,
+}
+
+/// What was asked of a service, and its answer.
+pub struct Asked {
+    /// The index of what was sent.
+    pub cause: usize,
+    /// The correlation id, where the service gives one.
+    pub id: Option<String>,
+    /// The answer's body.
+    pub body: Value,
+}
+
+/// A request to a service.
+pub enum Request<'r> {
+    /// `GET`.
+    Get,
+    /// `POST` of JSON; of nothing for `null`.
+    Post(&'r Value),
+    /// `POST` of a form.
+    PostForm(&'r [(&'r str, &'r str)]),
+    /// `DELETE`.
+    Delete,
+}
+
+impl Request<'_> {
+    fn described(&self, path: &str) -> String {
+        match self {
+            Self::Get => format!("GET {path}"),
+            Self::Post(Value::Null) => format!("POST {path}"),
+            Self::Post(body) => format!("POST {path} {body}"),
+            Self::PostForm(fields) => {
+                let fields: Vec<String> =
+                    fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                format!("POST {path} {}", fields.join("&"))
+            }
+            Self::Delete => format!("DELETE {path}"),
+        }
+    }
 }
 
 /// A scenario under way.
@@ -61,29 +111,83 @@ impl<'a> Watch<'a> {
         !self.failures.is_empty()
     }
 
-    /// Posts to a region's products service. The index of what was sent, and its correlation id where the
-    /// service gives one; nothing where the post failed.
-    pub async fn post(
+    /// The regions that have a service, in the order of the file.
+    pub fn regions_of(&self, service: &str) -> Vec<RegionName> {
+        self.stage.regions_of(service)
+    }
+
+    /// Asks a region's service, which must answer with this status; nothing where it did not.
+    pub async fn ask(
         &mut self,
-        region: &RegionName,
+        (region, service): (&RegionName, &str),
         path: &str,
-        body: &Value,
-    ) -> Option<(usize, Option<String>)> {
+        request: Request<'_>,
+        status: u16,
+    ) -> Option<Asked> {
         let at = jiff::Timestamp::now();
-        let what = if body.is_null() { format!("POST {path}") } else { format!("POST {path} {body}") };
-        let answer = self.stage.products[region].post(path, body).await;
+        let what = request.described(path);
+        let answer = match self.stage.fronts.get(&(region.clone(), service.to_owned())) {
+            None => Err("it publishes no port".to_owned()),
+            Some(front) => match request {
+                Request::Get => front.get(path).await,
+                Request::Post(body) => front.post(path, body).await,
+                Request::PostForm(fields) => front.post_form(path, fields).await,
+                Request::Delete => front.delete(path).await,
+            }
+            .map_err(|error| error.to_string()),
+        };
         self.told.push((at, Told { region: region.clone(), what: what.clone(), after_ms: None }));
         let problem = match answer {
-            Ok(answer) if answer.is_success() => {
-                self.sent.push(Sent { region: region.clone(), what, at });
-                return Some((self.sent.len() - 1, answer.correlation_id));
+            Ok(Answer { status: found, body, correlation_id: id }) if found == status => {
+                self.sent.push(Sent { region: region.clone(), what, at, id: id.clone() });
+                let cause = self.sent.len() - 1;
+                return Some(Asked { cause, id, body: body.unwrap_or_default() });
             }
-            Ok(Answer { status, body, .. }) => format!("answered {status} {}", body.unwrap_or_default()),
-            Err(error) => error.to_string(),
+            Ok(Answer { status: found, body, .. }) => {
+                format!("answered {found}, not {status}: {}", body.unwrap_or_default())
+            }
+            Err(error) => error,
         };
-        let suspects = vec![self.service_state(region, super::scripts::PRODUCTS).await];
+        let suspects = vec![self.service_state(region, service).await];
         self.failures.push(Failure { missing: format!("{what} in `{region}`: {problem}"), suspects });
         None
+    }
+
+    /// Publishes to a region's broker; the index of what was sent, and its correlation id.
+    pub async fn publish(
+        &mut self,
+        region: &RegionName,
+        exchange: &str,
+        key: &str,
+        body: &str,
+    ) -> Option<(usize, String)> {
+        let at = jiff::Timestamp::now();
+        let id = format!("poison-{}", at.as_microsecond());
+        let shown = if exchange.is_empty() { "the default exchange" } else { exchange };
+        let what = format!("publish {body} to {shown} with key {key}");
+        let published = match self.stage.brokers.get(region) {
+            Some(broker) => broker.publish(exchange, key, body, &id).await.map_err(|error| error.to_string()),
+            None => Err("the broker does not run".into()),
+        };
+        self.told.push((at, Told { region: region.clone(), what: what.clone(), after_ms: None }));
+        if let Err(problem) = published {
+            self.fail(format!("{what} in `{region}`: {problem}"), Vec::new());
+            return None;
+        }
+        self.sent.push(Sent { region: region.clone(), what, at, id: Some(id.clone()) });
+        Some((self.sent.len() - 1, id))
+    }
+
+    /// Tells what an answer said, now that it has come.
+    pub fn note(&mut self, region: &RegionName, cause: usize, what: String) {
+        let at = jiff::Timestamp::now();
+        let after_ms = Some(milliseconds(self.sent[cause].at, at));
+        self.told.push((at, Told { region: region.clone(), what, after_ms }));
+    }
+
+    /// Fails, with what was wrong and who may be at fault.
+    pub fn fail(&mut self, missing: String, suspects: Vec<String>) {
+        self.failures.push(Failure { missing, suspects });
     }
 
     /// Expects a line.
@@ -116,14 +220,13 @@ impl<'a> Watch<'a> {
         self.judge().await;
     }
 
-    /// Waits until a product reads so in every region.
-    pub async fn readable(&mut self, product: &Value, cause: usize) {
-        let path = format!("/products/{}", product["id"]);
+    /// Waits until a service answers so, in every region that has it.
+    pub async fn readable(&mut self, path: &str, expected: &Value, cause: usize, source: &Source) {
         let sent = self.sent[cause].at;
-        let mut missing: BTreeMap<RegionName, String> = BTreeMap::new();
-        let looks = self.stage.products.iter().map(async |(region, endpoint)| {
-            let look = async || match endpoint.get(&path).await {
-                Ok(Answer { status: 200, body: Some(body), .. }) if body == *product => {
+        let fronts = self.stage.fronts.iter().filter(|((_, service), _)| *service == source.front);
+        let looks = fronts.map(async |((region, _), endpoint)| {
+            let look = async || match endpoint.get(path).await {
+                Ok(Answer { status: 200, body: Some(body), .. }) if body == *expected => {
                     Look::Done(jiff::Timestamp::now())
                 }
                 Ok(Answer { status, body, .. }) => {
@@ -133,12 +236,12 @@ impl<'a> Watch<'a> {
             };
             (region.clone(), until(self.deadline, look, |_| {}).await)
         });
-        let mut told = Vec::new();
+        let mut missing: BTreeMap<RegionName, String> = BTreeMap::new();
         for (region, found) in futures_util::future::join_all(looks).await {
             match found {
                 Ok(at) => {
                     let after_ms = Some(milliseconds(sent, at));
-                    told.push((at, Told { region, what: format!("GET {path} answers it"), after_ms }));
+                    self.told.push((at, Told { region, what: format!("GET {path} answers it"), after_ms }));
                 }
                 Err(Gave::Up(last)) => {
                     missing.insert(region, last.unwrap_or_else(|| "no answer".into()));
@@ -146,21 +249,27 @@ impl<'a> Watch<'a> {
                 Err(Gave::Never(())) => {}
             }
         }
-        self.told.extend(told);
         for (region, last) in missing {
-            self.unreadable(&path, &region, &last, cause).await;
+            self.unreadable(path, &region, &last, cause, source).await;
         }
     }
 
-    async fn unreadable(&mut self, path: &str, region: &RegionName, last: &str, cause: usize) {
+    async fn unreadable(
+        &mut self,
+        path: &str,
+        region: &RegionName,
+        last: &str,
+        cause: usize,
+        source: &Source,
+    ) {
         let origin = self.sent[cause].region.clone();
         let mut suspects = Vec::new();
         if origin != *region {
-            let resource = crate::observed::Resource::Exchange(super::scripts::PRODUCT_EVENTS.into());
+            let resource = Resource::Exchange(source.exchange.into());
             let way = Way { upstream: origin, downstream: region.clone(), resource };
             suspects.push(way.described(&self.links().await));
         }
-        suspects.push(self.service_state(region, super::scripts::INDEXER).await);
+        suspects.push(self.service_state(region, source.writer).await);
         let missing = format!("GET {path} in `{region}` does not answer it: {last}");
         self.failures.push(Failure { missing, suspects });
     }
@@ -195,13 +304,20 @@ impl<'a> Watch<'a> {
         let links = self.links().await;
         for expected in wrong {
             let seen = count(&self.journal.entries, expected);
-            let Sent { region, what, .. } = &self.sent[expected.cause];
+            let Sent { region, what, id, .. } = &self.sent[expected.cause];
+            let place = expected.region.as_ref().map_or("some region".into(), |found| format!("`{found}`"));
             let missing = format!(
-                "`{}` in `{}` {} {seen} times, not {}, after {what} in `{region}`",
-                expected.service, expected.region, expected.meaning, expected.times
+                "`{}` in {place} {} {seen} times, not {}, after {what} in `{region}`",
+                expected.service, expected.meaning, expected.times
             );
             let mut suspects: Vec<String> = expected.way.iter().map(|way| way.described(&links)).collect();
-            suspects.push(self.service_state(&expected.region, &expected.service).await);
+            let homes = self.stage.regions_of(&expected.service);
+            for home in
+                homes.iter().filter(|home| expected.region.as_ref().is_none_or(|region| region == *home))
+            {
+                suspects.push(self.service_state(home, &expected.service).await);
+            }
+            suspects.extend(id.iter().flat_map(|id| parked(&self.journal.entries, id)));
             self.failures.push(Failure { missing, suspects });
         }
     }
@@ -228,8 +344,27 @@ impl<'a> Watch<'a> {
 fn matching<'e>(entries: &'e [Entry], expected: &Expectation) -> impl Iterator<Item = &'e Entry> {
     let Expectation { region, service, line, .. } = expected.clone();
     entries.iter().filter(move |entry| {
-        entry.region == region && entry.service == service && line.matches(&entry.fields)
+        region.as_ref().is_none_or(|region| entry.region == *region)
+            && entry.service == service
+            && line.matches(&entry.fields)
     })
+}
+
+/// What services say of a message that they put aside.
+fn parked(entries: &[Entry], id: &str) -> Vec<String> {
+    let parked = entries.iter().filter(|entry| {
+        entry.fields.get("event").is_some_and(|event| event == "parked")
+            && entry.fields.get("correlation_id").is_some_and(|found| found == id)
+    });
+    let text = |entry: &Entry, field: &str| {
+        entry.fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let told = parked.map(|entry| {
+        let (service, region) = (&entry.service, &entry.region);
+        let (queue, reason) = (text(entry, "parking"), text(entry, "reason"));
+        format!("service {service} in `{region}` put it aside in queue `{queue}`: {reason}")
+    });
+    told.collect()
 }
 
 fn count(entries: &[Entry], expected: &Expectation) -> usize {
@@ -238,17 +373,4 @@ fn count(entries: &[Entry], expected: &Expectation) -> usize {
 
 fn milliseconds(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64() * 1000.0
-}
-
-/// The fields by which a service's line is recognised: the correlation id, or these where the service that
-/// was asked gave none.
-pub fn recognised(
-    events: &'static [&'static str],
-    id: Option<&String>,
-    otherwise: &[(&'static str, Value)],
-) -> Match {
-    match id {
-        Some(id) => Match { events, fields: vec![("correlation_id", id.as_str().into())] },
-        None => Match { events, fields: otherwise.to_vec() },
-    }
 }

@@ -1,18 +1,19 @@
-//! The three scenarios, as their contract has them.
+//! Products, orders and taxes: the three scenarios of the main contract.
 
 use serde_json::{Value, json};
 
-use super::watch::{Watch, recognised};
+use super::watch::{Asked, Request, Source, Watch};
 use crate::{
     observed::Resource,
-    proof::{Expectation, Match, Way},
+    proof::{Expectation, Match, recognised, way},
     topology::RegionName,
 };
 
 pub(super) const PRODUCTS: &str = "products";
 pub(super) const INDEXER: &str = "indexer";
-pub(super) const TAXES: &str = "taxes";
+const TAXES: &str = "taxes";
 pub(super) const PRODUCT_EVENTS: &str = "products.events";
+const CATALOGUE: Source = Source { front: PRODUCTS, writer: INDEXER, exchange: PRODUCT_EVENTS };
 const ORDER_QUEUE: &str = "fed.order_product";
 /// Enough for one order of each of ten regions.
 const STOCK: usize = 1000;
@@ -29,7 +30,7 @@ pub(super) async fn events(watch: &mut Watch<'_>) {
 async fn add_product(watch: &mut Watch<'_>, origin: &RegionName) -> Option<Value> {
     let id = fresh_id();
     let product = json!({"id": id, "name": format!("product {id}"), "price": "100.00", "quantity": STOCK});
-    let (cause, correlation_id) = watch.post(origin, "/products", &product).await?;
+    let Asked { cause, id: correlation_id, .. } = post(watch, origin, "/products", &product).await?;
     for region in watch.regions() {
         let fields = [("product_id", id.into()), ("routing_key", "product_added".into())];
         watch.expect(Expectation {
@@ -38,11 +39,11 @@ async fn add_product(watch: &mut Watch<'_>, origin: &RegionName) -> Option<Value
             times: 1,
             way: way(origin, &region, Resource::Exchange(PRODUCT_EVENTS.into())),
             cause,
-            region,
+            region: Some(region),
             service: INDEXER.into(),
         });
     }
-    watch.readable(&product, cause).await;
+    readable(watch, &product, cause).await;
     watch.lines().await;
     (!watch.failed()).then_some(product)
 }
@@ -55,14 +56,14 @@ pub(super) async fn master(watch: &mut Watch<'_>) {
     let mut left = STOCK;
     for (origin, quantity) in watch.regions().iter().zip(1..) {
         let order = json!({"product_id": product["id"], "quantity": quantity});
-        let Some((cause, id)) = watch.post(origin, "/orders", &order).await else { return };
+        let Some(Asked { cause, id, .. }) = post(watch, origin, "/orders", &order).await else { return };
         left -= quantity;
         expect_order(watch, origin, &order, cause, id.as_ref());
         last = Some(cause);
     }
     product["quantity"] = left.into();
     if let Some(cause) = last {
-        watch.readable(&product, cause).await;
+        readable(watch, &product, cause).await;
     }
     watch.lines().await;
 }
@@ -84,7 +85,7 @@ fn expect_order(
             times: usize::from(is_master),
             way: way(origin, &master, Resource::Queue(ORDER_QUEUE.into())),
             cause,
-            region: region.clone(),
+            region: Some(region.clone()),
             service: PRODUCTS.into(),
         });
         // without a correlation id an update cannot be told from those that other orders caused
@@ -98,7 +99,7 @@ fn expect_order(
                 times: 1,
                 way: way(&master, &region, Resource::Exchange(PRODUCT_EVENTS.into())),
                 cause,
-                region,
+                region: Some(region),
                 service: INDEXER.into(),
             });
         }
@@ -113,7 +114,9 @@ pub(super) async fn reply(watch: &mut Watch<'_>) {
                 continue;
             }
             let path = format!("/tax/{asked}");
-            let Some((cause, id)) = watch.post(&origin, &path, &Value::Null).await else { return };
+            let Some(Asked { cause, id, .. }) = post(watch, &origin, &path, &Value::Null).await else {
+                return;
+            };
             expect_reply(watch, &origin, &asked, cause, id.as_ref());
         }
     }
@@ -135,7 +138,7 @@ fn expect_reply(
         times: 1,
         way: way(origin, asked, Resource::Queue(format!("fed.{asked}_calculate_taxes"))),
         cause,
-        region: asked.clone(),
+        region: Some(asked.clone()),
         service: TAXES.into(),
     });
     for region in watch.regions() {
@@ -147,21 +150,21 @@ fn expect_reply(
             times: usize::from(region == *origin),
             way: way(asked, origin, Resource::Queue(format!("fed.{reply_key}"))),
             cause,
-            region,
+            region: Some(region),
             service: PRODUCTS.into(),
         });
     }
 }
 
-fn way(upstream: &RegionName, downstream: &RegionName, resource: Resource) -> Option<Way> {
-    (upstream != downstream).then(|| Way {
-        upstream: upstream.clone(),
-        downstream: downstream.clone(),
-        resource,
-    })
+async fn post(watch: &mut Watch<'_>, region: &RegionName, path: &str, body: &Value) -> Option<Asked> {
+    watch.ask((region, PRODUCTS), path, Request::Post(body), 200).await
+}
+
+async fn readable(watch: &mut Watch<'_>, product: &Value, cause: usize) {
+    watch.readable(&format!("/products/{}", product["id"]), product, cause, &CATALOGUE).await;
 }
 
 /// An id that no earlier product has: the time, in milliseconds.
-fn fresh_id() -> i64 {
+pub(super) fn fresh_id() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -1,0 +1,91 @@
+//! Remote procedure calls: whichever worker is free answers, and the answer comes home.
+
+use serde_json::{Value, json};
+
+use super::watch::{Asked, Request, Watch};
+use crate::{
+    proof::{Expectation, about},
+    topology::RegionName,
+};
+
+pub(super) const RPC: &str = "rpc";
+/// The queue of calls.
+pub(super) const QUEUE: &str = "python-service-queue";
+pub(super) const WORKER: &str = "rpc-worker";
+/// So long a caller waits for an answer that comes too late.
+const IMPATIENT_MS: u64 = 50;
+const SLOW_MS: u64 = 500;
+
+/// Calls from every region: one that succeeds, one that nobody knows, and one that takes too long.
+pub(super) async fn play(watch: &mut Watch<'_>) {
+    for origin in watch.regions_of(RPC) {
+        let text = "to be or not to be";
+        let call = json!({"cmd": "analyze", "data": {"text": text}});
+        if let Some(answer) = ask(watch, &origin, &call, 200, 1).await {
+            check(watch, &origin, &answer, "/status", "success");
+        }
+        let call = json!({"cmd": "divine", "data": {}});
+        if let Some(answer) = ask(watch, &origin, &call, 200, 1).await {
+            check(watch, &origin, &answer, "/error", "unknown_pattern");
+        }
+    }
+    watch.lines().await;
+    if let Some(origin) = watch.regions_of(RPC).first() {
+        let call = json!({"cmd": "slow", "data": {"ms": SLOW_MS}, "timeout_ms": IMPATIENT_MS});
+        if let Some(answer) = ask(watch, origin, &call, 504, 0).await {
+            check(watch, origin, &answer, "/error", "timeout");
+            expect(watch, origin, &answer, (&["late_reply_dropped"], "dropped the late answer"), 1);
+        }
+        watch.lines().await;
+    }
+}
+
+/// Calls, and expects a worker to work it off and the caller to have its answer.
+async fn ask(
+    watch: &mut Watch<'_>,
+    origin: &RegionName,
+    call: &Value,
+    status: u16,
+    answers: usize,
+) -> Option<Asked> {
+    let asked = watch.ask((origin, RPC), "/rpc", Request::Post(call), status).await?;
+    watch.note(origin, asked.cause, format!("was answered {}", asked.body));
+    expect(watch, origin, &asked, (&["rpc_reply"], "had the answer"), answers);
+    watch.expect(Expectation {
+        line: about(&["rpc_handled"], asked.id.as_ref()?),
+        meaning: format!("worked off {}", call["cmd"]),
+        times: 1,
+        way: None,
+        cause: asked.cause,
+        region: None,
+        service: WORKER.into(),
+    });
+    Some(asked)
+}
+
+/// Expects a line of the caller's own service.
+fn expect(
+    watch: &mut Watch<'_>,
+    origin: &RegionName,
+    asked: &Asked,
+    (events, meaning): (&'static [&'static str], &str),
+    times: usize,
+) {
+    let Some(id) = &asked.id else { return };
+    watch.expect(Expectation {
+        line: about(events, id),
+        meaning: meaning.into(),
+        times,
+        way: None,
+        cause: asked.cause,
+        region: Some(origin.clone()),
+        service: RPC.into(),
+    });
+}
+
+fn check(watch: &mut Watch<'_>, origin: &RegionName, asked: &Asked, field: &str, expected: &str) {
+    let found = asked.body.pointer(field).and_then(Value::as_str);
+    if found != Some(expected) {
+        watch.fail(format!("the call in `{origin}` was answered {}, not {expected}", asked.body), Vec::new());
+    }
+}
