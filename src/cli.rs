@@ -84,6 +84,10 @@ pub enum SchemaOf {
     Status,
     /// The report of `fedctl demo -o json`.
     Demo,
+    /// The report of `fedctl queues -o json`.
+    Queues,
+    /// The report of `fedctl trace -o json`.
+    Trace,
 }
 
 /// The commands.
@@ -99,6 +103,10 @@ pub enum Command {
     Status(Status),
     /// Fire the cross-region scenarios and report what was proven
     Demo(Demo),
+    /// Show what waits in every queue, and warn of those that nobody empties
+    Queues(Queues),
+    /// Show one request's way through services and regions
+    Trace(Trace),
     /// Take everything down; data stays unless asked
     Down(Down),
     /// Show what containers print
@@ -225,6 +233,34 @@ pub enum TextFormat {
     Text,
     /// JSON, of a stable and versioned form.
     Json,
+}
+
+/// `fedctl queues`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl queues --watch      look again every second, and warn of queues that only grow\n  fedctl queues -o wide      the empty ones too; exit code 4 if there is a warning"
+)]
+pub struct Queues {
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    pub output: Format,
+    /// Look again every second until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `fedctl trace`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11              the identifier that a service or `fedctl demo` gave\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11 -o json      for programs"
+)]
+pub struct Trace {
+    /// The request's correlation identifier
+    #[arg(value_name = "CORRELATION_ID")]
+    pub correlation_id: String,
+    /// The form of the report
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub output: TextFormat,
 }
 
 /// `fedctl down`.

@@ -2,18 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{join_all, try_join_all},
+    stream,
+};
 
 use crate::{
     desired::{
         ADMINISTRATOR, AMQP_PORT, BROKER, Desired, MANAGEMENT_PORT, PROJECT_LABEL, PasswordId, Passwords,
-        container, ownership_parameter,
+        REGION_LABEL, SERVICE_LABEL, container, ownership_parameter,
     },
-    docker::{Engine, EngineError},
-    observed::{BrokerHealth, ContainerState, Definitions, EngineState, Observed},
+    docker::{Engine, EngineError, LogLine},
+    observed::{BrokerHealth, Container, ContainerState, Definitions, EngineState, Observed, QueueDetails},
     rabbitmq::{Broker, BrokerError, Connector, speaks_amqp},
     topology::RegionName,
 };
+
+/// How many containers' logs are read at once.
+const AT_ONCE: usize = 8;
 
 /// What the engine has, and which of these images.
 ///
@@ -112,4 +119,39 @@ pub async fn health(
 ) -> BTreeMap<RegionName, Result<BrokerHealth, BrokerError>> {
     let asked = brokers.iter().map(async |(region, broker)| (region.clone(), broker.health().await));
     join_all(asked).await.into_iter().collect()
+}
+
+/// What is in each broker's queues.
+pub async fn queues(
+    brokers: &BTreeMap<RegionName, Broker>,
+) -> BTreeMap<RegionName, Result<Vec<QueueDetails>, BrokerError>> {
+    let asked = brokers.iter().map(async |(region, broker)| (region.clone(), broker.queue_details().await));
+    join_all(asked).await.into_iter().collect()
+}
+
+/// The region, service and name of a container that is a service's.
+#[must_use]
+pub fn service_of(container: &Container) -> Option<(RegionName, &str, &str)> {
+    let region = container.labels.get(REGION_LABEL)?;
+    let service = container.labels.get(SERVICE_LABEL).filter(|service| *service != BROKER)?;
+    Some((RegionName::new(region), service, &container.name))
+}
+
+/// What containers have printed, or only the last `tail` lines of each, in order of time; each line with the
+/// index of its container.
+///
+/// # Errors
+///
+/// If the engine fails.
+pub async fn history(
+    engine: &Engine,
+    containers: &[&str],
+    tail: Option<usize>,
+) -> Result<Vec<(usize, LogLine)>, EngineError> {
+    let lines = containers.iter().enumerate().map(|(index, name)| {
+        engine.logs(name, None, tail, false).map_ok(move |line| (index, line)).try_collect::<Vec<_>>()
+    });
+    let mut lines = stream::iter(lines).buffered(AT_ONCE).try_concat().await?;
+    lines.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
+    Ok(lines)
 }

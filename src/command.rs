@@ -8,9 +8,11 @@ mod logs;
 mod plan;
 mod project;
 mod pull;
+mod queues;
 mod service;
 mod status;
 mod stop;
+mod trace;
 mod up;
 
 use clap::CommandFactory;
@@ -47,6 +49,8 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
+        Command::Queues(queues) => queues::run(&global, &queues, output).await,
+        Command::Trace(trace) => trace::run(&global, &trace, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
         Command::Export(export) => export::run(&global, &export, output).await,
@@ -57,6 +61,8 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
                 SchemaOf::Topology => topology::schema(),
                 SchemaOf::Status => report::schema(),
                 SchemaOf::Demo => proof::schema(),
+                SchemaOf::Queues => crate::queues::schema(),
+                SchemaOf::Trace => crate::trace::schema(),
             };
             print(output, &format!("{schema:#}\n"))
         }

@@ -8,9 +8,11 @@ pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod proof;
+pub mod queues;
 pub mod secret;
 pub mod status;
 pub mod topology;
+pub mod trace;
 
 // adapters: one foreign system each
 pub mod docker;

@@ -125,6 +125,21 @@ pub struct Queue {
     pub messages: u64,
 }
 
+/// A queue, and how it moves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueDetails {
+    /// Its name.
+    pub name: String,
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages that a consumer has.
+    pub unacknowledged: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Messages a second by which it grows.
+    pub growth: f64,
+}
+
 /// What a project recorded on a broker as its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owned {

@@ -5,7 +5,9 @@ pub mod findings;
 pub mod plan;
 pub mod progress;
 pub mod proof;
+pub mod queues;
 pub mod status;
+pub mod trace;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -2,15 +2,15 @@
 
 mod brokers;
 mod containers;
-mod deaf;
 mod diff;
+mod mend;
 mod removal;
 mod text;
 
 use serde_json::Value;
 
-pub use deaf::restart;
 pub use diff::plan;
+pub use mend::mend;
 pub use removal::{Removal, remove};
 pub use text::Sign;
 
@@ -133,6 +133,8 @@ pub enum Cause {
     Replaced,
     /// Bindings have not crossed it, though its broker calls it running.
     Deaf,
+    /// The broker has not started the links that it calls for.
+    Unstarted,
     /// A step before it needs it.
     Follows,
     /// The topology does not have it any more.

@@ -54,6 +54,8 @@ pub struct Told {
     pub region: RegionName,
     /// What.
     pub what: String,
+    /// The correlation identifier of what was sent: `fedctl trace` follows it.
+    pub correlation_id: Option<String>,
     /// Milliseconds since what caused it was sent.
     pub after_ms: Option<f64>,
 }

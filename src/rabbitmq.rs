@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     desired::{AMQP_PORT, Policy, Upstream, User, VHOST},
-    observed::{BrokerHealth, Definitions, Owned, Resource},
+    observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
     secret::{Secret, rabbitmq_hash, salt},
     topology::RegionName,
 };
@@ -207,6 +207,21 @@ impl Broker {
             }
             version => version,
         }
+    }
+
+    /// Every queue, and how it moves: depths as of now, consumers and growth as of the broker's last count.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn queue_details(&self) -> Result<Vec<QueueDetails>> {
+        let counted = "columns=name,consumers,messages_details.rate";
+        let now = "disable_stats=true&enable_queue_totals=true";
+        let (counted, now) = tokio::try_join!(
+            self.get::<Vec<answer::QueueCounts>>(&["queues", VHOST], counted),
+            self.get::<Vec<answer::QueueDepth>>(&["queues", VHOST], now),
+        )?;
+        Ok(answer::queue_details(counted, now))
     }
 
     async fn queues(&self) -> Result<Vec<crate::observed::Queue>> {

@@ -15,7 +15,7 @@ use crate::{
     desired::{Desired, Passwords},
     docker::EngineError,
     event::Event,
-    plan::{Blocked, Plan, Step, plan, restart},
+    plan::{Blocked, Plan, Step, mend, plan},
     status::{LinkState, LinkStatus, links},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -23,8 +23,8 @@ use crate::{
 
 /// How often a plan may turn out to need another, because brokers answered that did not before.
 const ROUNDS: usize = 3;
-/// How long bindings may take to cross a link that runs, before it is restarted.
-const DEAF_LIMIT: Duration = Duration::from_secs(3);
+/// How long a broker may take to start a link, and bindings to cross one that runs, before either is mended.
+const STUCK_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,7 @@ impl Up<'_> {
         let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
-        let mut deaf = BTreeMap::new();
+        let mut stuck = BTreeMap::new();
         let look = async || match self.links_now().await {
             Err(reason) => Look::NotYet(reason),
             Ok(links) => {
@@ -157,7 +157,7 @@ impl Up<'_> {
                 let expected = links.len();
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
-                self.restart_deaf(&links, &mut deaf).await;
+                self.mend(&links, &mut stuck).await;
                 first.map_or(Look::Done(expected), Look::NotYet)
             }
         };
@@ -176,17 +176,17 @@ impl Up<'_> {
         }
     }
 
-    /// Restarts the links that have been deaf for a while. One that cannot be restarted is reported, and
-    /// waited for like any other.
-    async fn restart_deaf(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
-        let deaf = || links.iter().filter(|link| link.is_deaf());
-        since.retain(|known, _| deaf().any(|link| name(link) == *known));
-        let due: Vec<&LinkStatus> = deaf()
-            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= DEAF_LIMIT)
+    /// Mends the links that have been stuck for a while. One that cannot be mended is reported, and waited for
+    /// like any other.
+    async fn mend(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
+        let stuck = || links.iter().filter(|link| link.is_stuck());
+        since.retain(|known, _| stuck().any(|link| name(link) == *known));
+        let due: Vec<&LinkStatus> = stuck()
+            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= STUCK_LIMIT)
             .collect();
         if !due.is_empty() {
             since.clear();
-            apply(&restart(due), self.tools, self.stop).await;
+            apply(&mend(due, self.desired), self.tools, self.stop).await;
         }
     }
 

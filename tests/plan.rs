@@ -14,9 +14,10 @@ use std::{
 
 use fedctl::{
     desired::{self, Desired, internal_queue},
-    observed::{ContainerState, Object, Policy, Queue},
-    plan::{Plan, Removal, Step, plan, remove},
+    observed::{ContainerState, Object, Policy, Queue, Resource},
+    plan::{Plan, Removal, Step, mend, plan, remove},
     secret::Secret,
+    status::{LinkState, LinkStatus},
     topology::{self, RegionName, Topology},
 };
 use serde_json::json;
@@ -572,6 +573,29 @@ fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_comma
         .map(|container| container.environment["COMPUTE_HOSTS"].expose())
         .collect();
     assert_eq!(hosts, ["europe/compute-host,europe/compute-host-2"; 2]);
+}
+
+#[test]
+fn a_link_that_carries_nothing_is_restarted_and_one_never_started_has_its_policy_put_anew() {
+    let link = |resource, state| LinkStatus {
+        upstream: region("europe"),
+        downstream: region("asia"),
+        resource,
+        state,
+        error: Some("for a reason".into()),
+        age_seconds: None,
+        waiting: None,
+    };
+    let deaf = link(Resource::Exchange("shop.events".into()), LinkState::Starting);
+    let missing = link(Resource::Queue("fed.orders".into()), LinkState::Missing);
+    assert!(deaf.is_stuck() && missing.is_stuck());
+    let plan = mend([&deaf, &missing], &wanted(TWO)).to_string();
+    let expected = [
+        "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
+        "- broker asia: policy fed (its links have not been started)",
+        "+ broker asia: policy fed on queues",
+    ];
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -18,8 +18,8 @@ const ROOMS: &[(Room, &[&str])] = &[
     (
         Room::Core,
         &[
-            "secret", "topology", "desired", "observed", "plan", "status", "proof", "event", "outcome",
-            "export",
+            "secret", "topology", "desired", "observed", "plan", "status", "proof", "queues", "trace",
+            "event", "outcome", "export",
         ],
     ),
     (Room::Adapters, &["docker", "rabbitmq", "endpoint", "workdir", "executable", "recipe"]),

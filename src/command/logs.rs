@@ -1,13 +1,13 @@
 //! `fedctl logs`.
 
 use anyhow::anyhow;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use crate::{
     cli::{self, Global},
     collect,
     desired::{REGION_LABEL, SERVICE_LABEL},
-    docker::{Engine, EngineError, LogLine},
+    docker::{Engine, LogLine},
     observed::Container,
     outcome::Outcome,
     output::{self, Output},
@@ -37,10 +37,10 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     let show = |(name, line): (&str, LogLine)| -> Result<(), Failure> {
         Ok(output.data(&output::log_line(name, width, &line.text))?)
     };
-    let streams = names.iter().map(|name| {
-        engine.logs(name, None, asked.tail, asked.follow).map(move |line| line.map(|line| (*name, line)))
-    });
     if asked.follow {
+        let streams = names.iter().map(|name| {
+            engine.logs(name, None, asked.tail, true).map(move |line| line.map(|line| (*name, line)))
+        });
         let mut lines = stream::select_all(streams);
         loop {
             tokio::select! {
@@ -52,14 +52,7 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
             }
         }
     }
-    let lines: Vec<Vec<(&str, LogLine)>> = stream::iter(streams)
-        .map(|lines| async { lines.try_collect().await })
-        .buffered(8)
-        .try_collect::<Vec<_>>()
-        .await
-        .map_err(|error: EngineError| error)?;
-    let mut lines = lines.concat();
-    lines.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
-    lines.into_iter().try_for_each(show)?;
+    let lines = collect::history(&engine, &names, asked.tail).await?;
+    lines.into_iter().try_for_each(|(index, line)| show((names[index], line)))?;
     Ok(Outcome::Done)
 }

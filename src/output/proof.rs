@@ -25,7 +25,9 @@ fn scenario(proof: &Proof) -> String {
     let width = proof.story.iter().map(|told| told.region.as_str().len()).max().unwrap_or_default();
     for told in &proof.story {
         let after = told.after_ms.map_or_else(String::new, |after| format!("{after:.1} ms"));
-        writeln!(text, "  {:>10}  {:<width$}  {}", after.dimmed(), told.region.to_string(), told.what).ok();
+        let id = told.correlation_id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
+        let region = told.region.as_str();
+        writeln!(text, "  {:>10}  {region:<width$}  {}{}", after.dimmed(), told.what, id.dimmed()).ok();
     }
     for failure in &proof.failures {
         writeln!(text, "  {} {}", "✗".red(), failure.missing).ok();

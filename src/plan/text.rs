@@ -140,7 +140,9 @@ impl Planned {
             | Step::DeletePolicy { .. }
             | Step::DeleteExchange { .. }
             | Step::DeleteEmptyQueue { .. } => Sign::Remove,
-            Step::PutClusterName { .. } | Step::UnpauseContainer { .. } => Sign::Change,
+            Step::PutClusterName { .. } | Step::UnpauseContainer { .. } | Step::RestartLink { .. } => {
+                Sign::Change
+            }
             _ => match self.cause {
                 Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) => Sign::Change,
                 _ => Sign::Add,
@@ -175,6 +177,7 @@ impl fmt::Display for Cause {
             Cause::Stopped(status) => write!(f, "not running: {status}"),
             Cause::Paused => f.write_str("paused"),
             Cause::LockedOut => f.write_str("refuses fedctl's administrator, whom its start puts back"),
+            Cause::Unstarted => f.write_str("its links have not been started"),
             Cause::Deaf => f.write_str("bindings do not cross it"),
             Cause::Unknown => f.write_str("does not answer; what it holds is compared when it does"),
             Cause::Differs { key, found, wanted } => {

@@ -1,5 +1,7 @@
 //! What the management API answers, as far as fedctl reads it.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -81,6 +83,47 @@ impl From<Queue> for observed::Queue {
     fn from(Queue { name, messages }: Queue) -> Self {
         Self { name, messages }
     }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct QueueDepth {
+    name: String,
+    #[serde(default)]
+    messages_ready: u64,
+    #[serde(default)]
+    messages_unacknowledged: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct QueueCounts {
+    name: String,
+    #[serde(default)]
+    consumers: u64,
+    #[serde(default)]
+    messages_details: Rate,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Rate {
+    #[serde(default)]
+    rate: f64,
+}
+
+/// What is true now, with what the broker counted last; of a new queue it has counted nothing.
+pub(super) fn queue_details(counted: Vec<QueueCounts>, now: Vec<QueueDepth>) -> Vec<observed::QueueDetails> {
+    let counted: HashMap<String, QueueCounts> =
+        counted.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
+    let details = |queue: QueueDepth| {
+        let counts = counted.get(&queue.name);
+        observed::QueueDetails {
+            ready: queue.messages_ready,
+            unacknowledged: queue.messages_unacknowledged,
+            consumers: counts.map_or(0, |counts| counts.consumers),
+            growth: counts.map_or(0.0, |counts| counts.messages_details.rate),
+            name: queue.name,
+        }
+    };
+    now.into_iter().map(details).collect()
 }
 
 #[derive(Debug, Deserialize)]

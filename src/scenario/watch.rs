@@ -136,7 +136,11 @@ impl<'a> Watch<'a> {
             }
             .map_err(|error| error.to_string()),
         };
-        self.told.push((at, Told { region: region.clone(), what: what.clone(), after_ms: None }));
+        let id = answer.as_ref().ok().and_then(|answer| answer.correlation_id.clone());
+        self.told.push((
+            at,
+            Told { region: region.clone(), what: what.clone(), correlation_id: id, after_ms: None },
+        ));
         let problem = match answer {
             Ok(Answer { status: found, body, correlation_id: id }) if found == status => {
                 self.sent.push(Sent { region: region.clone(), what, at, id: id.clone() });
@@ -169,7 +173,15 @@ impl<'a> Watch<'a> {
             Some(broker) => broker.publish(exchange, key, body, &id).await.map_err(|error| error.to_string()),
             None => Err("the broker does not run".into()),
         };
-        self.told.push((at, Told { region: region.clone(), what: what.clone(), after_ms: None }));
+        self.told.push((
+            at,
+            Told {
+                region: region.clone(),
+                what: what.clone(),
+                correlation_id: Some(id.clone()),
+                after_ms: None,
+            },
+        ));
         if let Err(problem) = published {
             self.fail(format!("{what} in `{region}`: {problem}"), Vec::new());
             return None;
@@ -182,7 +194,7 @@ impl<'a> Watch<'a> {
     pub fn note(&mut self, region: &RegionName, cause: usize, what: String) {
         let at = jiff::Timestamp::now();
         let after_ms = Some(milliseconds(self.sent[cause].at, at));
-        self.told.push((at, Told { region: region.clone(), what, after_ms }));
+        self.told.push((at, Told { region: region.clone(), what, correlation_id: None, after_ms }));
     }
 
     /// Fails, with what was wrong and who may be at fault.
@@ -241,7 +253,15 @@ impl<'a> Watch<'a> {
             match found {
                 Ok(at) => {
                     let after_ms = Some(milliseconds(sent, at));
-                    self.told.push((at, Told { region, what: format!("GET {path} answers it"), after_ms }));
+                    self.told.push((
+                        at,
+                        Told {
+                            region,
+                            what: format!("GET {path} answers it"),
+                            correlation_id: None,
+                            after_ms,
+                        },
+                    ));
                 }
                 Err(Gave::Up(last)) => {
                     missing.insert(region, last.unwrap_or_else(|| "no answer".into()));
@@ -289,7 +309,10 @@ impl<'a> Watch<'a> {
                 let via = via.map(|via| format!(", came from {via}")).unwrap_or_default();
                 let what = format!("{}{via}", expected.meaning);
                 let after_ms = Some(milliseconds(sent, entry.at));
-                self.told.push((entry.at, Told { region: entry.region.clone(), what, after_ms }));
+                self.told.push((
+                    entry.at,
+                    Told { region: entry.region.clone(), what, correlation_id: None, after_ms },
+                ));
             }
         }
     }

@@ -80,11 +80,12 @@ impl<'a> Seen<'a> {
 }
 
 impl LinkStatus {
-    /// Whether its broker calls it running though bindings have not crossed it. Where the exchange was
-    /// deleted and declared anew on the upstream this lasts until the link is restarted.
+    /// Whether it may stay as it is for ever. Its broker calls it running though bindings have not crossed it: so
+    /// it is where the exchange was deleted and declared anew on the upstream. Or the broker has not started it.
     #[must_use]
-    pub fn is_deaf(&self) -> bool {
-        self.state == LinkState::Starting && self.error.is_some()
+    pub fn is_stuck(&self) -> bool {
+        let deaf = self.state == LinkState::Starting && self.error.is_some();
+        deaf || self.state == LinkState::Missing
     }
 
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows

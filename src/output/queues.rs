@@ -1,0 +1,41 @@
+//! Queues, for people.
+
+use std::fmt::Write;
+
+use owo_colors::OwoColorize;
+use tabled::{builder::Builder, settings::Style};
+
+use crate::queues::{QueueStatus, Queues};
+
+/// The queues that hold something or that nobody consumes, and all of them with `wide`; then what is wrong.
+#[must_use]
+pub fn render(queues: &Queues, wide: bool) -> String {
+    let is_shown = |queue: &&QueueStatus| {
+        wide || queue.ready + queue.unacknowledged > 0 || (queue.consumers == 0 && !queue.dead_letters)
+    };
+    let mut table = Builder::new();
+    table.push_record(["REGION", "QUEUE", "READY", "UNACKED", "CONSUMERS", "GROWTH"]);
+    let shown: Vec<&QueueStatus> = queues.queues.iter().filter(is_shown).collect();
+    for queue in &shown {
+        table.push_record([
+            queue.region.to_string(),
+            queue.name.clone(),
+            queue.ready.to_string(),
+            queue.unacknowledged.to_string(),
+            queue.consumers.to_string(),
+            format!("{:+.1}/s", queue.growth),
+        ]);
+    }
+    let mut text = String::new();
+    if !shown.is_empty() {
+        writeln!(text, "{}", table.build().with(Style::blank())).ok();
+    }
+    let hidden = queues.queues.len() - shown.len();
+    if hidden > 0 {
+        writeln!(text, "{hidden} queues are empty (-o wide shows them)").ok();
+    }
+    for warning in &queues.warnings {
+        writeln!(text, "{} {warning}", "!".yellow()).ok();
+    }
+    text
+}
