@@ -8,6 +8,7 @@ pub mod http;
 pub mod indexer;
 pub mod messaging;
 pub mod products;
+pub mod profile;
 pub mod taxes;
 
 use std::fmt;
@@ -40,11 +41,13 @@ pub enum Kind {
     Indexer,
     /// Answers tax requests.
     Taxes,
+    /// Announces and keeps users' names.
+    Profile,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Products, Self::Indexer, Self::Taxes];
+    pub const ALL: [Self; 4] = [Self::Products, Self::Indexer, Self::Taxes, Self::Profile];
 
     /// The name used on the command line, in the logs, and in the names of connections and queues.
     #[must_use]
@@ -53,6 +56,7 @@ impl Kind {
             Self::Products => "products",
             Self::Indexer => "indexer",
             Self::Taxes => "taxes",
+            Self::Profile => "profile",
         }
     }
 
@@ -170,6 +174,7 @@ pub async fn run_logged(
         Kind::Products => products::run(program).await,
         Kind::Indexer => indexer::run(program).await,
         Kind::Taxes => taxes::run(program).await,
+        Kind::Profile => profile::run(program).await,
     }
 }
 
