@@ -165,7 +165,7 @@ async fn request_taxes(State(front): State<Front>, Path(region): Path<String>) -
     accept(&front, message).await
 }
 
-fn json(body: &Bytes) -> Result<Value, Invalid> {
+pub(super) fn json(body: &Bytes) -> Result<Value, Invalid> {
     serde_json::from_slice(body).map_err(|error| Invalid::whole(format!("Not valid JSON: {error}")))
 }
 
