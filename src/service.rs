@@ -8,6 +8,8 @@ pub mod http;
 pub mod indexer;
 pub mod messaging;
 pub mod products;
+pub mod profile;
+pub mod rpc;
 pub mod taxes;
 
 use std::fmt;
@@ -40,11 +42,18 @@ pub enum Kind {
     Indexer,
     /// Answers tax requests.
     Taxes,
+    /// Announces and keeps users' names.
+    Profile,
+    /// The HTTP front of a region's callers.
+    Rpc,
+    /// Works off calls.
+    RpcWorker,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Products, Self::Indexer, Self::Taxes];
+    pub const ALL: [Self; 6] =
+        [Self::Products, Self::Indexer, Self::Taxes, Self::Profile, Self::Rpc, Self::RpcWorker];
 
     /// The name used on the command line, in the logs, and in the names of connections and queues.
     #[must_use]
@@ -53,6 +62,17 @@ impl Kind {
             Self::Products => "products",
             Self::Indexer => "indexer",
             Self::Taxes => "taxes",
+            Self::Profile => "profile",
+            Self::Rpc => "rpc",
+            Self::RpcWorker => "rpc-worker",
+        }
+    }
+
+    /// Seconds between heartbeats: a worker that is busy for long shall not lose its connection for it.
+    fn heartbeat(self) -> u16 {
+        match self {
+            Self::Rpc | Self::RpcWorker => 30,
+            _ => 10,
         }
     }
 
@@ -170,6 +190,9 @@ pub async fn run_logged(
         Kind::Products => products::run(program).await,
         Kind::Indexer => indexer::run(program).await,
         Kind::Taxes => taxes::run(program).await,
+        Kind::Profile => profile::run(program).await,
+        Kind::Rpc => rpc::run(program).await,
+        Kind::RpcWorker => rpc::worker::run(program).await,
     }
 }
 
@@ -194,7 +217,8 @@ impl Program {
         router: Router,
     ) -> anyhow::Result<()> {
         let parking = format!("dead-letters.{}", self.kind);
-        let spec = Spec { name: format!("fedctl {}", self.kind), wiring, subscriptions, parking };
+        let (name, heartbeat) = (format!("fedctl {}", self.kind), self.kind.heartbeat());
+        let spec = Spec { name, wiring, subscriptions, parking, heartbeat };
         let session = Session::new(&self.settings.amqp_uri, spec, self.publisher, self.log.clone())?;
         let router = router.merge(http::health(session.health(), self.metrics));
         let listen = self.listener.local_addr()?.to_string();

@@ -160,7 +160,13 @@ impl Invalid {
     /// A body wrong as a whole.
     #[must_use]
     pub fn whole(reason: impl Into<String>) -> Self {
-        Self(BTreeMap::from([("_schema".to_owned(), vec![reason.into()])]))
+        Self::field("_schema", reason)
+    }
+
+    /// One field that is wrong.
+    #[must_use]
+    pub fn field(name: &str, reason: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(name.to_owned(), vec![reason.into()])]))
     }
 }
 
@@ -172,18 +178,24 @@ impl From<Invalid> for Fault {
     }
 }
 
-struct Fields<'a> {
+/// Reads the fields of an object, and gathers what is wrong with them.
+pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     invalid: Invalid,
 }
 
 impl<'a> Fields<'a> {
-    fn of(json: &'a Value) -> Result<Self, Invalid> {
+    pub(super) fn of(json: &'a Value) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::whole("Invalid input type."))?;
         Ok(Self { object, invalid: Invalid::default() })
     }
 
-    fn field<T: Default>(&mut self, name: &str, fault: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> T {
+    pub(super) fn field<T: Default>(
+        &mut self,
+        name: &str,
+        fault: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> T {
         let reason = match self.object.get(name) {
             None => "Missing data for required field.",
             Some(Value::Null) => "Field may not be null.",
@@ -196,7 +208,7 @@ impl<'a> Fields<'a> {
         T::default()
     }
 
-    fn integer(&mut self, name: &str) -> i64 {
+    pub(super) fn integer(&mut self, name: &str) -> i64 {
         self.field(name, "Not a valid integer.", Value::as_i64)
     }
 
@@ -209,7 +221,7 @@ impl<'a> Fields<'a> {
         self.field(name, "Not a valid decimal string.", read)
     }
 
-    fn finish<T>(self, value: T) -> Result<T, Invalid> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Invalid> {
         if self.invalid.0.is_empty() { Ok(value) } else { Err(self.invalid) }
     }
 }

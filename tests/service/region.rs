@@ -75,7 +75,7 @@ impl Region {
 pub struct Running {
     lines: Arc<Mutex<Vec<Value>>>,
     stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
+    pub task: JoinHandle<anyhow::Result<()>>,
     pub address: String,
     client: Client,
 }

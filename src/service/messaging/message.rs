@@ -12,6 +12,7 @@ use super::session::Fault;
 
 /// Bytes that an AMQP property of type short string can hold.
 const SHORT_STRING: usize = 255;
+const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to.";
 
 /// A fresh identifier: a UUID of version 7, so that identifiers sort by time.
 #[must_use]
@@ -73,6 +74,13 @@ impl Message {
     #[must_use]
     pub fn reply_to(&self) -> Option<&str> {
         self.properties.reply_to().as_ref().map(lapin::types::ShortString::as_str)
+    }
+
+    /// Whether its answer goes straight to a consumer, by the broker's direct reply-to: there is no queue for it,
+    /// and no way out of that broker.
+    #[must_use]
+    pub fn wants_direct_reply(&self) -> bool {
+        self.reply_to().is_some_and(|key| key.starts_with(DIRECT_REPLY_TO))
     }
 
     /// The key it was first published with: queue federation replaces the key and keeps the first in a header.
@@ -196,6 +204,12 @@ impl Outgoing {
     pub fn replying_to(mut self, key: &str) -> Self {
         self.properties = self.properties.with_reply_to(key.into());
         self
+    }
+
+    /// Whether a queue must take it. The broker hands a direct reply to who waits for it, and yet returns it, as
+    /// unroutable, where it is mandatory. Source: <https://www.rabbitmq.com/docs/direct-reply-to>.
+    pub(super) fn is_mandatory(&self) -> bool {
+        !(self.exchange.is_empty() && self.key.starts_with(DIRECT_REPLY_TO))
     }
 
     /// Adds a header.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A counter: its name without the prefix and the unit, and what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,27 +33,50 @@ impl Counter {
         Self { name: "answers_late", help: "Answers that nobody waited for any more.", label: "queue" };
 }
 
-/// The counters of one service. Cheap to clone.
+/// A gauge: its name without the prefix, and what it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gauge {
+    name: &'static str,
+    help: &'static str,
+}
+
+impl Gauge {
+    /// Requests that wait for answers now.
+    pub const WAITING: Self = Self { name: "requests_waiting", help: "Requests that wait for answers now." };
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    counts: BTreeMap<(Counter, String), u64>,
+    gauges: BTreeMap<Gauge, usize>,
+}
+
+/// The counters and gauges of one service. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<(Counter, String), u64>>>);
+pub struct Metrics(Arc<Mutex<Numbers>>);
 
 impl Metrics {
     /// Counts one more.
     pub fn count(&self, counter: Counter, label: &str) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = &mut self.lock().counts;
         match counts.get_mut(&(counter, label.to_owned())) {
             Some(count) => *count += 1,
             None => drop(counts.insert((counter, label.to_owned()), 1)),
         }
     }
 
+    /// Shows a gauge as this from now on.
+    pub fn set(&self, gauge: Gauge, value: usize) {
+        self.lock().gauges.insert(gauge, value);
+    }
+
     /// All of them, in the text format of Prometheus.
     /// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
     #[must_use]
     pub fn render(&self) -> String {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = self.lock();
         let (mut text, mut last) = (String::new(), None);
-        for ((counter, value), count) in counts.iter() {
+        for ((counter, value), count) in &numbers.counts {
             let Counter { name, help, label } = counter;
             let name = format!("fedctl_service_{name}_total");
             if last != Some(counter) {
@@ -63,7 +86,15 @@ impl Metrics {
             let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
             let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
         }
+        for (Gauge { name, help }, value) in &numbers.gauges {
+            let name = format!("fedctl_service_{name}");
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+        }
         text
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,15 +108,18 @@ mod tests {
         metrics.count(Counter::PARKED, "a\"b");
         metrics.count(Counter::CONSUMED, "q");
         metrics.count(Counter::CONSUMED, "q");
+        metrics.set(Gauge::WAITING, 2);
+        metrics.set(Gauge::WAITING, 1);
         let text = metrics.render();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             lines,
             [
                 "fedctl_service_messages_consumed_total{queue=\"q\"} 2",
-                "fedctl_service_messages_parked_total{queue=\"a\\\"b\"} 1"
+                "fedctl_service_messages_parked_total{queue=\"a\\\"b\"} 1",
+                "fedctl_service_requests_waiting 1",
             ]
         );
-        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 2);
+        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 3);
     }
 }

@@ -51,7 +51,7 @@ struct Job {
 /// Publishes over the present session. Cheap to clone.
 ///
 /// Every message is mandatory and confirmed: `Ok` means a queue has it. A caller that goes away does not
-/// take its message back.
+/// take its message back. For a direct reply, which no queue ever has, `Ok` means that the broker took it.
 #[derive(Clone)]
 pub struct Publisher {
     jobs: watch::Sender<Option<mpsc::Sender<Job>>>,
@@ -132,7 +132,7 @@ async fn work(
 
 /// The outer error ends the session, the inner one is the message's own.
 async fn send(channel: &Channel, message: &Outgoing) -> anyhow::Result<Result<(), PublishError>> {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let options = BasicPublishOptions { mandatory: message.is_mandatory(), ..BasicPublishOptions::default() };
     let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
     let confirm = channel
         .basic_publish(exchange, key, options, &message.body, message.properties.clone())

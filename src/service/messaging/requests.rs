@@ -1,26 +1,39 @@
 //! Requests that wait for answers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use super::message::Message;
+use super::metrics::{Gauge, Metrics};
+
+type Waiting = HashMap<String, mpsc::UnboundedSender<Message>>;
 
 /// The requests of one service that wait, by correlation identifier. Cheap to clone.
 ///
 /// The service consumes a reply queue that stays the same, and hands every reply to [`Requests::answer`].
 /// Direct reply-to and a queue per request would do within one broker, but neither crosses federation.
 #[derive(Debug, Clone, Default)]
-pub struct Requests(Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Message>>>>);
+pub struct Requests {
+    waiting: Arc<Mutex<Waiting>>,
+    metrics: Metrics,
+}
 
 impl Requests {
+    /// Requests whose number is shown as [`Gauge::WAITING`].
+    #[must_use]
+    pub fn shown(metrics: Metrics) -> Self {
+        metrics.set(Gauge::WAITING, 0);
+        Self { waiting: Arc::default(), metrics }
+    }
+
     /// Waits for the answers to the request of this identifier, from before it is published until what this
     /// gives is dropped.
     #[must_use]
     pub fn expect(&self, correlation_id: &str) -> Answers {
         let (sender, received) = mpsc::unbounded_channel();
-        self.lock().insert(correlation_id.to_owned(), sender);
+        self.change(|waiting| waiting.insert(correlation_id.to_owned(), sender));
         Answers { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
     }
 
@@ -37,8 +50,14 @@ impl Requests {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Message>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) {
+        let mut waiting = self.lock();
+        change(&mut waiting);
+        self.metrics.set(Gauge::WAITING, waiting.len());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +82,7 @@ impl Answers {
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        self.requests.lock().remove(&self.correlation_id);
+        self.requests.change(|waiting| waiting.remove(&self.correlation_id));
     }
 }
 

@@ -32,7 +32,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 const GOOD_AFTER: Duration = Duration::from_secs(2);
 /// Further tries of a message whose failure may pass, before it is parked: about 1.5 s of pauses.
 const TRIES: u32 = 4;
-const HEARTBEAT_SECONDS: u16 = 10;
 /// lapin keeps 32 frames of buffer in each direction; the broker's own 128 KiB would cost 8 MiB.
 const FRAME_MAX: u32 = 16 * 1024;
 
@@ -56,6 +55,8 @@ pub struct Spec {
     pub subscriptions: Vec<Subscription>,
     /// The durable queue for messages that cannot be worked off; declared too.
     pub parking: String,
+    /// Seconds between heartbeats, where the URI does not say.
+    pub heartbeat: u16,
 }
 
 /// Why a message was not worked off.
@@ -110,7 +111,7 @@ impl Session {
             .expose()
             .parse()
             .map_err(|_: String| anyhow!("the AMQP URI is not valid (it is not shown)"))?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.heartbeat.get_or_insert(spec.heartbeat);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         spec.wiring.queues.push(spec.parking.clone());
         let health = watch::Sender::new(Err("not connected yet".to_owned()));
@@ -361,4 +362,29 @@ impl<C: Consume> Feed<C> {
 async fn acknowledge(acker: &Acker) -> anyhow::Result<()> {
     let taken = acker.ack(BasicAckOptions::default()).await.context("acknowledging")?;
     if taken { Ok(()) } else { bail!("the channel was gone before a message could be acknowledged") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::messaging::metrics::Metrics;
+
+    fn heartbeat(uri: &str) -> Option<u16> {
+        let spec = Spec {
+            name: "test".to_owned(),
+            wiring: Wiring::default(),
+            subscriptions: Vec::new(),
+            parking: "dead-letters.test".to_owned(),
+            heartbeat: 30,
+        };
+        let log = Log::to("asia", "test", |_| {});
+        let publisher = Publisher::new(log.clone(), Metrics::default());
+        Session::new(&Secret::new(uri), spec, publisher, log).unwrap().uri.query.heartbeat
+    }
+
+    #[test]
+    fn the_uri_has_the_last_word_on_heartbeats() {
+        assert_eq!(heartbeat("amqp://broker"), Some(30));
+        assert_eq!(heartbeat("amqp://broker?heartbeat=5"), Some(5));
+    }
 }
