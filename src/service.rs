@@ -10,6 +10,7 @@ pub mod messaging;
 pub mod products;
 pub mod taxes;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ use messaging::wiring::Wiring;
 
 const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
+/// The variables that only some programs know; each reads and checks its own.
+const OPTIONS: [&str; 4] = ["DELAY_MS", "LIMIT", "STOCK", "SUSPICIOUS"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +98,13 @@ pub struct Settings {
     pub store: PathBuf,
     /// Which of several replicas this is; the service's own name where there is one.
     pub instance: String,
+    /// What else is said to some programs, by the variable's name.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Settings {
     /// Reads `REGION`, `REGIONS` (comma separated), `MASTER_REGION`, `AMQP_URI_FILE` (a path; preferred) or
-    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory) and `INSTANCE`.
+    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory), `INSTANCE`, and the options of single programs.
     ///
     /// # Errors
     /// The first variable that is missing or wrong, by name. The URI is never shown.
@@ -134,7 +139,19 @@ impl Settings {
             listen: listen.parse().with_context(|| format!("`LISTEN` is `{listen}`"))?,
             store: lookup("STORE").unwrap_or_else(|| STORE.to_owned()).into(),
             instance: lookup("INSTANCE").unwrap_or_else(|| kind.name().to_owned()),
+            options: OPTIONS
+                .iter()
+                .filter_map(|name| {
+                    Some(((*name).to_owned(), lookup(name).filter(|value| !value.is_empty())?))
+                })
+                .collect(),
         })
+    }
+
+    /// The option of this name, if it is set.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
     }
 }
 
@@ -258,6 +275,17 @@ mod tests {
         let mut pairs = COMPLETE.to_vec();
         pairs[2] = ("MASTER_REGION", "mars");
         assert!(settings(&pairs).unwrap_err().to_string().contains("mars"));
+    }
+
+    #[test]
+    fn an_option_that_is_empty_is_not_set() {
+        let mut pairs = COMPLETE.to_vec();
+        pairs.extend([("LIMIT", "20"), ("STOCK", ""), ("UNHEARD_OF", "1")]);
+        let settings = settings(&pairs).unwrap();
+        assert_eq!(
+            ["LIMIT", "STOCK", "UNHEARD_OF"].map(|name| settings.option(name)),
+            [Some("20"), None, None]
+        );
     }
 
     #[test]

@@ -172,18 +172,24 @@ impl From<Invalid> for Fault {
     }
 }
 
-struct Fields<'a> {
+/// The fields of an object, read one by one; what is wrong with any of them is told at the end.
+pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     invalid: Invalid,
 }
 
 impl<'a> Fields<'a> {
-    fn of(json: &'a Value) -> Result<Self, Invalid> {
+    pub(super) fn of(json: &'a Value) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::whole("Invalid input type."))?;
         Ok(Self { object, invalid: Invalid::default() })
     }
 
-    fn field<T: Default>(&mut self, name: &str, fault: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> T {
+    pub(super) fn field<T: Default>(
+        &mut self,
+        name: &str,
+        fault: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> T {
         let reason = match self.object.get(name) {
             None => "Missing data for required field.",
             Some(Value::Null) => "Field may not be null.",
@@ -200,7 +206,7 @@ impl<'a> Fields<'a> {
         self.field(name, "Not a valid integer.", Value::as_i64)
     }
 
-    fn text(&mut self, name: &str) -> String {
+    pub(super) fn text(&mut self, name: &str) -> String {
         self.field(name, "Not a valid string.", |value| value.as_str().map(str::to_owned))
     }
 
@@ -209,12 +215,12 @@ impl<'a> Fields<'a> {
         self.field(name, "Not a valid decimal string.", read)
     }
 
-    fn finish<T>(self, value: T) -> Result<T, Invalid> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Invalid> {
         if self.invalid.0.is_empty() { Ok(value) } else { Err(self.invalid) }
     }
 }
 
-fn is_decimal(text: &str) -> bool {
+pub(super) fn is_decimal(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     match unsigned.split_once('.') {

@@ -28,7 +28,7 @@ use super::messaging::store::StoreError;
 
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
-const LARGEST_BODY: usize = 64 * 1024;
+pub(super) const LARGEST_BODY: usize = 64 * 1024;
 
 /// Serves `router` until `stop`, then lets running requests finish, for at most 5 s.
 ///
@@ -87,7 +87,7 @@ pub fn products(front: Front) -> Router {
 }
 
 /// An answer other than 200, as `{"error": …, "message": …}`.
-enum Failure {
+pub(super) enum Failure {
     Invalid(Invalid),
     NotFound(String),
     Unavailable(String),
@@ -129,7 +129,7 @@ impl From<StoreError> for Failure {
 }
 
 /// 200 with an empty body, and the correlation identifier to follow the message by.
-type Accepted = Result<HeaderMap, Failure>;
+pub(super) type Accepted = Result<HeaderMap, Failure>;
 
 async fn read_product(State(front): State<Front>, Path(id): Path<String>) -> Result<Json<Product>, Failure> {
     let unknown = || Failure::NotFound("Product not found".to_owned());
@@ -165,7 +165,7 @@ async fn request_taxes(State(front): State<Front>, Path(region): Path<String>) -
     accept(&front, message).await
 }
 
-fn json(body: &Bytes) -> Result<Value, Invalid> {
+pub(super) fn json(body: &Bytes) -> Result<Value, Invalid> {
     serde_json::from_slice(body).map_err(|error| Invalid::whole(format!("Not valid JSON: {error}")))
 }
 
@@ -174,9 +174,16 @@ fn outgoing(exchange: &str, key: impl Into<String>, body: &impl Serialize) -> Ou
 }
 
 async fn accept(front: &Front, message: Outgoing) -> Accepted {
+    publish(&front.publisher, message).await
+}
+
+/// Publishes, and gives the correlation identifier as a header.
+pub(super) async fn publish(publisher: &Publisher, message: Outgoing) -> Accepted {
     let correlation = message.correlation_id().and_then(|id| HeaderValue::from_str(id).ok());
-    front.publisher.publish(message).await?;
+    publisher.publish(message).await?;
     Ok(correlation.map(|id| HeaderMap::from_iter([(CORRELATION, id)])).unwrap_or_default())
 }
 
-const CORRELATION: axum::http::HeaderName = axum::http::HeaderName::from_static("x-correlation-id");
+/// Names the correlation identifier to follow an accepted request by.
+pub(super) const CORRELATION: axum::http::HeaderName =
+    axum::http::HeaderName::from_static("x-correlation-id");
