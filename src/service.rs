@@ -3,6 +3,7 @@
 //! They know their environment and nothing else: no Docker, no management API, no topology file.
 
 pub mod catalogue;
+pub mod checkout;
 pub mod contract;
 pub mod http;
 pub mod indexer;
@@ -43,11 +44,42 @@ pub enum Kind {
     Indexer,
     /// Answers tax requests.
     Taxes,
+    /// Takes orders of the checkout chain, and knows what became of them.
+    Checkout,
+    /// Reserves stock for orders.
+    Inventory,
+    /// Captures payments of reserved orders.
+    Payment,
+    /// Has every channel tell of a captured payment.
+    Notification,
+    /// Tells by e-mail.
+    Email,
+    /// Tells by text message.
+    Sms,
+    /// Tells by push message.
+    Push,
+    /// Counts the chain's events.
+    Analytics,
+    /// Looks for suspicious orders.
+    Fraud,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Products, Self::Indexer, Self::Taxes];
+    pub const ALL: [Self; 12] = [
+        Self::Products,
+        Self::Indexer,
+        Self::Taxes,
+        Self::Checkout,
+        Self::Inventory,
+        Self::Payment,
+        Self::Notification,
+        Self::Email,
+        Self::Sms,
+        Self::Push,
+        Self::Analytics,
+        Self::Fraud,
+    ];
 
     /// The name used on the command line, in the logs, and in the names of connections and queues.
     #[must_use]
@@ -56,6 +88,15 @@ impl Kind {
             Self::Products => "products",
             Self::Indexer => "indexer",
             Self::Taxes => "taxes",
+            Self::Checkout => "checkout",
+            Self::Inventory => "inventory",
+            Self::Payment => "payment",
+            Self::Notification => "notification",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Push => "push",
+            Self::Analytics => "analytics",
+            Self::Fraud => "fraud",
         }
     }
 
@@ -187,6 +228,15 @@ pub async fn run_logged(
         Kind::Products => products::run(program).await,
         Kind::Indexer => indexer::run(program).await,
         Kind::Taxes => taxes::run(program).await,
+        Kind::Checkout
+        | Kind::Inventory
+        | Kind::Payment
+        | Kind::Notification
+        | Kind::Email
+        | Kind::Sms
+        | Kind::Push
+        | Kind::Analytics
+        | Kind::Fraud => checkout::run(program).await,
     }
 }
 
