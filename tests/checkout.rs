@@ -379,7 +379,10 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     }
     assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
     let probe = Probe::connect(&uri).await;
-    assert_eq!(probe.depth("checkout.payment").await, (12, 1), "eight are in hand, the others wait in sight");
+    until("eight are in hand, the others wait in sight", async || {
+        (probe.depth("checkout.payment").await == (12, 1)).then_some(())
+    })
+    .await;
 
     // What is in hand goes back to the broker, and nothing is lost or charged twice.
     let lines = slow.stop().await;
@@ -411,6 +414,40 @@ async fn a_payment_over_the_limit_fails_and_says_so() {
     }
     assert_eq!(payment.lines("payment_captured").len(), 2);
     assert_eq!(rows(&europe, "payments.db", "payments"), 2);
+}
+
+#[tokio::test]
+async fn an_earlier_stage_that_is_told_later_does_not_take_an_order_back() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let front = Region::new("europe", &uri).start(Checkout).await;
+    let probe = Probe::connect(&uri).await;
+    for key in ["payment.captured", "inventory.reserved", "inventory.restocked"] {
+        probe.publish(EVENTS, key, BasicProperties::default(), r#"{"order_id": "o-1"}"#).await;
+    }
+    let ignored = front.line("event_ignored", |_| true).await;
+    assert_eq!(ignored["routing_key"], "inventory.restocked");
+    let stale = front.line("stale_skipped", |_| true).await;
+    assert_eq!((&stale["order_id"], &stale["state"]), (&json!("o-1"), &json!("reserved")));
+    reaches(&front, "o-1", "captured").await;
+}
+
+#[tokio::test]
+async fn two_reservations_of_one_order_are_not_paid_twice() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let asia = Region::new("asia", &uri);
+    let (payment, _front) = (asia.start(Payment).await, asia.start(Checkout).await);
+    let probe = Probe::connect(&uri).await;
+    let order = json!({"order_id": "o-1", "sku": "lamp", "quantity": 1, "amount": "1", "region": "asia"});
+    for id in ["one", "another"] {
+        let properties = BasicProperties::default().with_message_id(id.into());
+        probe.publish(EVENTS, "inventory.reserved", properties, &order.to_string()).await;
+    }
+    let parked = payment.line("parked", |_| true).await;
+    assert!(parked["reason"].as_str().unwrap().contains("payments.order_id"), "{parked}");
+    once(&payment, "payment_captured", "o-1").await;
+    assert_eq!(rows(&asia, "payments.db", "payments"), 1);
 }
 
 #[tokio::test]
