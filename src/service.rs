@@ -3,6 +3,7 @@
 //! They know their environment and nothing else: no Docker, no management API, no topology file.
 
 pub mod catalogue;
+pub mod checkout;
 pub mod contract;
 pub mod http;
 pub mod indexer;
@@ -12,6 +13,7 @@ pub mod profile;
 pub mod rpc;
 pub mod taxes;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ use messaging::wiring::Wiring;
 
 const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
+/// The variables that only some programs know; each reads and checks its own.
+const OPTIONS: [&str; 4] = ["DELAY_MS", "LIMIT", "STOCK", "SUSPICIOUS"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +52,45 @@ pub enum Kind {
     Rpc,
     /// Works off calls.
     RpcWorker,
+    /// Takes orders of the checkout chain, and knows what became of them.
+    Checkout,
+    /// Reserves stock for orders.
+    Inventory,
+    /// Captures payments of reserved orders.
+    Payment,
+    /// Has every channel tell of a captured payment.
+    Notification,
+    /// Tells by e-mail.
+    Email,
+    /// Tells by text message.
+    Sms,
+    /// Tells by push message.
+    Push,
+    /// Counts the chain's events.
+    Analytics,
+    /// Looks for suspicious orders.
+    Fraud,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Products, Self::Indexer, Self::Taxes, Self::Profile, Self::Rpc, Self::RpcWorker];
+    pub const ALL: [Self; 15] = [
+        Self::Products,
+        Self::Indexer,
+        Self::Taxes,
+        Self::Profile,
+        Self::Rpc,
+        Self::RpcWorker,
+        Self::Checkout,
+        Self::Inventory,
+        Self::Payment,
+        Self::Notification,
+        Self::Email,
+        Self::Sms,
+        Self::Push,
+        Self::Analytics,
+        Self::Fraud,
+    ];
 
     /// The name used on the command line, in the logs, and in the names of connections and queues.
     #[must_use]
@@ -65,6 +102,15 @@ impl Kind {
             Self::Profile => "profile",
             Self::Rpc => "rpc",
             Self::RpcWorker => "rpc-worker",
+            Self::Checkout => "checkout",
+            Self::Inventory => "inventory",
+            Self::Payment => "payment",
+            Self::Notification => "notification",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Push => "push",
+            Self::Analytics => "analytics",
+            Self::Fraud => "fraud",
         }
     }
 
@@ -115,11 +161,13 @@ pub struct Settings {
     pub store: PathBuf,
     /// Which of several replicas this is; the service's own name where there is one.
     pub instance: String,
+    /// What else is said to some programs, by the variable's name.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Settings {
     /// Reads `REGION`, `REGIONS` (comma separated), `MASTER_REGION`, `AMQP_URI_FILE` (a path; preferred) or
-    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory) and `INSTANCE`.
+    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory), `INSTANCE`, and the options of single programs.
     ///
     /// # Errors
     /// The first variable that is missing or wrong, by name. The URI is never shown.
@@ -154,7 +202,19 @@ impl Settings {
             listen: listen.parse().with_context(|| format!("`LISTEN` is `{listen}`"))?,
             store: lookup("STORE").unwrap_or_else(|| STORE.to_owned()).into(),
             instance: lookup("INSTANCE").unwrap_or_else(|| kind.name().to_owned()),
+            options: OPTIONS
+                .iter()
+                .filter_map(|name| {
+                    Some(((*name).to_owned(), lookup(name).filter(|value| !value.is_empty())?))
+                })
+                .collect(),
         })
+    }
+
+    /// The option of this name, if it is set.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
     }
 }
 
@@ -193,6 +253,15 @@ pub async fn run_logged(
         Kind::Profile => profile::run(program).await,
         Kind::Rpc => rpc::run(program).await,
         Kind::RpcWorker => rpc::worker::run(program).await,
+        Kind::Checkout
+        | Kind::Inventory
+        | Kind::Payment
+        | Kind::Notification
+        | Kind::Email
+        | Kind::Sms
+        | Kind::Push
+        | Kind::Analytics
+        | Kind::Fraud => checkout::run(program).await,
     }
 }
 
@@ -282,6 +351,17 @@ mod tests {
         let mut pairs = COMPLETE.to_vec();
         pairs[2] = ("MASTER_REGION", "mars");
         assert!(settings(&pairs).unwrap_err().to_string().contains("mars"));
+    }
+
+    #[test]
+    fn an_option_that_is_empty_is_not_set() {
+        let mut pairs = COMPLETE.to_vec();
+        pairs.extend([("LIMIT", "20"), ("STOCK", ""), ("UNHEARD_OF", "1")]);
+        let settings = settings(&pairs).unwrap();
+        assert_eq!(
+            ["LIMIT", "STOCK", "UNHEARD_OF"].map(|name| settings.option(name)),
+            [Some("20"), None, None]
+        );
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl<'a> Fields<'a> {
         self.field(name, "Not a valid integer.", Value::as_i64)
     }
 
-    fn text(&mut self, name: &str) -> String {
+    pub(super) fn text(&mut self, name: &str) -> String {
         self.field(name, "Not a valid string.", |value| value.as_str().map(str::to_owned))
     }
 
@@ -226,7 +226,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn is_decimal(text: &str) -> bool {
+pub(super) fn is_decimal(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     match unsigned.split_once('.') {

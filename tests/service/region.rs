@@ -1,5 +1,6 @@
 //! Services running inside the test, with their logs caught.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,11 +33,14 @@ pub struct Region {
     pub name: &'static str,
     uri: String,
     pub store: tempfile::TempDir,
+    /// What services started from now on are told besides.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Region {
     pub fn new(name: &'static str, uri: &str) -> Self {
-        Self { name, uri: uri.to_owned(), store: tempfile::tempdir().unwrap() }
+        let store = tempfile::tempdir().unwrap();
+        Self { name, uri: uri.to_owned(), store, options: BTreeMap::new() }
     }
 
     /// Starts a service and waits until it is healthy.
@@ -46,9 +50,9 @@ impl Region {
         running
     }
 
-    /// Starts a service and waits until it listens.
-    pub async fn launch(&self, kind: Kind) -> Running {
-        let settings = Settings {
+    /// What a service started here is told.
+    pub fn settings(&self, kind: Kind) -> Settings {
+        Settings {
             region: self.name.to_owned(),
             regions: vec!["europe".to_owned(), "asia".to_owned()],
             master_region: "europe".to_owned(),
@@ -56,7 +60,12 @@ impl Region {
             listen: "127.0.0.1:0".parse().unwrap(),
             store: self.store.path().to_owned(),
             instance: kind.name().to_owned(),
-        };
+            options: self.options.clone(),
+        }
+    }
+
+    /// Starts a service and waits until it listens.
+    pub async fn launch(&self, kind: Kind) -> Running {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = Log::to(self.name, kind.name(), move |line| {
@@ -64,7 +73,7 @@ impl Region {
             sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run_logged(kind, settings, log, stop.clone()));
+        let task = tokio::spawn(run_logged(kind, self.settings(kind), log, stop.clone()));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = Running { lines, stop, task, address: String::new(), client: Client::new() };
         let started = running.line("started", |_| true).await;
