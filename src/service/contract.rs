@@ -1,6 +1,7 @@
 //! The wire contract of the public Nameko multi-region example: names and message bodies, nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -160,30 +161,48 @@ impl Invalid {
     /// A body wrong as a whole.
     #[must_use]
     pub fn whole(reason: impl Into<String>) -> Self {
-        Self(BTreeMap::from([("_schema".to_owned(), vec![reason.into()])]))
+        Self::field("_schema", reason)
+    }
+
+    /// One field that is wrong.
+    #[must_use]
+    pub fn field(name: &str, reason: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(name.to_owned(), vec![reason.into()])]))
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> =
+            self.0.iter().map(|(field, reasons)| format!("{field}: {}", reasons.join(" "))).collect();
+        f.write_str(&reasons.join("; "))
     }
 }
 
 impl From<Invalid> for Fault {
-    fn from(Invalid(fields): Invalid) -> Self {
-        let reasons: Vec<String> =
-            fields.iter().map(|(field, reasons)| format!("{field}: {}", reasons.join(" "))).collect();
-        Self::Poison(reasons.join("; "))
+    fn from(invalid: Invalid) -> Self {
+        Self::Poison(invalid.to_string())
     }
 }
 
-struct Fields<'a> {
+/// Reads the fields of an object, and gathers what is wrong with them.
+pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     invalid: Invalid,
 }
 
 impl<'a> Fields<'a> {
-    fn of(json: &'a Value) -> Result<Self, Invalid> {
+    pub(super) fn of(json: &'a Value) -> Result<Self, Invalid> {
         let object = json.as_object().ok_or_else(|| Invalid::whole("Invalid input type."))?;
         Ok(Self { object, invalid: Invalid::default() })
     }
 
-    fn field<T: Default>(&mut self, name: &str, fault: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> T {
+    pub(super) fn field<T: Default>(
+        &mut self,
+        name: &str,
+        fault: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> T {
         let reason = match self.object.get(name) {
             None => "Missing data for required field.",
             Some(Value::Null) => "Field may not be null.",
@@ -209,7 +228,7 @@ impl<'a> Fields<'a> {
         self.field(name, "Not a valid decimal string.", read)
     }
 
-    fn finish<T>(self, value: T) -> Result<T, Invalid> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Invalid> {
         if self.invalid.0.is_empty() { Ok(value) } else { Err(self.invalid) }
     }
 }

@@ -28,7 +28,7 @@ use super::messaging::store::StoreError;
 
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
-const LARGEST_BODY: usize = 64 * 1024;
+pub(super) const LARGEST_BODY: usize = 64 * 1024;
 
 /// Serves `router` until `stop`, then lets running requests finish, for at most 5 s.
 ///
@@ -87,7 +87,7 @@ pub fn products(front: Front) -> Router {
 }
 
 /// An answer other than 200, as `{"error": …, "message": …}`.
-enum Failure {
+pub(super) enum Failure {
     Invalid(Invalid),
     NotFound(String),
     Unavailable(String),
@@ -165,7 +165,7 @@ async fn request_taxes(State(front): State<Front>, Path(region): Path<String>) -
     accept(&front, message).await
 }
 
-fn json(body: &Bytes) -> Result<Value, Invalid> {
+pub(super) fn json(body: &Bytes) -> Result<Value, Invalid> {
     serde_json::from_slice(body).map_err(|error| Invalid::whole(format!("Not valid JSON: {error}")))
 }
 
@@ -179,4 +179,6 @@ async fn accept(front: &Front, message: Outgoing) -> Accepted {
     Ok(correlation.map(|id| HeaderMap::from_iter([(CORRELATION, id)])).unwrap_or_default())
 }
 
-const CORRELATION: axum::http::HeaderName = axum::http::HeaderName::from_static("x-correlation-id");
+/// The header that gives the correlation identifier of what was published.
+pub(super) const CORRELATION: axum::http::HeaderName =
+    axum::http::HeaderName::from_static("x-correlation-id");
