@@ -3,6 +3,7 @@
 //! They know their environment and nothing else: no Docker, no management API, no topology file.
 
 pub mod catalogue;
+pub mod compute;
 pub mod contract;
 pub mod http;
 pub mod indexer;
@@ -10,6 +11,7 @@ pub mod messaging;
 pub mod products;
 pub mod taxes;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ use messaging::wiring::Wiring;
 
 const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
+/// What single services read besides [`Settings`]' own fields; each checks its values itself.
+const OPTIONS: [&str; 3] = ["COMPUTE_HOSTS", "CAPACITY", "IMAGES"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +44,15 @@ pub enum Kind {
     Indexer,
     /// Answers tax requests.
     Taxes,
+    /// The HTTP front of the compute hosts of all regions.
+    Compute,
+    /// Keeps virtual machines, and does what it is told with them.
+    ComputeHost,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Products, Self::Indexer, Self::Taxes];
+    pub const ALL: [Self; 5] = [Self::Products, Self::Indexer, Self::Taxes, Self::Compute, Self::ComputeHost];
 
     /// The name used on the command line, in the logs, and in the names of connections and queues.
     #[must_use]
@@ -53,6 +61,8 @@ impl Kind {
             Self::Products => "products",
             Self::Indexer => "indexer",
             Self::Taxes => "taxes",
+            Self::Compute => "compute",
+            Self::ComputeHost => "compute-host",
         }
     }
 
@@ -95,11 +105,13 @@ pub struct Settings {
     pub store: PathBuf,
     /// Which of several replicas this is; the service's own name where there is one.
     pub instance: String,
+    /// What single services read besides, by the name of its variable.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Settings {
     /// Reads `REGION`, `REGIONS` (comma separated), `MASTER_REGION`, `AMQP_URI_FILE` (a path; preferred) or
-    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory) and `INSTANCE`.
+    /// `AMQP_URI`, `LISTEN`, `STORE` (a directory), `INSTANCE`, and the options of single services.
     ///
     /// # Errors
     /// The first variable that is missing or wrong, by name. The URI is never shown.
@@ -134,7 +146,17 @@ impl Settings {
             listen: listen.parse().with_context(|| format!("`LISTEN` is `{listen}`"))?,
             store: lookup("STORE").unwrap_or_else(|| STORE.to_owned()).into(),
             instance: lookup("INSTANCE").unwrap_or_else(|| kind.name().to_owned()),
+            options: OPTIONS
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), lookup(name).filter(|value| !value.is_empty())?)))
+                .collect(),
         })
+    }
+
+    /// The value of an option that is set.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
     }
 }
 
@@ -170,6 +192,8 @@ pub async fn run_logged(
         Kind::Products => products::run(program).await,
         Kind::Indexer => indexer::run(program).await,
         Kind::Taxes => taxes::run(program).await,
+        Kind::Compute => compute::front::run(program).await,
+        Kind::ComputeHost => compute::host::run(program).await,
     }
 }
 
@@ -245,6 +269,14 @@ mod tests {
         let mut pairs = COMPLETE.to_vec();
         pairs.push(("AMQP_URI_FILE", file.path().to_str().unwrap()));
         assert_eq!(settings(&pairs).unwrap().amqp_uri.expose(), "amqp://from-file");
+    }
+
+    #[test]
+    fn an_option_is_there_when_it_is_set() {
+        let mut pairs = COMPLETE.to_vec();
+        pairs.extend([("CAPACITY", "8"), ("IMAGES", "")]);
+        let settings = settings(&pairs).unwrap();
+        assert_eq!((settings.option("CAPACITY"), settings.option("IMAGES")), (Some("8"), None));
     }
 
     #[test]

@@ -48,15 +48,27 @@ impl Region {
 
     /// Starts a service and waits until it listens.
     pub async fn launch(&self, kind: Kind) -> Running {
-        let settings = Settings {
+        self.launch_as(kind, kind.name(), &[]).await
+    }
+
+    /// What one of several replicas here is told.
+    pub fn settings(&self, instance: &str, options: &[(&str, &str)]) -> Settings {
+        let option = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Settings {
             region: self.name.to_owned(),
             regions: vec!["europe".to_owned(), "asia".to_owned()],
             master_region: "europe".to_owned(),
             amqp_uri: Secret::new(&*self.uri),
             listen: "127.0.0.1:0".parse().unwrap(),
             store: self.store.path().to_owned(),
-            instance: kind.name().to_owned(),
-        };
+            instance: instance.to_owned(),
+            options: options.iter().map(option).collect(),
+        }
+    }
+
+    /// Starts one of several replicas, with options, and waits until it listens.
+    pub async fn launch_as(&self, kind: Kind, instance: &str, options: &[(&str, &str)]) -> Running {
+        let settings = self.settings(instance, options);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = Log::to(self.name, kind.name(), move |line| {
