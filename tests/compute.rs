@@ -331,6 +331,41 @@ async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
 }
 
 #[tokio::test]
+async fn a_machine_whose_answer_was_lost_in_a_crash_is_told_of_later_and_undone() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let probe = Probe::connect(&world.uri).await;
+    let tap = probe.tap("computing", "create-vm").await;
+    world.host(ASIA, "8", "debian").await.stop().await;
+    let _near = world.host(EUROPE, "8", "debian").await;
+    assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
+    let sent = probe.get(&tap).await.unwrap();
+    let id = sent.properties.message_id().as_ref().unwrap().to_string();
+    let correlation = sent.properties.correlation_id().as_ref().unwrap().to_string();
+    // What the other one would have kept, had it had the request first and died before its answer.
+    let store = rusqlite::Connection::open(world.asia.store.path().join("compute-host-1.db")).unwrap();
+    let made = json!({"Done": {"vm": {"name": "web"}}}).to_string();
+    store.execute("INSERT INTO machines VALUES ('web', 'debian', 2, 0)", []).unwrap();
+    store
+        .execute("INSERT INTO seen (consumer, message_id, event) VALUES ('commands', ?1, ?2)", [&id, &made])
+        .unwrap();
+    store
+        .execute("INSERT INTO owed VALUES (?1, ?2, 'computing-replies.europe', 0)", [&id, &correlation])
+        .unwrap();
+    drop(store);
+
+    let far = world.host(ASIA, "8", "debian").await;
+    // Any command will do: what is owed goes first.
+    listed(&front).await;
+    far.line("vm_deleted", |line| line["name"] == "web").await;
+    let undone = front.lines("second_vm_undone");
+    assert_eq!((undone.len(), &undone[0]["host"]), (1, &json!(ASIA)));
+    let kept = (EUROPE.to_owned(), vec!["web".to_owned()]);
+    assert_eq!(listed(&front).await, [(ASIA.to_owned(), Vec::new()), kept]);
+    assert_eq!(front.lines("second_vm_undone").len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_no_command_is_answered_with_an_error_or_else_parked() {
     let world = World::new(&[ASIA]);
     let host = world.host(ASIA, "8", "debian").await;

@@ -170,7 +170,8 @@ impl Front {
     async fn undo(&self, reply: &Message, host: &Host, name: &str) -> Result<(), Fault> {
         let verb = Verb::Delete.name();
         let command = Outgoing::json("", host.queue(), &json!({"name": name}))
-            .following(reply, "undo")
+            .correlated(reply.correlation_id())
+            .following(reply.identity(), "undo")
             .header(COMMAND_HEADER, AMQPValue::LongString(verb.into()))
             .noting("command", verb)
             .noting("name", name);

@@ -1,24 +1,27 @@
 //! A host: does as it is told with the machines it keeps, and answers.
 
-use axum::Router;
-use lapin::types::AMQPValue;
-use serde_json::Value;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
+use lapin::types::AMQPValue;
+use serde_json::{Map, Value};
 
 use super::contract::{
     self, Answer, COMMAND_HEADER, COMPETING, Command, DECLINED_HEADER, Declined, Host, Lack, Verb, Wanted,
 };
-use super::machines::{Machines, Means, Outcome};
+use super::machines::{Asker, Machines, Means, Outcome};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
-use crate::service::messaging::publisher::Publisher;
+use crate::service::messaging::publisher::{PublishError, Publisher};
 use crate::service::messaging::session::{Consume, Fault, Subscription};
 use crate::service::{Program, Settings};
 
 /// One at a time: a machine to create that waits here could be created elsewhere.
 const COMPETING_PREFETCH: u16 = 1;
 const PREFETCH: u16 = 16;
+/// Longer than an answer that is under way can take to be confirmed.
+const OVERDUE: Duration = Duration::from_secs(15);
 const CAPACITY: &str = "CAPACITY";
 const IMAGES: &str = "IMAGES";
 
@@ -76,25 +79,33 @@ pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
 
 impl Consume for ComputeHost {
     async fn consume(&self, message: &Message) -> Result<(), Fault> {
+        self.settle().await?;
+        let asker = Asker::of(message);
         let command = match Command::read(message) {
             Ok(command) => command,
-            Err(reason) if message.reply_to().is_none() => return Err(Fault::Poison(reason)),
-            Err(reason) => return self.answer(message, "", Err(reason)).await,
+            Err(reason) if asker.reply_to.is_none() => return Err(Fault::Poison(reason)),
+            Err(reason) => return self.answer(message, &asker, "", Err(reason)).await,
         };
-        let (outcome, first) = self.machines.apply(message.identity().to_owned(), command.clone()).await?;
+        let (outcome, first) = self.machines.apply(asker.clone(), command.clone()).await?;
         if !first {
             self.log.info("duplicate_skipped").about(message).with("host", self.own.to_string()).write();
         }
         let name = command.verb().name();
-        match (outcome, command) {
-            (Outcome::Declined(lack), Command::Create(wanted)) => self.decline(message, &wanted, lack).await,
+        match (outcome, &command) {
+            (Outcome::Declined(lack), Command::Create(wanted)) => {
+                self.decline(message, &asker, wanted, lack).await
+            }
             (Outcome::Declined(_), _) => Err(Fault::Poison(format!("`{name}` cannot be declined"))),
-            (Outcome::Refused(reason), _) => self.answer(message, name, Err(reason)).await,
-            (Outcome::Done(result), command) => {
+            (Outcome::Refused(reason), _) => self.answer(message, &asker, name, Err(reason)).await,
+            (Outcome::Done(result), _) => {
                 if first {
                     self.tell(message, &command, result.get("vm"));
                 }
-                self.answer(message, name, Ok(result)).await
+                self.answer(message, &asker, name, Ok(result)).await?;
+                if command.verb() == Verb::Create {
+                    self.machines.settle(asker.message_id).await?;
+                }
+                Ok(())
             }
         }
     }
@@ -118,7 +129,13 @@ impl ComputeHost {
 
     /// Lets another host create the machine, by way of that host's own queue: back in the shared queue this
     /// very host would be the first to take it again. Where all have declined, that is the answer.
-    async fn decline(&self, message: &Message, wanted: &Wanted, lack: Lack) -> Result<(), Fault> {
+    async fn decline(
+        &self,
+        message: &Message,
+        asker: &Asker,
+        wanted: &Wanted,
+        lack: Lack,
+    ) -> Result<(), Fault> {
         let declined = Declined::read(&message.list_header(DECLINED_HEADER)).and(&self.own, lack);
         let next = declined.next(&self.own, &self.known);
         self.log
@@ -131,18 +148,18 @@ impl ComputeHost {
             .write();
         let name = Verb::Create.name();
         let Some(next) = next else {
-            return self.answer(message, name, Err(declined.verdict(wanted))).await;
+            return self.answer(message, asker, name, Err(declined.verdict(wanted))).await;
         };
         // Under its own identifier: the next host must know it, should it come there twice.
         let mut handed = Outgoing::json("", next.queue(), wanted)
-            .identified(message.identity())
-            .correlated(message.correlation_id())
+            .identified(&asker.message_id)
+            .correlated(asker.correlation_id.as_deref())
             .header(COMMAND_HEADER, AMQPValue::LongString(name.into()))
             .header(DECLINED_HEADER, AMQPValue::LongString(declined.to_string().into()))
             .noting("host", self.own.to_string())
             .noting("name", &*wanted.name)
             .noting("handed_to", next.to_string());
-        if let Some(reply_to) = message.reply_to() {
+        if let Some(reply_to) = &asker.reply_to {
             handed = handed.replying_to(reply_to);
         }
         Ok(self.publisher.publish(handed).await?)
@@ -153,30 +170,54 @@ impl ComputeHost {
     async fn answer(
         &self,
         message: &Message,
+        asker: &Asker,
         command: &str,
-        result: Result<serde_json::Map<String, Value>, String>,
+        result: Result<Map<String, Value>, String>,
     ) -> Result<(), Fault> {
-        let Some(reply_to) = message.reply_to() else { return Ok(()) };
+        let Some(reply_to) = &asker.reply_to else { return Ok(()) };
         let answer = Answer { host: self.own.clone(), result };
-        let host = self.own.to_string();
-        let reply = Outgoing::json("", reply_to, &answer.json())
-            .following(message, &format!("reply.{host}"))
-            .noting("host", &*host)
-            .noting("command", command)
-            .noting("status", answer.status());
-        self.publisher.publish(reply).await?;
+        self.publisher.publish(self.reply(asker, reply_to, command, &answer)).await?;
         let mut line = self
             .log
             .info("command_answered")
             .about(message)
-            .with("host", &*host)
+            .with("host", self.own.to_string())
             .with("command", command)
             .with("status", answer.status())
-            .with("reply_to", reply_to);
+            .with("reply_to", &**reply_to);
         if let Err(reason) = &answer.result {
             line = line.with("reason", reason.as_str());
         }
         line.write();
+        Ok(())
+    }
+
+    fn reply(&self, asker: &Asker, reply_to: &str, command: &str, answer: &Answer) -> Outgoing {
+        Outgoing::json("", reply_to, &answer.json())
+            .correlated(asker.correlation_id.as_deref())
+            .following(&asker.message_id, &format!("reply.{}", self.own))
+            .noting("host", self.own.to_string())
+            .noting("command", command)
+            .noting("status", answer.status())
+    }
+
+    /// Gives the answers that were not given when they should have been. Where a crash or a broken connection
+    /// came between a machine and its answer, another host has been told to create it too, and only the front
+    /// can know: it undoes the second one that it hears of.
+    async fn settle(&self) -> Result<(), Fault> {
+        for (asker, outcome) in self.machines.owed(OVERDUE).await? {
+            if let (Outcome::Done(result), Some(reply_to)) = (outcome, &asker.reply_to) {
+                let answer = Answer { host: self.own.clone(), result: Ok(result) };
+                let reply = self.reply(&asker, reply_to, Verb::Create.name(), &answer);
+                match self.publisher.publish(reply).await {
+                    // Without the queue of the answers there is nobody left to tell.
+                    Ok(()) | Err(PublishError::Unroutable { .. }) => {}
+                    // Still owed at the next command; this one has nothing to do with it.
+                    Err(_) => return Ok(()),
+                }
+            }
+            self.machines.settle(asker.message_id).await?;
+        }
         Ok(())
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::contract::{Command, Lack, Verb, Wanted};
+use crate::service::messaging::message::Message;
 use crate::service::messaging::store::{Store, StoreError, remember, remembered};
 
 const CONSUMER: &str = "commands";
@@ -15,6 +17,10 @@ const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS machines (
     name TEXT PRIMARY KEY, image TEXT NOT NULL, cpus INTEGER NOT NULL, running INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS owed (
+    message_id TEXT PRIMARY KEY, correlation_id TEXT, reply_to TEXT NOT NULL,
+    at INTEGER NOT NULL DEFAULT (unixepoch())
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a host has to give.
@@ -37,6 +43,29 @@ pub enum Outcome {
     Declined(Lack),
 }
 
+/// Who asked: what the answer to a message needs of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    /// The message's identity.
+    pub message_id: String,
+    /// Its correlation identifier.
+    pub correlation_id: Option<String>,
+    /// Where its answer goes.
+    pub reply_to: Option<String>,
+}
+
+impl Asker {
+    /// Who sent this message.
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        Self {
+            message_id: message.identity().to_owned(),
+            correlation_id: message.correlation_id().map(str::to_owned),
+            reply_to: message.reply_to().map(str::to_owned),
+        }
+    }
+}
+
 /// The machines of one host. Cheap to clone.
 #[derive(Clone)]
 pub struct Machines {
@@ -55,13 +84,16 @@ impl Machines {
 
     /// Does as told, once: a command that comes again gives what came of it the first time, and `false`.
     ///
+    /// An answer is owed for each machine created, until [`Machines::settle`].
+    ///
     /// # Errors
     /// [`StoreError`]: nothing is changed.
-    pub async fn apply(&self, id: String, command: Command) -> Result<(Outcome, bool), StoreError> {
+    pub async fn apply(&self, asker: Asker, command: Command) -> Result<(Outcome, bool), StoreError> {
         let means = Arc::clone(&self.means);
         self.store
             .write(move |transaction| {
-                if let Some(outcome) = remembered(transaction, CONSUMER, &id)? {
+                let id = &asker.message_id;
+                if let Some(outcome) = remembered(transaction, CONSUMER, id)? {
                     return Ok((serde_json::from_str(&outcome.unwrap_or_default())?, false));
                 }
                 let outcome = match &command {
@@ -69,11 +101,59 @@ impl Machines {
                     Command::Change(verb, name) => change(transaction, *verb, name)?,
                     Command::List => list(transaction)?,
                 };
-                remember(transaction, CONSUMER, &id, Some(&serde_json::to_string(&outcome)?))?;
+                remember(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
+                if let (Command::Create(_), Outcome::Done(_)) = (&command, &outcome) {
+                    owe(transaction, &asker)?;
+                }
                 Ok((outcome, true))
             })
             .await
     }
+
+    /// The answers owed for at least this long, with what they tell.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn owed(&self, since: Duration) -> Result<Vec<(Asker, Outcome)>, StoreError> {
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        self.store
+            .read(move |connection| {
+                let sql = "SELECT message_id, correlation_id, reply_to, event FROM owed
+                    JOIN seen USING (message_id)
+                    WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
+                let mut statement = connection.prepare(sql)?;
+                let rows = statement.query_map(params![CONSUMER, seconds], |row| {
+                    let [message_id, event] = [row.get(0)?, row.get(3)?];
+                    Ok((Asker { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
+                })?;
+                rows.map(|row| row.map_err(StoreError::from).and_then(told)).collect()
+            })
+            .await
+    }
+
+    /// Nothing is owed for this message any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn settle(&self, message_id: String) -> Result<(), StoreError> {
+        let sql = "DELETE FROM owed WHERE message_id = ?1";
+        let delete = move |transaction: &Transaction<'_>| {
+            transaction.execute(sql, [message_id])?;
+            Ok(())
+        };
+        self.store.write(delete).await
+    }
+}
+
+fn told((asker, event): (Asker, String)) -> Result<(Asker, Outcome), StoreError> {
+    Ok((asker, serde_json::from_str(&event)?))
+}
+
+fn owe(transaction: &Transaction<'_>, asker: &Asker) -> rusqlite::Result<()> {
+    let Asker { message_id, correlation_id, reply_to: Some(reply_to) } = asker else { return Ok(()) };
+    let sql = "INSERT OR IGNORE INTO owed (message_id, correlation_id, reply_to) VALUES (?1, ?2, ?3)";
+    transaction.execute(sql, params![message_id, correlation_id, reply_to])?;
+    Ok(())
 }
 
 fn create(transaction: &Transaction<'_>, wanted: &Wanted, means: &Means) -> Result<Outcome, StoreError> {
@@ -138,13 +218,21 @@ mod tests {
         Command::Change(verb, name.into())
     }
 
+    fn asker(id: &str) -> Asker {
+        Asker { message_id: id.into(), correlation_id: None, reply_to: Some("replies".into()) }
+    }
+
+    async fn open(folder: &tempfile::TempDir) -> Machines {
+        let means = Means { cpus: 4, images: vec!["debian".into()] };
+        Machines::open(folder.path().join("host.db"), means).await.unwrap()
+    }
+
     /// Opens the machines in `folder`, and gives what comes of each command of that identifier.
     async fn tell(folder: &tempfile::TempDir, commands: Vec<(&str, Command)>) -> Vec<(Value, bool)> {
-        let means = Means { cpus: 4, images: vec!["debian".into()] };
-        let machines = Machines::open(folder.path().join("host.db"), means).await.unwrap();
+        let machines = open(folder).await;
         let mut outcomes = Vec::new();
         for (id, command) in commands {
-            let (outcome, first) = machines.apply(id.into(), command).await.unwrap();
+            let (outcome, first) = machines.apply(asker(id), command).await.unwrap();
             outcomes.push((serde_json::to_value(outcome).unwrap(), first));
         }
         outcomes
@@ -207,5 +295,25 @@ mod tests {
         let again = tell(&folder, vec![create(), ("3", Command::List)]).await;
         assert_eq!(again[0], (first[0].0.clone(), false));
         assert_eq!(again[1].0, json!({"Done": {"vms": []}}));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_owed_for_a_created_machine_until_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let silent = Asker { reply_to: None, ..asker("4") };
+        let made = tell(
+            &folder,
+            vec![("1", wanted("a", "debian", 1)), ("2", wanted("b", "plan9", 1)), ("3", Command::List)],
+        )
+        .await;
+        // Opened anew, as after a crash before the answer.
+        let machines = open(&folder).await;
+        machines.apply(silent, wanted("c", "debian", 1)).await.unwrap();
+        let owed = machines.owed(Duration::ZERO).await.unwrap();
+        assert_eq!(owed.len(), 1, "{owed:?}");
+        assert_eq!((&owed[0].0, json!(owed[0].1)), (&asker("1"), made[0].0.clone()));
+        assert!(machines.owed(Duration::from_secs(600)).await.unwrap().is_empty());
+        machines.settle("1".into()).await.unwrap();
+        assert!(machines.owed(Duration::ZERO).await.unwrap().is_empty());
     }
 }

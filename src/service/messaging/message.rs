@@ -212,15 +212,15 @@ impl Outgoing {
     /// the same however often the request is answered.
     #[must_use]
     pub fn answering(self, request: &Message) -> Self {
-        self.following(request, "reply")
+        self.correlated(request.correlation_id()).following(request.identity(), "reply")
     }
 
-    /// As [`Outgoing::answering`], where `part` keeps apart what several send because of one `request`.
+    /// Replaces the message identifier by one that follows from the message of identifier `cause`, so that it is
+    /// the same however often it is sent because of that one; `part` keeps apart what several send.
     #[must_use]
-    pub fn following(self, request: &Message, part: &str) -> Self {
-        let id = format!("{}.{part}", request.identity());
-        let sent = self.correlated(request.correlation_id());
-        if id.len() <= SHORT_STRING { sent.identified(&id) } else { sent }
+    pub fn following(self, cause: &str, part: &str) -> Self {
+        let id = format!("{cause}.{part}");
+        if id.len() <= SHORT_STRING { self.identified(&id) } else { self }
     }
 
     /// Sets `reply_to`.
