@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 pub mod checkout;
+pub mod compute;
 pub mod contract;
 pub mod http;
 pub mod indexer;
@@ -35,7 +36,8 @@ use messaging::wiring::Wiring;
 const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
 /// The variables that only some programs know; each reads and checks its own.
-const OPTIONS: [&str; 4] = ["DELAY_MS", "LIMIT", "STOCK", "SUSPICIOUS"];
+const OPTIONS: [&str; 7] =
+    ["CAPACITY", "COMPUTE_HOSTS", "DELAY_MS", "IMAGES", "LIMIT", "STOCK", "SUSPICIOUS"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,17 +72,23 @@ pub enum Kind {
     Analytics,
     /// Looks for suspicious orders.
     Fraud,
+    /// The HTTP front of the compute hosts of all regions.
+    Compute,
+    /// Keeps virtual machines, and does what it is told with them.
+    ComputeHost,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Products,
         Self::Indexer,
         Self::Taxes,
         Self::Profile,
         Self::Rpc,
         Self::RpcWorker,
+        Self::Compute,
+        Self::ComputeHost,
         Self::Checkout,
         Self::Inventory,
         Self::Payment,
@@ -111,6 +119,8 @@ impl Kind {
             Self::Push => "push",
             Self::Analytics => "analytics",
             Self::Fraud => "fraud",
+            Self::Compute => "compute",
+            Self::ComputeHost => "compute-host",
         }
     }
 
@@ -262,6 +272,8 @@ pub async fn run_logged(
         | Kind::Push
         | Kind::Analytics
         | Kind::Fraud => checkout::run(program).await,
+        Kind::Compute => compute::front::run(program).await,
+        Kind::ComputeHost => compute::host::run(program).await,
     }
 }
 
@@ -338,6 +350,14 @@ mod tests {
         let mut pairs = COMPLETE.to_vec();
         pairs.push(("AMQP_URI_FILE", file.path().to_str().unwrap()));
         assert_eq!(settings(&pairs).unwrap().amqp_uri.expose(), "amqp://from-file");
+    }
+
+    #[test]
+    fn an_option_is_there_when_it_is_set() {
+        let mut pairs = COMPLETE.to_vec();
+        pairs.extend([("CAPACITY", "8"), ("IMAGES", "")]);
+        let settings = settings(&pairs).unwrap();
+        assert_eq!((settings.option("CAPACITY"), settings.option("IMAGES")), (Some("8"), None));
     }
 
     #[test]

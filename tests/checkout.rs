@@ -559,7 +559,7 @@ async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
         (Payment, "DELAY_MS", "-1"),
         (Fraud, "SUSPICIOUS", "1e3"),
     ] {
-        let settings = region("europe", &uri, &[(name, value)]).settings(kind);
+        let settings = region("europe", &uri, &[(name, value)]).settings(kind.name(), &[]);
         let log = Log::to("europe", kind.name(), |line| panic!("it runs: {line}"));
         let error = run_logged(kind, settings, log, CancellationToken::new()).await.unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}` is `{value}`, which is not")), "{error}");

@@ -1,6 +1,7 @@
 //! The wire contract of the public Nameko multi-region example: names and message bodies, nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -170,11 +171,17 @@ impl Invalid {
     }
 }
 
-impl From<Invalid> for Fault {
-    fn from(Invalid(fields): Invalid) -> Self {
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reasons: Vec<String> =
-            fields.iter().map(|(field, reasons)| format!("{field}: {}", reasons.join(" "))).collect();
-        Self::Poison(reasons.join("; "))
+            self.0.iter().map(|(field, reasons)| format!("{field}: {}", reasons.join(" "))).collect();
+        f.write_str(&reasons.join("; "))
+    }
+}
+
+impl From<Invalid> for Fault {
+    fn from(invalid: Invalid) -> Self {
+        Self::Poison(invalid.to_string())
     }
 }
 

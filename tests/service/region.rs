@@ -50,8 +50,14 @@ impl Region {
         running
     }
 
-    /// What a service started here is told.
-    pub fn settings(&self, kind: Kind) -> Settings {
+    /// Starts a service and waits until it listens.
+    pub async fn launch(&self, kind: Kind) -> Running {
+        self.launch_as(kind, kind.name(), &[]).await
+    }
+
+    /// What one of several replicas here is told.
+    pub fn settings(&self, instance: &str, options: &[(&str, &str)]) -> Settings {
+        let option = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Settings {
             region: self.name.to_owned(),
             regions: vec!["europe".to_owned(), "asia".to_owned()],
@@ -59,13 +65,14 @@ impl Region {
             amqp_uri: Secret::new(&*self.uri),
             listen: "127.0.0.1:0".parse().unwrap(),
             store: self.store.path().to_owned(),
-            instance: kind.name().to_owned(),
-            options: self.options.clone(),
+            instance: instance.to_owned(),
+            options: self.options.clone().into_iter().chain(options.iter().map(option)).collect(),
         }
     }
 
-    /// Starts a service and waits until it listens.
-    pub async fn launch(&self, kind: Kind) -> Running {
+    /// Starts one of several replicas, with options, and waits until it listens.
+    pub async fn launch_as(&self, kind: Kind, instance: &str, options: &[(&str, &str)]) -> Running {
+        let settings = self.settings(instance, options);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = Log::to(self.name, kind.name(), move |line| {
@@ -73,7 +80,7 @@ impl Region {
             sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run_logged(kind, self.settings(kind), log, stop.clone()));
+        let task = tokio::spawn(run_logged(kind, settings, log, stop.clone()));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = Running { lines, stop, task, address: String::new(), client: Client::new() };
         let started = running.line("started", |_| true).await;

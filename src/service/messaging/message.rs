@@ -122,6 +122,24 @@ impl Message {
         hops.as_slice().iter().rev().filter_map(hop).collect()
     }
 
+    /// A header that holds text.
+    #[must_use]
+    pub fn text_header(&self, name: &str) -> Option<String> {
+        read_text(self.header(name)?)
+    }
+
+    /// A header that lists texts: an array, or one text with commas between them.
+    #[must_use]
+    pub fn list_header(&self, name: &str) -> Vec<String> {
+        match self.header(name) {
+            Some(AMQPValue::FieldArray(list)) => list.as_slice().iter().filter_map(read_text).collect(),
+            Some(list) => {
+                read_text(list).iter().flat_map(|list| list.split(',')).map(str::to_owned).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -138,6 +156,14 @@ fn hop(entry: &AMQPValue) -> Option<String> {
         _ => None,
     };
     field("cluster-name").or_else(|| url::Url::parse(&field("uri")?).ok()?.host_str().map(str::to_owned))
+}
+
+fn read_text(value: &AMQPValue) -> Option<String> {
+    match value {
+        AMQPValue::LongString(value) => Some(text(value)),
+        AMQPValue::ShortString(value) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 fn text(value: &LongString) -> String {
@@ -194,9 +220,15 @@ impl Outgoing {
     /// the same however often the request is answered.
     #[must_use]
     pub fn answering(self, request: &Message) -> Self {
-        let id = format!("{}.reply", request.identity());
-        let answer = self.correlated(request.correlation_id());
-        if id.len() <= SHORT_STRING { answer.identified(&id) } else { answer }
+        self.correlated(request.correlation_id()).following(request.identity(), "reply")
+    }
+
+    /// Replaces the message identifier by one that follows from the message of identifier `cause`, so that it is
+    /// the same however often it is sent because of that one; `part` keeps apart what several send.
+    #[must_use]
+    pub fn following(self, cause: &str, part: &str) -> Self {
+        let id = format!("{cause}.{part}");
+        if id.len() <= SHORT_STRING { self.identified(&id) } else { self }
     }
 
     /// Sets `reply_to`.
@@ -283,6 +315,17 @@ mod tests {
         ]);
         let message = received(&[("x-received-from", AMQPValue::FieldArray(from))]);
         assert_eq!(message.hops(), ["europe-broker", "asia"]);
+    }
+
+    #[test]
+    fn a_list_is_an_array_or_a_text_with_commas() {
+        let long = |text: &str| AMQPValue::LongString(text.into());
+        let array = AMQPValue::FieldArray(FieldArray::from(vec![long("a"), long("b"), AMQPValue::Void]));
+        for list in [array, long("a,b")] {
+            assert_eq!(received(&[("list", list)]).list_header("list"), ["a", "b"]);
+        }
+        assert!(received(&[("list", AMQPValue::Void)]).list_header("list").is_empty());
+        assert!(received(&[]).list_header("list").is_empty());
     }
 
     #[test]
