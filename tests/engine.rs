@@ -26,6 +26,8 @@ mod refusals;
 mod regions;
 #[path = "engine/status.rs"]
 mod status;
+#[path = "engine/systems.rs"]
+mod systems;
 #[path = "engine/up.rs"]
 mod up;
 
@@ -112,6 +114,21 @@ fn an_up_that_fails_or_is_interrupted_is_finished_by_another_and_regions_come_an
         regions::a_region_that_is_added_joins_the_others,
         regions::a_region_is_not_removed_while_messages_wait_for_it,
         regions::a_region_that_is_removed_leaves_only_its_data,
+    }
+}
+
+#[test]
+fn every_system_proves_itself_across_regions_and_fails_when_it_must() {
+    let _only = OnlyOne::wait();
+    let project = Project::new(&["europe"]);
+    in_order! { &project;
+        systems::up_from_nothing_runs_every_link,
+        systems::every_scenario_passes,
+        systems::a_checkout_is_traced_through_its_regions,
+        systems::a_poisoned_message_fails_its_scenario_and_is_found,
+        systems::a_stopped_service_is_named_and_put_back,
+        systems::a_region_cut_off_fails_every_scenario_and_names_the_links,
+        systems::a_region_with_two_more_hosts_joins_by_an_edit,
     }
 }
 

@@ -11,10 +11,13 @@ use crate::{
     topology::RegionName,
 };
 
+/// More services than this are counted, and not named.
+const SHOWN_SERVICES: usize = 4;
+
 /// Regions and links; with `wide` every link has a line, without it those that run are counted.
 #[must_use]
 pub fn render(status: &Status, wide: bool) -> String {
-    let mut text = regions(status);
+    let mut text = regions(status, wide);
     text.push('\n');
     text += &if wide { every_link(status) } else { pairs(status) };
     let not_running = status.links.iter().filter(|link| link.state != LinkState::Running).count();
@@ -22,7 +25,7 @@ pub fn render(status: &Status, wide: bool) -> String {
     text
 }
 
-fn regions(status: &Status) -> String {
+fn regions(status: &Status, wide: bool) -> String {
     let mut table = Builder::new();
     table.push_record([
         "REGION",
@@ -47,7 +50,7 @@ fn regions(status: &Status) -> String {
             alarms(broker),
             address(broker.amqp_port),
             address(broker.management_port),
-            services(region),
+            services(region, wide),
         ]);
     }
     let mut text = format!("{}\n", table.build().with(Style::blank()));
@@ -85,8 +88,8 @@ fn waiting(messages: Option<u64>) -> String {
     messages.map_or_else(|| "-".into(), |messages| messages.to_string())
 }
 
-/// Each service with its port; what does not run is said.
-fn services(region: &RegionStatus) -> String {
+/// Each service with its port, or only how many run where they are many; what does not run is said.
+fn services(region: &RegionStatus, wide: bool) -> String {
     let service = |service: &crate::status::ServiceStatus| {
         let ports = service.ports.values().fold(String::new(), |ports, port| format!("{ports}:{port}"));
         match (&service.container, service.running) {
@@ -95,7 +98,13 @@ fn services(region: &RegionStatus) -> String {
             (None, _) => format!("? {} missing", service.name).red().to_string(),
         }
     };
-    region.services.iter().map(service).collect::<Vec<_>>().join(" ")
+    let running = region.services.iter().filter(|service| service.running).count();
+    if wide || region.services.len() <= SHOWN_SERVICES {
+        return region.services.iter().map(service).collect::<Vec<_>>().join(" ");
+    }
+    let others = region.services.iter().filter(|found| !found.running).map(service);
+    let counted = format!("{running} of {} run", region.services.len());
+    [counted].into_iter().chain(others).collect::<Vec<_>>().join(" ")
 }
 
 /// A line for each pair of regions, then one for each link that does not run.

@@ -200,17 +200,20 @@ impl Link {
     }
 
     /// The broker gives the time of a status in its own zone and does not name it; in our containers it is UTC.
+    /// Its hour has one digit before ten.
     pub fn into_link(self, now: Option<jiff::Timestamp>) -> Option<observed::Link> {
         let resource = match (self.exchange, self.queue) {
             (Some(exchange), _) => Resource::Exchange(exchange),
             (None, Some(queue)) => Resource::Queue(queue),
             (None, None) => return None,
         };
-        let since = self
-            .timestamp
-            .and_then(|text| format!("{}Z", text.replace(' ', "T")).parse::<jiff::Timestamp>().ok());
-        let age =
-            now.zip(since).and_then(|(now, since)| u64::try_from(now.as_second() - since.as_second()).ok());
+        let since = self.timestamp.and_then(|text| {
+            let since = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+            since.to_zoned(jiff::tz::TimeZone::UTC).ok()
+        });
+        let age = now
+            .zip(since)
+            .and_then(|(now, since)| u64::try_from(now.as_second() - since.timestamp().as_second()).ok());
         let error = self.error.map(|error| match error {
             Value::String(text) => text,
             other => other.to_string(),
@@ -251,6 +254,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_age_of_a_link_is_known_at_any_hour() {
+        for (text, age) in [("2026-11-22 2:55:20", 40), ("2026-11-22 02:55:20", 40)] {
+            let link = json!({"exchange": "x", "upstream": "asia", "status": "running", "timestamp": text});
+            let link: Link = serde_json::from_value(link).unwrap();
+            let now = "2026-11-22T02:56:00Z".parse().unwrap();
+            assert_eq!(link.into_link(Some(now)).unwrap().age, Some(age));
+        }
+    }
 
     #[test]
     fn a_node_that_has_just_started_says_nothing_of_itself() {

@@ -23,9 +23,9 @@ const CHAIN: [Step; 3] = [
 ];
 /// What stands at the chain's end, in the region of its last step.
 const CHANNELS: [Step; 3] = [
-    ("email", &["notified"], "notified", 1),
-    ("sms", &["notified"], "notified", 1),
-    ("push", &["notified"], "notified", 1),
+    ("email", &["notified"], "told the customer by e-mail", 1),
+    ("sms", &["notified"], "told the customer by text message", 1),
+    ("push", &["notified"], "told the customer by push message", 1),
 ];
 /// Those who look on, each in its own region: analytics sees the order, its reservation and its payment.
 const LOOKING_ON: [Step; 2] = [

@@ -15,7 +15,8 @@ pub(super) const PROFILE: &str = "profile";
 pub(super) const USER_UPDATES: &str = "user_updates";
 const USERS: Source = Source { front: PROFILE, writer: PROFILE, exchange: USER_UPDATES };
 
-/// Gives a name in each region in turn: every region must store it, once, and answer the last.
+/// Gives a name in each region in turn: every region must store it, once, and answer the last. An event that
+/// nobody has asked for must be reported.
 pub(super) async fn play(watch: &mut Watch<'_>) {
     let regions = watch.regions_of(PROFILE);
     let user = fresh_id();
@@ -44,6 +45,13 @@ pub(super) async fn play(watch: &mut Watch<'_>) {
             });
         }
         last = Some((cause, name));
+    }
+    let nobody = format!("{path}/events/avatar.update");
+    if let Some(origin) = regions.first()
+        && let Some(Asked { cause, body, .. }) =
+            watch.ask((origin, PROFILE), &nobody, Request::PostForm(&[("full_name", "Ada")]), 500).await
+    {
+        watch.note(origin, cause, format!("was told that nobody takes it: {}", body["error"]));
     }
     if let Some((cause, name)) = last {
         let stored = json!({"id": user, "full_name": name});

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::watch::{Asked, Request, Watch};
 use crate::{
-    proof::{Expectation, about},
+    observed::Resource,
+    proof::{Expectation, Way, about, way},
     topology::RegionName,
 };
 
@@ -12,7 +13,8 @@ pub(super) const RPC: &str = "rpc";
 /// The queue of calls.
 pub(super) const QUEUE: &str = "python-service-queue";
 pub(super) const WORKER: &str = "rpc-worker";
-/// So long a caller waits for an answer that comes too late.
+/// So long a caller waits for an answer, and for one that comes too late.
+const PATIENT_MS: u64 = 2000;
 const IMPATIENT_MS: u64 = 50;
 const SLOW_MS: u64 = 500;
 
@@ -20,14 +22,12 @@ const SLOW_MS: u64 = 500;
 pub(super) async fn play(watch: &mut Watch<'_>) {
     for origin in watch.regions_of(RPC) {
         let text = "to be or not to be";
-        let call = json!({"cmd": "analyze", "data": {"text": text}});
-        if let Some(answer) = ask(watch, &origin, &call, 200, 1).await {
-            check(watch, &origin, &answer, "/status", "success");
-        }
-        let call = json!({"cmd": "divine", "data": {}});
-        if let Some(answer) = ask(watch, &origin, &call, 200, 1).await {
-            check(watch, &origin, &answer, "/error", "unknown_pattern");
-        }
+        let call = json!({"cmd": "analyze", "data": {"text": text}, "timeout_ms": PATIENT_MS});
+        let Some(answer) = ask(watch, &origin, &call, 200, 1).await else { return };
+        check(watch, &origin, &answer, "/status", "success");
+        let call = json!({"cmd": "divine", "data": {}, "timeout_ms": PATIENT_MS});
+        let Some(answer) = ask(watch, &origin, &call, 200, 1).await else { return };
+        check(watch, &origin, &answer, "/error", "unknown_pattern");
     }
     watch.lines().await;
     if let Some(origin) = watch.regions_of(RPC).first() {
@@ -48,7 +48,10 @@ async fn ask(
     status: u16,
     answers: usize,
 ) -> Option<Asked> {
-    let asked = watch.ask((origin, RPC), "/rpc", Request::Post(call), status).await?;
+    let Some(asked) = watch.ask((origin, RPC), "/rpc", Request::Post(call), status).await else {
+        watch.suspect(ways(watch, origin)).await;
+        return None;
+    };
     watch.note(origin, asked.cause, format!("was answered {}", asked.body));
     expect(watch, origin, &asked, (&["rpc_reply"], "had the answer"), answers);
     watch.expect(Expectation {
@@ -61,6 +64,17 @@ async fn ask(
         service: WORKER.into(),
     });
     Some(asked)
+}
+
+/// The links by which a call may go to a worker and its answer come back.
+fn ways(watch: &Watch<'_>, origin: &RegionName) -> Vec<Way> {
+    let replies = Resource::Queue(format!("rpc-replies.{origin}"));
+    let homes = watch.regions_of(WORKER).into_iter();
+    let ways = homes.flat_map(|home| {
+        let there = way(origin, &home, Resource::Queue(QUEUE.into()));
+        [there, way(&home, origin, replies.clone())]
+    });
+    ways.flatten().collect()
 }
 
 /// Expects a line of the caller's own service.

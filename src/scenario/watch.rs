@@ -202,6 +202,14 @@ impl<'a> Watch<'a> {
         self.failures.push(Failure { missing, suspects });
     }
 
+    /// Adds links to those that may be at fault for the last failure.
+    pub async fn suspect(&mut self, ways: impl IntoIterator<Item = Way>) {
+        let links = self.links().await;
+        if let Some(failure) = self.failures.last_mut() {
+            failure.suspects.extend(ways.into_iter().map(|way| way.described(&links)));
+        }
+    }
+
     /// Expects a line.
     pub fn expect(&mut self, expectation: Expectation) {
         self.expectations.push(expectation);

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -89,21 +89,13 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
 }
 
 /// `POST /checkouts`: 202 once a queue has the order.
-///
-/// With `?poison=true` the event lacks the `sku`, without which the inventory can do nothing: a negative control
-/// that shows where such a message ends.
 async fn check_out(
     State(front): State<Front>,
-    uri: Uri,
     body: Bytes,
 ) -> Result<(StatusCode, HeaderMap, Json<Value>), Failure> {
     let request = Request::read(&http::json(&body)?)?;
     let order = Order { order_id: fresh_id(), request, region: front.region.clone() };
-    let mut body = order.body();
-    if is_poison(&uri) {
-        body.remove("sku");
-    }
-    let event = Outgoing::json(EVENTS, format!("order.{}.created", front.region), &body)
+    let event = Outgoing::json(EVENTS, format!("order.{}.created", front.region), &order.body())
         .correlated(Some(&fresh_id()))
         .noting("order_id", order.order_id.as_str())
         .noting("sku", order.request.sku.as_str())
@@ -112,11 +104,6 @@ async fn check_out(
     let headers = http::publish(&front.means.publisher, event).await?;
     front.created(&order.order_id).await;
     Ok((StatusCode::ACCEPTED, headers, Json(json!({"order_id": order.order_id}))))
-}
-
-fn is_poison(uri: &Uri) -> bool {
-    let query = uri.query().unwrap_or_default().as_bytes();
-    url::form_urlencoded::parse(query).any(|(name, value)| name == "poison" && value == "true")
 }
 
 /// `GET /checkouts/{order_id}`: how far the order is, as far as this region was told.
