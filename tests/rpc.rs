@@ -223,7 +223,7 @@ async fn a_call_that_times_out_waits_no_more_and_its_late_reply_is_nobody_s() {
     };
     let shown = until("the call is shown", async || (waiting(&front).await == 1).then_some(()));
     let ((id, status, body), ()) = tokio::join!(alone, shown);
-    assert!(asked.elapsed().as_millis() >= 1500);
+    assert!((1_500..10_000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
     assert_eq!(status, 504);
     assert_eq!(body, json!({"error": "timeout", "message": "no reply to `ping` within 1500 ms"}));
     assert_eq!(waiting(&front).await, 0);
