@@ -73,6 +73,8 @@ pub enum Format {
     Wide,
     /// JSON, of a stable and versioned form.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 /// What has a schema.
@@ -233,6 +235,8 @@ pub enum TextFormat {
     Text,
     /// JSON, of a stable and versioned form.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 /// `fedctl queues`.

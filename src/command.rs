@@ -1,5 +1,6 @@
 //! One match over the commands; here everything is wired.
 
+mod complete;
 mod demo;
 mod down;
 mod export;
@@ -25,6 +26,7 @@ use crate::{
     topology::{self, Code},
 };
 
+pub use complete::complete;
 use failure::Failure;
 
 /// Runs what was asked for, prints why it failed if it did, and says how it ended.
@@ -66,11 +68,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
             };
             print(output, &format!("{schema:#}\n"))
         }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "fedctl", &mut script);
-            print(output, &String::from_utf8_lossy(&script))
-        }
+        Command::Completions { shell } => print(output, &complete::script(shell)?),
         Command::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;

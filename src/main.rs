@@ -8,6 +8,7 @@ use fedctl::{cli::Cli, command, outcome::Outcome};
 fn main() -> ExitCode {
     // the one TLS provider of every client
     rustls::crypto::ring::default_provider().install_default().ok();
+    command::complete();
     let outcome = match Cli::try_parse() {
         Ok(cli) => command::run(cli),
         Err(asked) => {

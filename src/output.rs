@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::AutoStream;
 use owo_colors::OwoColorize;
+use serde::Serialize;
 
 use crate::cli::Color;
 
@@ -93,6 +94,25 @@ impl Output {
             Color::Never => anstream::ColorChoice::Never,
         }
     }
+}
+
+/// A report as JSON.
+///
+/// # Errors
+///
+/// If it cannot be written as JSON.
+pub fn json(report: &impl Serialize) -> io::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(report)?))
+}
+
+/// A report as YAML, of the same form.
+///
+/// # Errors
+///
+/// If it cannot be written as YAML.
+pub fn yaml(report: &impl Serialize) -> io::Result<String> {
+    // by way of JSON's values: the form is JSON's, and only how it is written differs
+    serde_yaml::to_string(&serde_json::to_value(report)?).map_err(io::Error::other)
 }
 
 /// A line of a container's output, behind the container's name.

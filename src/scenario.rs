@@ -5,6 +5,7 @@ mod compute;
 mod journal;
 mod poison;
 mod profile;
+mod request;
 mod rpc;
 mod shop;
 mod watch;

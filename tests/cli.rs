@@ -275,16 +275,51 @@ fn the_schema_is_the_one_in_the_repository() {
     assert_eq!(data(&["schema"]), include_str!("../regions.schema.json"));
 }
 
+/// What a shell is told could come for the last of these words.
+fn completed(directory: &Path, words: &[&str]) -> Vec<String> {
+    let mut fedctl = fedctl(directory, &[]);
+    fedctl.args(["--", "fedctl"]).args(words);
+    let asks = [("COMPLETE", "bash"), ("_CLAP_IFS", "\n"), ("_CLAP_COMPLETE_COMP_TYPE", "9")];
+    let index = ("_CLAP_COMPLETE_INDEX", words.len().to_string());
+    let output = fedctl.envs(asks).env(index.0, index.1).output().unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
 #[test]
-fn completion_scripts_and_the_manual_page_name_every_command() {
-    for arguments in
-        [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
-    {
-        let page = data(arguments);
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            assert!(page.contains(command.get_name()), "{arguments:?} lacks {}", command.get_name());
-        }
+fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_command() {
+    let page = data(&["man"]);
+    let directory = project(
+        "name: shop\nmaster: europe\nregions:\n- {name: europe, services: [{name: taxes, replicas: 2}]}\n- name: asia\n",
+    );
+    let offered = completed(directory.path(), &[""]);
+    for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        assert!(page.contains(command.get_name()), "the manual lacks {}", command.get_name());
+        assert!(offered.iter().any(|name| name == command.get_name()), "{offered:?}");
     }
+    assert_eq!(completed(directory.path(), &["up", "e"]), ["europe"]);
+    assert_eq!(completed(directory.path(), &["logs", "europe", "t"]), ["taxes", "taxes-2"]);
+    let elsewhere = directory.path().join("regions.yaml");
+    let file = elsewhere.to_str().unwrap();
+    assert_eq!(completed(Path::new("/"), &["--file", file, "plan", "a"]), ["asia"]);
+    assert_eq!(completed(Path::new("/"), &["plan", "a"]), [""; 0], "where there is no topology");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(data(&["completions", shell]).contains("COMPLETE"), "{shell}");
+    }
+}
+
+#[test]
+fn a_report_is_the_same_in_json_and_in_yaml() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let report = |form: &str| {
+        let output = fedctl(directory.path(), &["status", "-o", form, "--host", &host]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+        text(&output.stdout)
+    };
+    let json: serde_json::Value = serde_json::from_str(&report("json")).unwrap();
+    let yaml: serde_json::Value = serde_yaml::from_str(&report("yaml")).unwrap();
+    assert_eq!(json["regions"].as_array().unwrap().len(), 2);
+    assert_eq!(yaml, json);
 }
 
 #[test]

@@ -42,9 +42,8 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
         Proofs { version: FORMAT_VERSION, passed: scenarios.iter().all(|proof| proof.passed), scenarios };
     output.data(&match asked.output {
         TextFormat::Text => output::proof::render(&proofs),
-        TextFormat::Json => {
-            format!("{}\n", serde_json::to_string_pretty(&proofs).map_err(std::io::Error::from)?)
-        }
+        TextFormat::Json => output::json(&proofs)?,
+        TextFormat::Yaml => output::yaml(&proofs)?,
     })?;
     Ok(if proofs.passed { Outcome::Done } else { Outcome::ScenarioFailed })
 }

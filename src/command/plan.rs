@@ -24,7 +24,8 @@ pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<O
     let plan = plan::plan(&desired, &observed);
     output.data(&match asked.output {
         TextFormat::Text => output::plan::render(&plan),
-        TextFormat::Json => output::plan::json(&plan),
+        TextFormat::Json => output::json(&output::plan::data(&plan))?,
+        TextFormat::Yaml => output::yaml(&output::plan::data(&plan))?,
     })?;
     Ok(if asked.detailed_exitcode && !plan.is_empty() { Outcome::Changes } else { Outcome::Done })
 }

@@ -60,7 +60,8 @@ fn report(queues: &Queues, format: Format, output: Output) -> Result<Outcome, Fa
     let text = match format {
         Format::Table => output::queues::render(queues, false),
         Format::Wide => output::queues::render(queues, true),
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(queues).map_err(std::io::Error::from)?),
+        Format::Json => output::json(queues)?,
+        Format::Yaml => output::yaml(queues)?,
     };
     output.data(&text)?;
     Ok(if queues.warnings.is_empty() { Outcome::Done } else { Outcome::Degraded })

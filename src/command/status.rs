@@ -54,7 +54,8 @@ fn report(status: &Status, format: Format, output: Output) -> Result<Outcome, Fa
     let text = match format {
         Format::Table => output::status::render(status, false),
         Format::Wide => output::status::render(status, true),
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(status).map_err(std::io::Error::from)?),
+        Format::Json => output::json(status)?,
+        Format::Yaml => output::yaml(status)?,
     };
     output.data(&text)?;
     Ok(if status.is_healthy() { Outcome::Done } else { Outcome::Degraded })

@@ -33,9 +33,8 @@ pub async fn run(global: &Global, asked: &cli::Trace, output: Output) -> Result<
     }
     output.data(&match asked.output {
         TextFormat::Text => output::trace::render(&trace),
-        TextFormat::Json => {
-            format!("{}\n", serde_json::to_string_pretty(&trace).map_err(std::io::Error::from)?)
-        }
+        TextFormat::Json => output::json(&trace)?,
+        TextFormat::Yaml => output::yaml(&trace)?,
     })?;
     Ok(Outcome::Done)
 }

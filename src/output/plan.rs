@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::plan::{Blocked, Plan, Planned, Sign};
 
@@ -39,7 +39,7 @@ const FORMAT_VERSION: u32 = 1;
 
 /// The same for programs.
 #[must_use]
-pub fn json(plan: &Plan) -> String {
+pub fn data(plan: &Plan) -> Value {
     let step = |planned: &Planned| {
         json!({
             "sign": planned.sign().to_string(),
@@ -52,13 +52,12 @@ pub fn json(plan: &Plan) -> String {
     };
     let blocked =
         |blocked: &Blocked| json!({"subject": blocked.subject, "cause": blocked.cause, "hint": blocked.hint});
-    let form = json!({
+    json!({
         "version": FORMAT_VERSION,
         "provisional": plan.provisional,
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
         "blocked": plan.blocked.iter().map(blocked).collect::<Vec<_>>(),
-    });
-    format!("{form:#}\n")
+    })
 }
 
 /// What stands in the way.

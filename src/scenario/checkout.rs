@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::watch::{Asked, Request, Watch};
+use super::request::Request;
+use super::watch::{Asked, Watch};
 use crate::{
     observed::Resource,
     proof::{Expectation, about, way},

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
+    request::Request,
     shop::fresh_id,
-    watch::{Asked, Request, Watch},
+    watch::{Asked, Watch},
 };
 use crate::{
     observed::Resource,

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::{
+    request::Request,
     shop::fresh_id,
-    watch::{Asked, Request, Source, Watch},
+    watch::{Asked, Source, Watch},
 };
 use crate::{
     observed::Resource,

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::watch::{Asked, Request, Source, Watch};
+use super::request::Request;
+use super::watch::{Asked, Source, Watch};
 use crate::{
     observed::Resource,
     proof::{Expectation, Match, recognised, way},
