@@ -353,27 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn an_option_is_there_when_it_is_set() {
-        let mut pairs = COMPLETE.to_vec();
-        pairs.extend([("CAPACITY", "8"), ("IMAGES", "")]);
-        let settings = settings(&pairs).unwrap();
-        assert_eq!((settings.option("CAPACITY"), settings.option("IMAGES")), (Some("8"), None));
-    }
-
-    #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        for left_out in 0..COMPLETE.len() {
-            let mut pairs = COMPLETE.to_vec();
-            let (name, _) = pairs.remove(left_out);
-            let error = format!("{:#}", settings(&pairs).unwrap_err());
-            assert!(error.contains(name), "{error}");
-        }
-        let mut pairs = COMPLETE.to_vec();
-        pairs[2] = ("MASTER_REGION", "mars");
-        assert!(settings(&pairs).unwrap_err().to_string().contains("mars"));
-    }
-
-    #[test]
     fn an_option_that_is_empty_is_not_set() {
         let mut pairs = COMPLETE.to_vec();
         pairs.extend([("LIMIT", "20"), ("STOCK", ""), ("UNHEARD_OF", "1")]);

@@ -56,7 +56,7 @@ pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
     let front = Front {
         replies: contract::replies(&settings.region),
         hosts: hosts.into(),
-        requests: Requests::default(),
+        requests: Requests::shown(program.metrics.clone()),
         asked: Asked::open(settings.store.join(FILE)).await?,
         publisher: program.publisher.clone(),
         metrics: program.metrics.clone(),
