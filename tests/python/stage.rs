@@ -37,6 +37,14 @@ impl Stage {
         self.project.up();
     }
 
+    /// Restarts the brokers of these regions: who was connected must connect again.
+    #[allow(dead_code, reason = "not every test of this stage does so")]
+    pub fn restart_brokers(&self, regions: &[&str]) {
+        for region in regions {
+            engine::docker(&["restart", &self.project.container(region, "broker")]);
+        }
+    }
+
     /// Plays scenarios, which must pass.
     pub fn prove(&self, scenarios: &[&str]) {
         let arguments = [&["demo"], scenarios, &["-o", "json", "--timeout", "30s"]].concat();
