@@ -6,7 +6,7 @@ use std::thread::panicking;
 use serde_json::Value;
 
 use crate::support::image::broker_image;
-use crate::support::{OnlyOne, Project, engine};
+use crate::support::{OnlyOne, Project, engine, until};
 
 /// What a program logs of a message that it could not work off, and of one that it was cut off from.
 const UNWANTED: [&str; 2] = ["parked", "interrupted"];
@@ -37,11 +37,24 @@ impl Stage {
         self.project.up();
     }
 
-    /// Restarts the brokers of these regions: who was connected must connect again.
+    /// Restarts the brokers of these regions, and waits until every service there has connected again: `up` does
+    /// not, for it has started none of them.
     #[allow(dead_code, reason = "not every test of this stage does so")]
     pub fn restart_brokers(&self, regions: &[&str]) {
-        for region in regions {
-            engine::docker(&["restart", &self.project.container(region, "broker")]);
+        let brokers: Vec<String> =
+            regions.iter().map(|region| self.project.container(region, "broker")).collect();
+        let of_regions = |name: &String| {
+            regions.iter().any(|region| name.starts_with(&self.project.container(region, "")))
+        };
+        let mut services = self.project.objects("container");
+        services.retain(|name| of_regions(name) && !brokers.contains(name));
+        let connected = |name: &String| times(&lines(name), "connected");
+        let before: Vec<usize> = services.iter().map(connected).collect();
+        for broker in &brokers {
+            engine::docker(&["restart", broker]);
+        }
+        for (name, before) in services.iter().zip(before) {
+            until(&format!("{name} connects again"), || (connected(name) > before).then_some(()));
         }
     }
 
@@ -60,11 +73,9 @@ impl Stage {
         let name = self.project.container(region, service);
         let image = engine::inspect(&name)["Config"]["Image"].clone();
         assert!(image.as_str().unwrap().starts_with("fedctl-test-python:"), "{name} is made from {image}");
-        let log = engine::docker(&["logs", &name]);
-        let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let times = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
-        assert_eq!(UNWANTED.map(times), [0; 2], "{name} logged:\n{log}");
-        events.map(times)
+        let lines = lines(&name);
+        assert_eq!(UNWANTED.map(|event| times(&lines, event)), [0; 2], "{name} logged {lines:#?}");
+        events.map(|event| times(&lines, event))
     }
 }
 
@@ -74,6 +85,16 @@ impl Drop for Stage {
             eprintln!("{}", self.project.fedctl(&["logs", "--tail", "100"]));
         }
     }
+}
+
+/// What a container has logged, as far as it is JSON.
+fn lines(container: &str) -> Vec<Value> {
+    let log = engine::docker(&["logs", container]);
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn times(lines: &[Value], event: &str) -> usize {
+    lines.iter().filter(|line| line["event"] == event).count()
 }
 
 /// The image of the programs, made where it is missing.
