@@ -118,8 +118,9 @@ impl Machines {
         let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         self.store
             .read(move |connection| {
-                let sql = "SELECT message_id, correlation_id, reply_to, event FROM owed
-                    JOIN seen USING (message_id)
+                // in this order, which `CROSS` keeps: little is owed, and much was seen
+                let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
+                    CROSS JOIN seen USING (message_id)
                     WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
                 let mut statement = connection.prepare(sql)?;
                 let rows = statement.query_map(params![CONSUMER, seconds], |row| {
