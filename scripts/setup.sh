@@ -25,7 +25,7 @@ need mmdebstrap command -v mmdebstrap
 need debian-archive-keyring test -r /usr/share/keyrings/debian-archive-keyring.gpg
 need docker-compose compose                      # a test holds our Compose file against the real reader
 need shellcheck command -v shellcheck              # a test holds the exported script against it
-need python3-pip python3 -m pip --version         # a test makes an image of Nameko services
+need python3-pip python3 -m pip --version         # tests make an image of Python services
 
 if ((${#missing[@]})); then
     command -v apt-get >/dev/null || fail "missing: ${missing[*]}: this is no Debian, install their like by hand"

@@ -15,22 +15,22 @@ use serde_json::Value;
 
 const PROJECT: &str = "fedctltestnameko";
 const SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
-const TOPOLOGY: &str = include_str!("nameko/regions.yaml");
+const TOPOLOGY: &str = include_str!("python/nameko.yaml");
 
 /// Two rounds in one test, because they share the engine and the regions: first Nameko's region is one of
 /// those that send orders, then it is the one that works them off.
 #[test]
 fn nameko_services_stand_in_for_ours_in_any_region() {
-    let world = World::new(&nameko_image());
+    let world = World::new(&python_image());
     for master in ["europe", "asia"] {
         world.up(master);
         world.prove(master);
     }
 }
 
-/// The Nameko image, made where it is missing.
-fn nameko_image() -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nameko/image.sh");
+/// The image of the Python services, made where it is missing.
+fn python_image() -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/image.sh");
     let output = Command::new(script).output().unwrap();
     assert!(
         output.status.success(),
@@ -60,7 +60,7 @@ impl World {
     }
 
     fn write(&self, master: &str) {
-        let text = TOPOLOGY.replace("BROKER_IMAGE", &broker_image()).replace("NAMEKO_IMAGE", &self.image);
+        let text = TOPOLOGY.replace("BROKER_IMAGE", &broker_image()).replace("PYTHON_IMAGE", &self.image);
         let text = text.replace("master: europe", &format!("master: {master}"));
         std::fs::write(self.topology(), text).unwrap();
     }

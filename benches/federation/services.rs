@@ -14,7 +14,7 @@ use crate::{
     region::{Region, until},
 };
 
-const NAMEKO: &str = "fedctl-test-nameko";
+const NAMEKO: &str = "fedctl-test-python";
 const SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
 /// A load for Nameko is so many times smaller, for it to end in about the same time.
 const NAMEKO_SHARE: usize = 20;
@@ -97,7 +97,7 @@ async fn measure_nameko(
 fn print(ours: &Half, nameko: Option<&Half>) {
     println!("\n{:<58}{:<38}Nameko", "services: median (min … max)", "fedctl");
     if nameko.is_none() {
-        println!("not measured: Nameko, for want of an image `{NAMEKO}`; tests/nameko/image.sh makes it");
+        println!("not measured: Nameko, for want of an image `{NAMEKO}`; tests/python/image.sh makes it");
     }
     let row = |name: &str, value: &dyn Fn(&Half) -> String| {
         let nameko = nameko.map(value).unwrap_or_default();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the image of the Nameko services for tests/nameko.rs and prints its name, unless it exists: Debian's Python,
-# Nameko from PyPI, and services.py. No registry of images is asked. All but the name goes to standard error.
+# Makes the image of the Python services for tests/nameko.rs and tests/clients.rs and prints its name, unless it exists:
+# Debian's Python, Nameko, aio-pika and pika from PyPI, and the programs beside this file. No registry of images is
+# asked. All but the name goes to standard error.
 #
 #   MIRROR   Debian mirror, http://deb.debian.org/debian unless told
 #
@@ -26,8 +27,8 @@ done
 python3 -m pip --version >/dev/null || fail "pip is missing: run \`apt-get install python3-pip\`"
 docker version >/dev/null || fail "no Docker engine answers"
 
-content=$(cd "$here" && cat image.sh requirements.txt services.py | sha256sum)
-image=fedctl-test-nameko:${content:0:16}
+content=$(cd "$here" && cat image.sh requirements.txt ./*.py | sha256sum)
+image=fedctl-test-python:${content:0:16}
 if docker image inspect "$image" >/dev/null 2>&1; then
     echo "$image"
     exit
@@ -39,7 +40,7 @@ trap 'rm -rf "$root"' EXIT
 # Wheels for the image's Python, whichever Python runs pip here.
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --requirement "$here/requirements.txt" \
     --target "$root/srv" --python-version "$python" --only-binary :all: >&2
-cp "$here/services.py" "$root/srv/"
+cp "$here"/*.py "$root/srv/"
 # mktemp keeps others out, and the services do not run as root.
 chmod -R go=u-w "$root"
 
@@ -57,7 +58,7 @@ mmdebstrap \
     --format=tar \
     "$suite" - "deb $mirror $suite main" |
     docker import \
-        --change "ENTRYPOINT [\"/usr/bin/python$python\", \"/srv/services.py\"]" \
+        --change "ENTRYPOINT [\"/usr/bin/python$python\", \"/srv/main.py\"]" \
         --change 'LABEL io.fedctl.test=1' \
         - "$image" >&2
 echo "$image"

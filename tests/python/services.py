@@ -1,4 +1,4 @@
-"""The demo's services (products, indexer, taxes) as Nameko services: `services.py products`.
+"""The demo's services (products, indexer, taxes) as Nameko services: `main.py products`.
 
 They keep the message contract of fedctl's own services and nothing else of them: other language, other
 client library, other store. Where the contract leaves the choice, they do what a Nameko user would do.
@@ -17,10 +17,7 @@ import logging
 import os
 import re
 import sqlite3
-import sys
-import urllib.parse
 import uuid
-from datetime import datetime, timezone
 
 from eventlet.semaphore import Semaphore
 from kombu import Exchange, Queue, binding
@@ -32,12 +29,24 @@ from nameko.messaging import Consumer, Publisher, QueueConsumer
 from nameko.web.handlers import http
 from werkzeug.wrappers import Response
 
-KIND = sys.argv[1]
-REGION = os.environ["REGION"]
-REGIONS = os.environ["REGIONS"].split(",")
+from shared import (
+    AMQP_URI,
+    DECIMAL,
+    INTEGER,
+    KIND,
+    PARKING,
+    PAUSES,
+    REGION,
+    REGIONS,
+    TEXT,
+    Invalid,
+    Received,
+    check,
+    log,
+    parse,
+)
+
 IS_MASTER = REGION == os.environ["MASTER_REGION"]
-with open(os.environ["AMQP_URI_FILE"], encoding="utf-8") as uri_file:
-    AMQP_URI = uri_file.read().strip()
 
 # The indexer's directory on the volume that a region's services share; they all run as one user.
 CACHE = "/var/lib/fedctl/indexer/cache.db"
@@ -62,69 +71,11 @@ INDEXER_QUEUE = Queue(
 )
 
 
-# Log lines
-
-def log(event, level="info", **fields):
-    """Writes one JSON line: what `fedctl demo` reads."""
-    line = {"at": datetime.now(timezone.utc).isoformat(), "level": level}
-    line |= {"region": REGION, "service": KIND, "event": event} | fields
-    print(json.dumps(line), flush=True)
-
-
 # Bodies
-
-class Invalid(Exception):
-    """What is wrong with a body: reasons by field."""
-
-    def __init__(self, fields):
-        super().__init__("; ".join(f"{field}: {' '.join(reasons)}" for field, reasons in fields.items()))
-        self.fields = fields
-
-
-def is_integer(value):
-    return type(value) is int and -(2**63) <= value < 2**63
-
-
-def is_text(value):
-    return isinstance(value, str)
-
-
-def is_decimal(value):
-    return is_text(value) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) is not None
-
-
-INTEGER = (is_integer, "Not a valid integer.")
-TEXT = (is_text, "Not a valid string.")
-DECIMAL = (is_decimal, "Not a valid decimal string.")
 
 PRODUCT = {"id": INTEGER, "name": TEXT, "price": DECIMAL, "quantity": INTEGER}
 ORDER = {"product_id": INTEGER, "quantity": INTEGER}
 TAX_REQUEST = {"order_id": INTEGER}
-
-
-def parse(body):
-    """The JSON of a body, whoever sent it."""
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise Invalid({"_schema": [f"Not valid JSON: {error}"]}) from error
-
-
-def check(schema, value):
-    """The schema's fields of `value`, or all that is wrong with them."""
-    if not isinstance(value, dict):
-        raise Invalid({"_schema": ["Invalid input type."]})
-    wrong = {}
-    for field, (is_valid, reason) in schema.items():
-        if field not in value:
-            wrong[field] = ["Missing data for required field."]
-        elif value[field] is None:
-            wrong[field] = ["Field may not be null."]
-        elif not is_valid(value[field]):
-            wrong[field] = [reason]
-    if wrong:
-        raise Invalid(wrong)
-    return {field: value[field] for field in schema}
 
 
 # The region's products
@@ -173,46 +124,11 @@ def subtract(order, message_id):
 
 # Messages
 
-# The properties that a parked message keeps.
-KEPT = ["content_type", "content_encoding", "correlation_id", "message_id", "reply_to", "priority"]
-
-
-class Received:
-    """A message and the queue it came from."""
-
-    def __init__(self, queue, message):
-        properties = message.properties
-        self.queue = queue
-        self.body = message.body
-        self.headers = message.headers or {}
-        self.key = message.delivery_info["routing_key"]
-        self.exchange = message.delivery_info["exchange"]
-        self.redelivered = bool(message.delivery_info.get("redelivered"))
-        self.message_id = properties.get("message_id") or str(uuid.uuid4())
-        self.correlation_id = properties.get("correlation_id")
-        self.reply_to = properties.get("reply_to")
-        self.properties = {name: properties[name] for name in KEPT if name in properties}
-
-    @property
-    def routing_key(self):
-        """The key it was first published with, which queue federation replaces."""
-        return self.headers.get("x-original-routing-key", self.key)
-
-    @property
-    def hops(self):
-        """The regions that it came through by federation, the first one first."""
-        came = reversed(self.headers.get("x-received-from", []))
-        return [hop.get("cluster-name") or urllib.parse.urlsplit(hop.get("uri", "")).hostname for hop in came]
-
-    def about(self):
-        """What is logged of it."""
-        ids = {"correlation_id": self.correlation_id, "message_id": self.message_id}
-        return {name: value for name, value in ids.items() if value} | {
-            "routing_key": self.routing_key,
-            "queue": self.queue,
-            "hops": self.hops,
-            "redelivered": self.redelivered,
-        }
+def received(queue, message):
+    """A message of kombu's and the queue it came from."""
+    came = message.delivery_info
+    place = {"exchange": came["exchange"], "key": came["routing_key"], "redelivered": came.get("redelivered")}
+    return Received(queue, message.body, message.headers, properties=message.properties, **place)
 
 
 def publish(publisher, exchange, routing_key, body, correlation_id=None, reply_to=None, **noted):
@@ -225,14 +141,9 @@ def publish(publisher, exchange, routing_key, body, correlation_id=None, reply_t
 
 def park(message, reason):
     """Puts a message that cannot be worked off aside, as it was, with its reason."""
-    parking = Queue(f"dead-letters.{KIND}")
-    headers = message.headers | {
-        "x-parked-reason": reason,
-        "x-parked-exchange": message.exchange,
-        "x-parked-routing-key": message.key,
-        "x-parked-queue": message.queue,
-    }
+    parking = Queue(PARKING)
     publisher = RawPublisher(AMQP_URI, serializer="raw", declare=[parking], mandatory=True)
+    headers = message.parked_headers(reason)
     publisher.publish(message.body, routing_key=parking.name, headers=headers, **message.properties)
     log("parked", level="warn", reason=reason, parking=parking.name, **message.about())
 
@@ -252,7 +163,7 @@ class Queues(QueueConsumer):
 
     # Nameko does not say here which queue it came from.
     def on_decode_error(self, message, exc):
-        park(Received("", message), f"not decodable: {exc}")
+        park(received("", message), f"not decodable: {exc}")
         message.ack()
 
 
@@ -262,7 +173,7 @@ class Work(Consumer):
     queue_consumer = Queues()
 
     def handle_message(self, body, message):
-        super().handle_message(Received(self.queue.name, message), message)
+        super().handle_message(received(self.queue.name, message), message)
 
 
 def consume(queue, here=True):
@@ -271,7 +182,7 @@ def consume(queue, here=True):
     def decorate(method):
         @functools.wraps(method)
         def work(self, message):
-            for pause in (0.1, 0.2, 0.4, 0.8, None):
+            for pause in PAUSES:
                 try:
                     return method(self, message)
                 except Exception as error:
@@ -457,7 +368,3 @@ def main():
     config = {"AMQP_URI": AMQP_URI, "HEARTBEAT": 10, "max_workers": workers}
     services = {service.name: service for service in (Products, Indexer, Taxes)}
     run([services[KIND]], config)
-
-
-if __name__ == "__main__":
-    main()
