@@ -52,7 +52,7 @@ impl Settings {
         Ok(Self {
             repetitions: number("BENCH_REPETITIONS", 3)?.max(1),
             events: number("BENCH_EVENTS", 20_000)?.max(1),
-            calls: number("BENCH_CALLS", 3000)?.max(1),
+            calls: number("BENCH_CALLS", 2000)?.max(1),
             samples: number("BENCH_SAMPLES", 200)?.max(1),
             only,
         })

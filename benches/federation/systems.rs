@@ -1,6 +1,6 @@
 //! The four systems that span regions under load, beside the same consumers in Python.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use fedctl::service::{
     checkout,
     compute::contract::{self, Host, Verb},
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     Settings,
-    calls::{Answers, Ask, Caller},
+    calls::{Answers, Ask, Asked, Caller},
     container::Engine,
     events::{USER, load},
     figure::{
@@ -39,6 +39,8 @@ struct Path {
     name: &'static str,
     /// Whose processor time and memory it is.
     service: &'static str,
+    /// How many make a load.
+    calls: usize,
     within: Way,
     across: Way,
     per_core: Vec<f64>,
@@ -53,19 +55,29 @@ struct Way {
     loaded: Option<Figure>,
 }
 
+impl Way {
+    fn of(single: Figure, loads: Vec<Asked>) -> Self {
+        let rate = Figure::new(Unit::PerSecond, loads.iter().map(|load| load.rate));
+        let loaded = Figure::seconds(loads.into_iter().flat_map(|load| load.times));
+        Self { single, rate, loaded: Some(loaded) }
+    }
+}
+
 /// A path that answers.
 struct Plan {
     name: &'static str,
     service: &'static str,
     ask: fn(&str) -> Ask,
+    /// A load is so many times smaller.
+    share: usize,
 }
 
 const PLANS: [Plan; 4] = [
-    Plan { name: "rpc: analyze", service: "rpc-worker", ask: analyze },
+    Plan { name: "rpc: analyze", service: "rpc-worker", ask: analyze, share: 1 },
     // while no host has many machines to tell
-    Plan { name: "compute: list-vms", service: "compute-host", ask: list },
-    Plan { name: "compute: create-vm", service: "compute-host", ask: create },
-    Plan { name: "checkout: order.created → payment.captured", service: "payment", ask: capture },
+    Plan { name: "compute: list-vms", service: "compute-host", ask: list, share: 1 },
+    Plan { name: "compute: create-vm", service: "compute-host", ask: create, share: 5 },
+    Plan { name: "checkout: order.created → payment.captured", service: "payment", ask: capture, share: 1 },
 ];
 
 /// Measures both, one after the other in regions of their own.
@@ -74,16 +86,24 @@ pub async fn compare(project: &Project, engine: &Engine, settings: &Settings) ->
     let ours = measure(engine, &regions, settings, settings.calls).await?;
     let trouble = trouble::measure(project, engine, &regions, settings).await?;
     let python = match engine.image(PYTHON).await? {
-        Some(image) => {
-            let regions = stand_up(project, engine, Some(&image)).await?;
-            Some(measure(engine, &regions, settings, settings.calls.div_ceil(PYTHON_SHARE)).await?)
-        }
-        None => None,
+        Some(image) => measure_python(project, engine, settings, &image).await,
+        None => Err(anyhow!("for want of an image `{PYTHON}`; tests/python/image.sh makes it")),
     };
     project.down()?;
-    print(&ours, python.as_deref(), settings);
+    print(&ours, python.as_deref());
     trouble::print(&trouble);
     Ok(())
+}
+
+/// The same regions made anew, with this image in place of fedctl's own services.
+async fn measure_python(
+    project: &Project,
+    engine: &Engine,
+    settings: &Settings,
+    image: &str,
+) -> Result<Vec<Path>> {
+    let regions = stand_up(project, engine, Some(image)).await?;
+    measure(engine, &regions, settings, settings.calls.div_ceil(PYTHON_SHARE)).await
 }
 
 async fn stand_up(project: &Project, engine: &Engine, python: Option<&str>) -> Result<[Region; 2]> {
@@ -174,6 +194,7 @@ async fn profile(
     Ok(Path {
         name: "profile: user.profile.update",
         service: USER.service,
+        calls: events,
         within: Way { single: within, rate: near, loaded: None },
         across: Way { single: across, rate: far, loaded: None },
         per_core: loads.iter().map(|load| load.per_core).collect(),
@@ -188,31 +209,30 @@ async fn answered(
     settings: &Settings,
     calls: usize,
 ) -> Result<Path> {
+    let calls = calls.div_ceil(plan.share);
     let worker = here.service(plan.service);
-    let (mut per_core, mut memory) = (Vec::new(), Vec::new());
-    let mut ways = Vec::new();
-    for region in [here, there] {
-        let caller = Caller::open(region, (plan.ask)(region.name())).await?;
-        let single = caller.load(settings.samples, 1, None).await?;
-        let (mut rates, mut times) = (Vec::new(), Vec::new());
-        for _ in 0..settings.repetitions {
-            let before = engine.usage(&worker).await?.cpu;
-            let load = caller.load(calls, OUTSTANDING, None).await?;
-            let after = engine.usage(&worker).await?;
-            per_core.push(f64::from(u32::try_from(calls)?) / (after.cpu - before));
-            memory.push(after.memory);
-            rates.push(load.rate);
-            times.extend(load.times);
-        }
-        caller.close().await?;
-        ways.push(Way {
-            single: Figure::seconds(single.times),
-            rate: Figure::new(Unit::PerSecond, rates),
-            loaded: Some(Figure::seconds(times)),
-        });
+    let caller = Caller::open(here, (plan.ask)(here.name())).await?;
+    let single = Figure::seconds(caller.load(settings.samples, 1, None).await?.times);
+    let (mut loads, mut per_core, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before = engine.usage(&worker).await?;
+    for _ in 0..settings.repetitions {
+        loads.push(caller.load(calls, OUTSTANDING, None).await?);
+        let after = engine.usage(&worker).await?;
+        per_core.push(f64::from(u32::try_from(calls)?) / (after.cpu - before.cpu));
+        memory.push(after.memory);
+        before = after;
     }
-    let [within, across] = <[Way; 2]>::try_from(ways).map_err(|_| anyhow::anyhow!("not two ways"))?;
-    Ok(Path { name: plan.name, service: plan.service, within, across, per_core, memory })
+    caller.close().await?;
+    let within = Way::of(single, loads);
+    let caller = Caller::open(there, (plan.ask)(there.name())).await?;
+    let single = Figure::seconds(caller.load(settings.samples, 1, None).await?.times);
+    let mut loads = Vec::new();
+    for _ in 0..settings.repetitions {
+        loads.push(caller.load(calls, OUTSTANDING, None).await?);
+    }
+    caller.close().await?;
+    let across = Way::of(single, loads);
+    Ok(Path { name: plan.name, service: plan.service, calls, within, across, per_core, memory })
 }
 
 fn analyze(region: &str) -> Ask {
@@ -268,14 +288,13 @@ pub fn order(region: &str) -> Ask {
     }
 }
 
-fn print(ours: &[Path], python: Option<&[Path]>, settings: &Settings) {
+/// What was measured is shown, whatever became of the other half.
+fn print(ours: &[Path], python: Result<&[Path], &Error>) {
     println!("\n{:<58}{:<38}Python", "systems: median (min … max)", "fedctl");
-    if python.is_none() {
-        println!("not measured: Python, for want of an image `{PYTHON}`; tests/clients/image.sh makes it");
+    if let Err(reason) = python {
+        println!("not measured: Python, {reason:#}");
     }
-    let (calls, fewer) = (settings.calls, settings.calls.div_ceil(PYTHON_SHARE));
-    let theirs = python.map(|_| fewer.to_string()).unwrap_or_default();
-    println!("{:<58}{calls:<38}{theirs}", "messages in a load");
+    let python = python.ok();
     for (index, path) in ours.iter().enumerate() {
         print_path(path, python.map(|paths| &paths[index]));
     }
@@ -301,6 +320,7 @@ fn print_path(ours: &Path, python: Option<&Path>) {
             });
         }
     };
+    row("  messages in a load", &|path| path.calls.to_string());
     way("within a region", &|path| &path.within);
     way("across regions", &|path| &path.across);
     let service = ours.service;

@@ -3,6 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use fedctl::service::checkout;
+use lapin::{
+    Connection,
+    options::{QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
 
 use crate::{
     Settings,
@@ -21,6 +27,7 @@ const GOOD_FOR_POISON: usize = 9;
 const PAYMENT: &str = "checkout.payment";
 const INVENTORY: &str = "checkout.inventory";
 const PARKED: &str = "dead-letters.inventory";
+const UNPAID: &str = "dead-letters.payment";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Loads of orders under three conditions.
@@ -48,6 +55,7 @@ pub async fn measure(
     settings: &Settings,
 ) -> Result<Trouble> {
     let here = &regions[0];
+    let listener = listener(here).await?;
     let fast = loads(here, "fast payment", settings, None).await?;
     paid(here).await?;
     let poison = loads(here, "one in ten is poison", settings, Some(GOOD_FOR_POISON)).await?;
@@ -59,7 +67,22 @@ pub async fn measure(
     if slow.waiting == 0 {
         bail!("no order waits for a payment that should be slow");
     }
+    listener.close(200, "OK".into()).await?;
     Ok(Trouble { fast, slow, poison })
+}
+
+/// Has a queue for what becomes of payments: a payment that nobody wants to hear of is parked, after a while.
+async fn listener(here: &Region) -> Result<Connection> {
+    let connection = here.connect().await?;
+    let channel = connection.create_channel().await?;
+    let mut short = FieldTable::default();
+    short.insert("x-max-length".into(), 1.into());
+    let (queue, exchange, key) = ("bench.payments", checkout::EVENTS, "payment.*");
+    let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), own, short).await?;
+    let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(queue.into(), exchange.into(), key.into(), options, arguments).await?;
+    Ok(connection)
 }
 
 async fn loads(here: &Region, name: &str, settings: &Settings, poison: Option<usize>) -> Result<Column> {
@@ -92,7 +115,11 @@ async fn loads(here: &Region, name: &str, settings: &Settings, poison: Option<us
 
 /// Waits until no order waits for its payment.
 async fn paid(here: &Region) -> Result<()> {
-    until(PAUSE, async || Ok(depth(here, PAYMENT).await? == 0)).await
+    until(PAUSE, async || Ok(depth(here, PAYMENT).await? == 0)).await?;
+    match depth(here, UNPAID).await? {
+        0 => Ok(()),
+        parked => bail!("{parked} orders are parked in `{UNPAID}`"),
+    }
 }
 
 async fn depth(here: &Region, queue: &str) -> Result<u64> {
