@@ -314,10 +314,11 @@ fn print_path(ours: &Path, python: Option<&Path>) {
         row("    99 of 100 within", &|path| way(path).single.show(way(path).single.p99()));
         row(&format!("  {name}, a load"), &|path| way(path).rate.to_string());
         if way(ours).loaded.is_some() {
-            let p99 = |figure: &Figure| figure.show(figure.p99());
-            row(&format!("    99 of 100 within, {OUTSTANDING} at once"), &|path| {
-                way(path).loaded.as_ref().map(p99).unwrap_or_default()
-            });
+            let loaded = |value: fn(&Figure) -> String| {
+                move |path: &Path| way(path).loaded.as_ref().map(value).unwrap_or_default()
+            };
+            row(&format!("    each, {OUTSTANDING} at once"), &loaded(ToString::to_string));
+            row("    99 of 100 within", &loaded(|figure| figure.show(figure.p99())));
         }
     };
     row("  messages in a load", &|path| path.calls.to_string());
