@@ -29,6 +29,8 @@ const PYTHON: &str = "fedctl-test-python";
 const IN_PYTHON: [&str; 4] = ["profile", "rpc-worker", "compute-host", "payment"];
 /// A load for Python is so many times smaller, for it to end in about the same time.
 const PYTHON_SHARE: usize = 5;
+/// Machines are created in loads so many times smaller, by both: a host with more of them takes longer.
+const MACHINES_SHARE: usize = 5;
 /// How many calls wait for their answers at once.
 pub const OUTSTANDING: usize = 64;
 /// Where the work is done, and from where it is asked for too.
@@ -68,22 +70,35 @@ struct Plan {
     name: &'static str,
     service: &'static str,
     ask: fn(&str) -> Ask,
-    /// A load is so many times smaller.
-    share: usize,
+    /// How many make a load, for fedctl and for Python.
+    sizes: fn(usize) -> [usize; 2],
 }
 
 const PLANS: [Plan; 4] = [
-    Plan { name: "rpc: analyze", service: "rpc-worker", ask: analyze, share: 1 },
+    Plan { name: "rpc: analyze", service: "rpc-worker", ask: analyze, sizes: fewer_for_python },
     // while no host has many machines to tell
-    Plan { name: "compute: list-vms", service: "compute-host", ask: list, share: 1 },
-    Plan { name: "compute: create-vm", service: "compute-host", ask: create, share: 5 },
-    Plan { name: "checkout: order.created → payment.captured", service: "payment", ask: capture, share: 1 },
+    Plan { name: "compute: list-vms", service: "compute-host", ask: list, sizes: fewer_for_python },
+    Plan { name: "compute: create-vm", service: "compute-host", ask: create, sizes: machines },
+    Plan {
+        name: "checkout: order.created → payment.captured",
+        service: "payment",
+        ask: capture,
+        sizes: fewer_for_python,
+    },
 ];
+
+fn fewer_for_python(calls: usize) -> [usize; 2] {
+    [calls, calls.div_ceil(PYTHON_SHARE)]
+}
+
+fn machines(calls: usize) -> [usize; 2] {
+    [calls.div_ceil(MACHINES_SHARE); 2]
+}
 
 /// Measures both, one after the other in regions of their own.
 pub async fn compare(project: &Project, engine: &Engine, settings: &Settings) -> Result<()> {
     let regions = stand_up(project, engine, None).await?;
-    let ours = measure(engine, &regions, settings, settings.calls).await?;
+    let ours = measure(engine, &regions, settings, |[ours, _]| ours).await?;
     let trouble = trouble::measure(project, engine, &regions, settings).await?;
     let python = match engine.image(PYTHON).await? {
         Some(image) => measure_python(project, engine, settings, &image).await,
@@ -103,7 +118,7 @@ async fn measure_python(
     image: &str,
 ) -> Result<Vec<Path>> {
     let regions = stand_up(project, engine, Some(image)).await?;
-    measure(engine, &regions, settings, settings.calls.div_ceil(PYTHON_SHARE)).await
+    measure(engine, &regions, settings, |[_, python]| python).await
 }
 
 async fn stand_up(project: &Project, engine: &Engine, python: Option<&str>) -> Result<[Region; 2]> {
@@ -156,10 +171,12 @@ async fn measure(
     engine: &Engine,
     regions: &[Region; 2],
     settings: &Settings,
-    calls: usize,
+    whose: fn([usize; 2]) -> usize,
 ) -> Result<Vec<Path>> {
-    let mut paths = vec![profile(engine, regions, settings, calls).await?];
+    let updates = whose(fewer_for_python(settings.calls));
+    let mut paths = vec![profile(engine, regions, settings, updates).await?];
     for plan in &PLANS {
+        let calls = whose((plan.sizes)(settings.calls));
         paths.push(answered(engine, regions, plan, settings, calls).await?);
     }
     for region in regions {
@@ -209,7 +226,6 @@ async fn answered(
     settings: &Settings,
     calls: usize,
 ) -> Result<Path> {
-    let calls = calls.div_ceil(plan.share);
     let worker = here.service(plan.service);
     let caller = Caller::open(here, (plan.ask)(here.name())).await?;
     let single = Figure::seconds(caller.load(settings.samples, 1, None).await?.times);
