@@ -23,7 +23,7 @@ test: setup ## every test, those against real brokers too
 	cargo test --locked
 
 # what cargo builds for a bench unwinds: larger than what is shipped, and in the same place
-bench: build ## how fast and how small, beside plain brokers and Nameko
+bench: build ## how fast and how small, beside plain brokers, Nameko, aio-pika and pika
 	$(FEDCTL) pull
 	cp $(FEDCTL) target/measured
 	FEDCTL=$(CURDIR)/target/measured cargo bench --locked --bench federation

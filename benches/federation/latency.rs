@@ -12,21 +12,27 @@ use lapin::{
 use tokio::time::timeout;
 
 use crate::{
+    events::{Event, PRODUCT},
     figure::Figure,
-    region::{PRODUCT_EVENTS, Region, fresh_id, until},
+    region::{Region, fresh_id, until},
 };
 
 /// A key that no service binds to.
 const KEY: &str = "bench";
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// From the beginning of a `POST` here to the first `GET` there that finds the product.
-pub async fn through_services(here: &Region, there: &Region, samples: usize) -> Result<Figure> {
+/// From the beginning of a `POST` here to the first `GET` there that finds what it told.
+pub async fn through_services(
+    here: &Region,
+    there: &Region,
+    event: &Event,
+    samples: usize,
+) -> Result<Figure> {
     let mut times = Vec::new();
     for id in (fresh_id()..).take(samples) {
         let started = Instant::now();
-        here.add(id).await?;
-        until(MILLISECOND, || there.has(id)).await?;
+        here.add(event, id).await?;
+        until(MILLISECOND, || there.has(event, id)).await?;
         times.push(started.elapsed());
     }
     Ok(Figure::seconds(times))
@@ -53,7 +59,7 @@ async fn bound(channel: &Channel) -> Result<Consumer> {
     let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let name = format!("{KEY}.{}", fresh_id());
     channel.queue_declare(name.as_str().into(), own, FieldTable::default()).await?;
-    let (exchange, options) = (PRODUCT_EVENTS.into(), QueueBindOptions::default());
+    let (exchange, options) = (PRODUCT.exchange.into(), QueueBindOptions::default());
     channel.queue_bind(name.as_str().into(), exchange, KEY.into(), options, FieldTable::default()).await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     Ok(channel.basic_consume(name.as_str().into(), "".into(), options, FieldTable::default()).await?)
@@ -62,7 +68,7 @@ async fn bound(channel: &Channel) -> Result<Consumer> {
 /// Publishes one event and waits for it; none if it does not come in time.
 async fn hop(publisher: &Channel, deliveries: &mut Consumer, patience: Duration) -> Result<Option<Duration>> {
     let started = Instant::now();
-    let (exchange, options) = (PRODUCT_EVENTS.into(), BasicPublishOptions::default());
+    let (exchange, options) = (PRODUCT.exchange.into(), BasicPublishOptions::default());
     let properties = BasicProperties::default().with_delivery_mode(2);
     publisher.basic_publish(exchange, KEY.into(), options, b"{}", properties).await?;
     match timeout(patience, deliveries.next()).await {

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what this program is for")]
 
 mod baseline;
+mod calls;
 mod commands;
 mod container;
 mod events;
@@ -14,21 +15,29 @@ mod machine;
 mod project;
 mod region;
 mod services;
+mod systems;
+mod trouble;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use baseline::Baseline;
 use container::Engine;
 use project::Project;
 
-/// How often, and how much.
+/// How often, how much, and what.
 struct Settings {
     /// How often the slow things are repeated.
     repetitions: usize,
     /// How many events make a load.
     events: usize,
+    /// How many calls, commands, orders or updates make a load.
+    calls: usize,
     /// How many events are timed one by one.
     samples: usize,
+    /// The one part that is wanted; all of them where it is not said.
+    only: Option<String>,
 }
+
+const PARTS: [&str; 3] = ["commands", "services", "systems"];
 
 impl Settings {
     fn from_env() -> Result<Self> {
@@ -36,11 +45,21 @@ impl Settings {
             Ok(text) => text.parse().map_err(|error| anyhow::anyhow!("`{name}` is `{text}`: {error}")),
             Err(_) => Ok(default),
         };
+        let only = std::env::var("BENCH_ONLY").ok().filter(|part| !part.is_empty());
+        if let Some(part) = only.as_deref().filter(|part| !PARTS.contains(part)) {
+            bail!("`BENCH_ONLY` is `{part}`, which is none of {}", PARTS.join(", "));
+        }
         Ok(Self {
             repetitions: number("BENCH_REPETITIONS", 3)?.max(1),
             events: number("BENCH_EVENTS", 20_000)?.max(1),
+            calls: number("BENCH_CALLS", 2000)?.max(1),
             samples: number("BENCH_SAMPLES", 200)?.max(1),
+            only,
         })
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
     }
 }
 
@@ -52,14 +71,23 @@ fn main() -> Result<()> {
     let project = Project::new()?;
     machine::print(engine.version(), &project)?;
 
-    let baseline = Baseline::new(&runtime, &project)?;
-    figure::title("standing up and looking");
-    commands::up(&project, &baseline, settings.repetitions)?;
-    drop(baseline);
-    commands::second_up(&project)?;
-    commands::status(&project, settings.repetitions)?;
-    commands::demo(&project, settings.repetitions)?;
-    commands::size(&project)?;
-
-    runtime.block_on(services::compare(&project, &engine, &settings))
+    if settings.wants("commands") {
+        let baseline = Baseline::new(&runtime, &project)?;
+        figure::title("standing up and looking");
+        commands::up(&project, &baseline, settings.repetitions)?;
+        drop(baseline);
+        commands::second_up(&project)?;
+        commands::status(&project, settings.repetitions)?;
+        commands::demo(&project, settings.repetitions)?;
+        commands::size(&project)?;
+    }
+    if settings.wants("services") {
+        // nothing to do, unless it is the only part
+        project.time(&["up"])?;
+        runtime.block_on(services::compare(&project, &engine, &settings))?;
+    }
+    if settings.wants("systems") {
+        runtime.block_on(systems::compare(&project, &engine, &settings))?;
+    }
+    Ok(())
 }

@@ -54,7 +54,8 @@ impl Project {
         self.write(&format!("{head}services: &services\n{services}{}", &rest[tail..]))
     }
 
-    fn write(&self, text: &str) -> Result<()> {
+    /// Another topology, which has to have this project's name.
+    pub fn write(&self, text: &str) -> Result<()> {
         Ok(fs::write(self.directory.path().join("regions.yaml"), text)?)
     }
 

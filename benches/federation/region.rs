@@ -1,6 +1,7 @@
 //! A region as its users see it: AMQP, HTTP, and how much waits in its queues.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     time::{Duration, Instant},
 };
@@ -14,17 +15,15 @@ use fedctl::{
     topology::RegionName,
 };
 use lapin::{Connection, ConnectionProperties};
-use reqwest::Client;
+use reqwest::{Client, header::CONTENT_TYPE};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::{
     container::Engine,
+    events::{Event, Form},
     project::{NAME, Project},
 };
 
-/// The federated exchange that products are told over.
-pub const PRODUCT_EVENTS: &str = "products.events";
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A region of the running project.
@@ -33,7 +32,7 @@ pub struct Region {
     amqp: String,
     queues: String,
     password: String,
-    products: String,
+    front: String,
     client: Client,
 }
 
@@ -45,7 +44,8 @@ struct Queue {
 }
 
 impl Region {
-    pub async fn find(project: &Project, engine: &Engine, name: &str) -> Result<Self> {
+    /// A region, and the service there that is asked over HTTP.
+    pub async fn find(project: &Project, engine: &Engine, name: &str, front: &str) -> Result<Self> {
         let name = RegionName::new(name);
         let passwords = project.passwords()?;
         let password = |user: &str| {
@@ -55,16 +55,20 @@ impl Region {
         let broker = container(NAME, &name, BROKER);
         let amqp = engine.port(&broker, AMQP_PORT).await?;
         let management = engine.port(&broker, MANAGEMENT_PORT).await?;
-        let products = engine.port(&container(NAME, &name, "products"), SERVICE_PORT).await?;
+        let front = engine.port(&container(NAME, &name, front), SERVICE_PORT).await?;
         let query = "disable_stats=true&enable_queue_totals=true";
         Ok(Self {
             amqp: format!("amqp://{APPLICATION}:{}@127.0.0.1:{amqp}/%2f", password(APPLICATION)?),
             queues: format!("http://127.0.0.1:{management}/api/queues/%2f?{query}"),
             password: password(ADMINISTRATOR)?,
-            products: format!("http://127.0.0.1:{products}/products"),
+            front: format!("http://127.0.0.1:{front}"),
             client: Client::builder().tls_certs_only([]).no_proxy().build()?,
             name,
         })
+    }
+
+    pub fn name(&self) -> &str {
+        self.name.as_str()
     }
 
     /// The container of one of the region's services.
@@ -83,35 +87,37 @@ impl Region {
         Ok(Connection::connect(&self.amqp, ConnectionProperties::default()).await?)
     }
 
-    /// How many messages wait in this region's own queues, and for the links of `other`.
-    pub async fn waiting(&self, other: &Region) -> Result<(u64, u64)> {
+    /// How many messages each queue holds, those in the hands of consumers too.
+    pub async fn queues(&self) -> Result<BTreeMap<String, u64>> {
         let request = self.client.get(&self.queues).basic_auth(ADMINISTRATOR, Some(&self.password));
         let queues: Vec<Queue> = request.send().await?.error_for_status()?.json().await?;
-        let outgoing = internal_queue(PRODUCT_EVENTS, &other.name);
-        let sum = |wanted: &dyn Fn(&str) -> bool| {
-            queues.iter().filter(|queue| wanted(&queue.name)).map(|queue| queue.messages).sum()
-        };
-        Ok((sum(&|name| !name.starts_with("federation: ")), sum(&|name| name == outgoing)))
+        Ok(queues.into_iter().map(|queue| (queue.name, queue.messages)).collect())
     }
 
-    /// Adds a product; what the service says is taken for granted.
-    pub async fn add(&self, id: i64) -> Result<()> {
-        self.client.post(&self.products).json(&product(id)).send().await?.error_for_status()?;
+    /// How many messages wait in this region's own queues, and of `exchange` for the links of `other`.
+    pub async fn waiting(&self, other: &Region, exchange: &str) -> Result<(u64, u64)> {
+        let queues = self.queues().await?;
+        let outgoing = internal_queue(exchange, &other.name);
+        let own = queues.iter().filter(|(name, _)| !name.starts_with("federation: "));
+        Ok((own.map(|(_, messages)| messages).sum(), queues.get(&outgoing).copied().unwrap_or_default()))
+    }
+
+    /// Has the service cause an event; what it says is taken for granted.
+    pub async fn add(&self, event: &Event, id: i64) -> Result<()> {
+        let Form { path, content_type, body } = (event.form)(id);
+        let request = self.client.post(format!("{}/{path}", self.front)).header(CONTENT_TYPE, content_type);
+        request.body(body).send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// Whether a product can be read here.
-    pub async fn has(&self, id: i64) -> Result<bool> {
-        let answer = self.client.get(format!("{}/{id}", self.products)).send().await?;
+    /// Whether what an event told can be read here.
+    pub async fn has(&self, event: &Event, id: i64) -> Result<bool> {
+        let answer = self.client.get(format!("{}/{}/{id}", self.front, event.read_at)).send().await?;
         let found = answer.status().is_success();
         // read to the end, so that the connection is used again
         answer.bytes().await?;
         Ok(found)
     }
-}
-
-pub fn product(id: i64) -> Value {
-    json!({"id": id, "name": "lamp", "price": "100.00", "quantity": 1000})
 }
 
 /// An id that nobody used before, with room for many more after it.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{
     Settings,
     container::Engine,
-    events::{Load, load},
+    events::{Load, PRODUCT, load},
     figure::{Aim::AtMost, Figure, Unit, title},
     latency,
     project::Project,
@@ -48,17 +48,17 @@ pub async fn compare(project: &Project, engine: &Engine, settings: &Settings) ->
 async fn regions(project: &Project, engine: &Engine) -> Result<Vec<Region>> {
     let mut regions = Vec::new();
     for name in project.regions() {
-        regions.push(Region::find(project, engine, name).await?);
+        regions.push(Region::find(project, engine, name, "products").await?);
     }
     Ok(regions)
 }
 
 async fn measure(engine: &Engine, regions: &[Region], settings: &Settings, events: usize) -> Result<Half> {
     let (here, there) = (&regions[0], &regions[1]);
-    let latency = latency::through_services(here, there, settings.samples).await?;
+    let latency = latency::through_services(here, there, &PRODUCT, settings.samples).await?;
     let mut loads = Vec::new();
     for _ in 0..settings.repetitions {
-        loads.push(load(engine, here, there, events).await?);
+        loads.push(load(engine, here, there, &PRODUCT, events).await?);
     }
     let mut memory = Vec::new();
     for region in regions {
