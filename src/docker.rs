@@ -20,7 +20,7 @@ pub use error::{EngineError, Operation};
 pub use log::LogLine;
 
 use crate::{
-    desired::{Attachment, Container, Network, Volume},
+    desired::{Attachment, Container, Network, PROJECT_LABEL, Volume},
     observed::{self, ContainerState, Object},
 };
 
@@ -137,24 +137,48 @@ impl Engine {
         Ok(containers)
     }
 
-    /// Creates a bridge network.
+    /// Creates a bridge network. An engine may have made two of that name, if whoever asked first was killed and
+    /// asked again: of these one is left, and one that a container is attached to stays.
     ///
     /// # Errors
     ///
     /// If the engine fails, for example because it has no address range left.
     pub async fn create_network(&self, network: &Network) -> Result<()> {
-        let created = self.docker.create_network(body::network(network)).await;
-        created.map(drop).map_err(|source| EngineError::new(Operation::Create, &network.name, source))
+        if self.network_ids(&network.name).await?.is_empty() {
+            let created = self.docker.create_network(body::network(network)).await;
+            created.map_err(|source| EngineError::new(Operation::Create, &network.name, source))?;
+        }
+        let ids = self.network_ids(&network.name).await?;
+        let mut left = ids.len();
+        for id in ids {
+            if left > 1 && self.docker.remove_network(&id).await.is_ok() {
+                left -= 1;
+            }
+        }
+        Ok(())
     }
 
-    /// Removes a network. One that is gone is no error.
+    /// Removes a network, and others of that name. One that is gone is no error.
     ///
     /// # Errors
     ///
     /// If a container is attached to it, or the engine fails.
     pub async fn remove_network(&self, name: &str) -> Result<()> {
-        let removed = self.docker.remove_network(name).await;
-        gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
+        for id in self.network_ids(name).await? {
+            let removed = self.docker.remove_network(&id).await;
+            gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))?;
+        }
+        Ok(())
+    }
+
+    /// The ids of fedctl's networks of this name: an engine asked by name for one of two refuses.
+    async fn network_ids(&self, name: &str) -> Result<Vec<String>> {
+        let filters = HashMap::from([("label", vec![PROJECT_LABEL])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let networks = self.docker.list_networks(Some(options)).await;
+        let networks = networks.map_err(|source| EngineError::new(Operation::List, "networks", source))?;
+        let named = networks.into_iter().filter(|network| network.name.as_deref() == Some(name));
+        Ok(named.filter_map(|network| network.id).collect())
     }
 
     /// Creates a volume.

@@ -111,6 +111,8 @@ pub enum Step {
 pub enum Cause {
     /// It is not there.
     NotFound,
+    /// There are several of that name.
+    Twice,
     /// Its container was made and never started.
     NeverStarted,
     /// It is not running; in the engine's words.

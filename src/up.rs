@@ -21,8 +21,9 @@ use crate::{
     wait::{Gave, Look, until},
 };
 
-/// How often a plan may turn out to need another, because brokers answered that did not before.
-const ROUNDS: usize = 3;
+/// How often a plan may turn out to need another: images come, brokers answer that did not before, or are started
+/// anew because they let nobody in.
+const ROUNDS: usize = 4;
 /// How long a broker may take to start a link, and bindings to cross one that runs, before either is mended.
 const STUCK_LIMIT: Duration = Duration::from_secs(3);
 

@@ -599,6 +599,20 @@ fn a_link_that_carries_nothing_is_restarted_and_one_never_started_has_its_policy
 }
 
 #[test]
+fn of_two_networks_of_one_name_one_is_left() {
+    let wanted = wanted(TWO);
+    let mut world = World::of(&wanted);
+    let twice = world.engine.networks[0].clone();
+    let line =
+        format!("network {}: create (there are several of that name, of which one is left)", twice.name);
+    world.engine.networks.push(twice);
+    let first = plan(&wanted, &world.look());
+    assert!(first.to_string().contains(&line), "{first}");
+    world.apply(&first);
+    assert!(plan(&wanted, &world.look()).is_empty());
+}
+
+#[test]
 fn a_broker_that_lets_nobody_in_is_started_anew() {
     let damage = |world: &mut World| world.lock("europe");
     assert!(plan_after(TWO, damage).provisional);

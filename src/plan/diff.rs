@@ -86,8 +86,10 @@ fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Observed) -> Ob
     let engine = &observed.engine;
     let mut objects = Objects::default();
     for network in &desired.networks {
-        if !engine.networks.iter().any(|found| found.name == network.name) {
-            let step = plan.push(Step::CreateNetwork(network.clone()), Cause::NotFound, []);
+        let found = engine.networks.iter().filter(|found| found.name == network.name).count();
+        if found != 1 {
+            let cause = if found == 0 { Cause::NotFound } else { Cause::Twice };
+            let step = plan.push(Step::CreateNetwork(network.clone()), cause, []);
             objects.networks.insert(network.name.clone(), step);
         }
     }

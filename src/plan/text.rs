@@ -173,6 +173,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::NotFound => f.write_str("not found"),
+            Cause::Twice => f.write_str("there are several of that name, of which one is left"),
             Cause::NeverStarted => f.write_str("was never started"),
             Cause::Stopped(status) => write!(f, "not running: {status}"),
             Cause::Paused => f.write_str("paused"),

@@ -13,7 +13,7 @@ use fedctl::{
 };
 
 /// How often `up` plans anew while a plan is provisional.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 
 /// An engine, and what is in the volumes of its brokers.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +86,7 @@ impl World {
             }
             Step::RemoveImage { reference } => drop(self.engine.images.remove(reference).expect("an image")),
             Step::CreateNetwork(Network { name, labels }) => {
+                self.engine.networks.retain(|found| found.name != *name);
                 self.engine.networks.push(Object { name: name.clone(), labels: labels.clone() });
             }
             Step::CreateVolume(Volume { name, labels }) => {

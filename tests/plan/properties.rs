@@ -184,7 +184,7 @@ fn checked(before: &Topology, damage: &[(Damage, Index)], after: &Topology, mess
     let wanted = wanted_of(after);
     let first = plan(&wanted, &world.look());
     let mut planned = first.clone();
-    for _ in 0..3 {
+    for _ in 0..4 {
         if !planned.blocked.is_empty() {
             return first;
         }
