@@ -11,9 +11,10 @@ use futures_util::{
 use crate::{
     desired::{
         ADMINISTRATOR, AMQP_PORT, BROKER, Desired, MANAGEMENT_PORT, PROJECT_LABEL, PasswordId, Passwords,
-        REGION_LABEL, SERVICE_LABEL, container, ownership_parameter,
+        REGION_LABEL, SERVICE_LABEL, SERVICE_PORT, container, ownership_parameter,
     },
     docker::{Engine, EngineError, LogLine},
+    endpoint::Endpoints,
     observed::{BrokerHealth, Container, ContainerState, Definitions, EngineState, Observed, QueueDetails},
     rabbitmq::{Broker, BrokerError, Connector, speaks_amqp},
     topology::RegionName,
@@ -53,6 +54,7 @@ pub async fn containers(engine: &Engine, project: &str) -> Result<EngineState, E
 pub async fn observed(
     docker: &Engine,
     connector: &Connector,
+    endpoints: &Endpoints,
     desired: &Desired,
     passwords: &Passwords,
 ) -> Result<Observed, EngineError> {
@@ -60,8 +62,13 @@ pub async fn observed(
     let engine = engine(docker, &images).await?;
     let regions: Vec<RegionName> = desired.brokers.iter().map(|broker| broker.region.clone()).collect();
     let asked = brokers(&engine, connector, &desired.project, &regions, passwords);
+    let services = desired.containers.iter().filter(|container| container.says_when_ready);
+    let (definitions, not_ready) = tokio::join!(
+        definitions(&asked, &desired.project),
+        not_ready(&engine, endpoints, services.map(|service| service.name.clone())),
+    );
     let (mut brokers, mut locked_out) = (BTreeMap::new(), BTreeSet::new());
-    for (region, found) in definitions(&asked, &desired.project).await {
+    for (region, found) in definitions {
         match found {
             Ok(definitions) => drop(brokers.insert(region, definitions)),
             Err(error) if error.is_unauthorized() && is_up(&engine, &desired.project, &region).await => {
@@ -70,7 +77,21 @@ pub async fn observed(
             Err(_) => {}
         }
     }
-    Ok(Observed { engine, brokers, locked_out })
+    Ok(Observed { engine, brokers, locked_out, not_ready })
+}
+
+/// Which of these services run and do not work yet, and why.
+pub async fn not_ready(
+    engine: &EngineState,
+    endpoints: &Endpoints,
+    services: impl IntoIterator<Item = String>,
+) -> BTreeMap<String, String> {
+    let asked = services.into_iter().filter_map(|name| {
+        let found = engine.containers.iter().find(|container| container.name == name)?;
+        let port = found.ports.get(&SERVICE_PORT).filter(|_| found.state == ContainerState::Running)?;
+        Some(async move { Some((name, endpoints.at(*port).ready().await.err()?)) })
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Whether a region's broker has started: one that still does knows no user yet.

@@ -7,7 +7,7 @@ mod containers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store};
+pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store, services_that_say_when_ready};
 
 use crate::{
     secret::Secret,
@@ -98,8 +98,7 @@ pub struct Container {
     pub region: RegionName,
     /// [`BROKER`] or the service's name.
     pub service: String,
-    /// Whether it says, at `/healthz`, when its consumers are attached. fedctl's own services do, and so does
-    /// what stands in for one of them by name: it is in their contract.
+    /// Whether it says when its consumers are attached: see [`services_that_say_when_ready`].
     pub says_when_ready: bool,
     /// The image's reference.
     pub image: String,

@@ -42,12 +42,22 @@ impl Default for Endpoints {
     ///
     /// If no TLS provider was installed at the start of the program.
     fn default() -> Self {
-        let client = Client::builder().tls_certs_only([]).no_proxy().timeout(TIMEOUT).build();
-        Self(client.expect("a client without certificates can always be built"))
+        Self::within(TIMEOUT)
     }
 }
 
 impl Endpoints {
+    /// Endpoints that may take this long to answer.
+    ///
+    /// # Panics
+    ///
+    /// If no TLS provider was installed at the start of the program.
+    #[must_use]
+    pub fn within(timeout: Duration) -> Self {
+        let client = Client::builder().tls_certs_only([]).no_proxy().timeout(timeout).build();
+        Self(client.expect("a client without certificates can always be built"))
+    }
+
     /// The endpoint published on this port.
     #[must_use]
     pub fn at(&self, port: u16) -> Endpoint {
@@ -56,6 +66,22 @@ impl Endpoints {
 }
 
 impl Endpoint {
+    /// Whether the service says that its consumers are attached, and why not.
+    ///
+    /// # Errors
+    ///
+    /// The reason, in its own words where it gives one.
+    pub async fn ready(&self) -> Result<(), String> {
+        match self.get("/healthz").await {
+            Ok(answer) if answer.is_success() => Ok(()),
+            Ok(Answer { status, body, .. }) => {
+                let reason = body.as_ref().and_then(|body| body["message"].as_str());
+                Err(reason.map_or_else(|| format!("`/healthz` answers {status}"), str::to_owned))
+            }
+            Err(EndpointError { .. }) => Err("the service is starting".into()),
+        }
+    }
+
     /// `GET path`.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub struct Observed {
     pub brokers: BTreeMap<RegionName, Definitions>,
     /// Regions whose broker is up and refuses fedctl's administrator.
     pub locked_out: BTreeSet<RegionName>,
+    /// Why services do not work yet, by container: of those that run, and say so.
+    pub not_ready: BTreeMap<String, String>,
 }
 
 /// What an engine has.

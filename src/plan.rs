@@ -119,6 +119,8 @@ pub enum Cause {
     Stopped(String),
     /// It was frozen.
     Paused,
+    /// It runs and does not work yet; in its own words.
+    NotReady(String),
     /// It refuses fedctl's administrator, whom its start puts back.
     LockedOut,
     /// The broker does not answer yet, so what it holds is not known.

@@ -87,6 +87,8 @@ pub struct ServiceStatus {
     pub name: String,
     /// Whether its container runs.
     pub running: bool,
+    /// Why it does not work though it runs, in its own words.
+    pub error: Option<String>,
     /// The engine's words for its state; none where it has no container.
     pub container: Option<String>,
     /// Published ports: host port by container port.
@@ -129,7 +131,7 @@ pub enum LinkState {
 }
 
 impl Status {
-    /// Whether every region answers without alarm, every service runs, and every expected link runs and
+    /// Whether every region answers without alarm, every service works, and every expected link runs and
     /// no other.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
@@ -139,12 +141,20 @@ impl Status {
 }
 
 impl RegionStatus {
-    /// Whether its broker answers without alarm and its services run.
+    /// Whether its broker answers without alarm and its services work.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.broker.state == BrokerState::Running
             && self.broker.alarms.is_empty()
-            && self.services.iter().all(|service| service.running)
+            && self.services.iter().all(ServiceStatus::is_healthy)
+    }
+}
+
+impl ServiceStatus {
+    /// Whether it runs and works, as far as it says so.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.running && self.error.is_none()
     }
 }
 
@@ -154,15 +164,18 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Status).to_value()
 }
 
-/// Holds what was found against the topology. `health` says why for a broker that did not answer.
+/// Holds what was found against the topology. `health` says why for a broker that did not answer, `not_ready` for
+/// a service's container that runs.
 #[must_use]
 pub fn status(
     topology: &Topology,
     engine: &EngineState,
     health: &BTreeMap<RegionName, Result<BrokerHealth, String>>,
+    not_ready: &BTreeMap<String, String>,
 ) -> Status {
+    let regions = topology.regions.iter();
     let regions =
-        topology.regions.iter().map(|region| region_status(topology, &region.name, engine, health)).collect();
+        regions.map(|region| region_status(topology, &region.name, engine, health, not_ready)).collect();
     Status {
         version: FORMAT_VERSION,
         project: topology.name.clone(),
@@ -176,6 +189,7 @@ fn region_status(
     region: &RegionName,
     engine: &EngineState,
     health: &BTreeMap<RegionName, Result<BrokerHealth, String>>,
+    not_ready: &BTreeMap<String, String>,
 ) -> RegionStatus {
     let find = |service: &str| {
         let name = container(&topology.name, region, service);
@@ -221,6 +235,7 @@ fn region_status(
                 ServiceStatus {
                     name: instance,
                     running: found.is_some_and(|found| found.state == ContainerState::Running),
+                    error: found.and_then(|found| not_ready.get(&found.name).cloned()),
                     container: found.map(|found| found.status.clone()),
                     ports: found.map(|found| found.ports.clone()).unwrap_or_default(),
                 }

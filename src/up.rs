@@ -135,8 +135,8 @@ impl Up<'_> {
     }
 
     async fn plan(&self) -> Result<Plan, UpError> {
-        let Tools { engine, connector, .. } = self.tools;
-        let observed = collect::observed(engine, connector, self.desired, self.passwords).await?;
+        let Tools { engine, connector, endpoints, .. } = self.tools;
+        let observed = collect::observed(engine, connector, endpoints, self.desired, self.passwords).await?;
         let regions: Vec<RegionName> =
             self.desired.brokers.iter().map(|broker| broker.region.clone()).collect();
         let brokers =

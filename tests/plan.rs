@@ -125,6 +125,22 @@ fn a_stopped_container_is_started_and_a_service_waited_for() {
 }
 
 #[test]
+fn a_service_that_runs_and_does_not_work_yet_is_waited_for() {
+    let not_ready = |world: &mut World| {
+        world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
+    };
+    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    check(not_ready, &[&format!("{wait} (not connected yet)")]);
+}
+
+#[test]
+fn services_are_waited_for_when_their_broker_is_made_anew() {
+    let plan = plan_after(TWO, |world| world.remove_volume("shop_europe_broker"));
+    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    assert_eq!(plan.to_string().lines().last(), Some(wait));
+}
+
+#[test]
 fn what_a_stopped_broker_holds_is_compared_when_it_answers() {
     let plan = plan_after(TWO, |world| world.container("shop_asia_broker").state = ContainerState::Stopped);
     assert!(plan.provisional);
@@ -206,6 +222,7 @@ fn a_container_made_from_an_older_image_is_replaced() {
             "+ container shop_europe_broker: start",
             "+ container shop_europe_broker: connect to shop_wan",
             ". broker europe: wait until it accepts connections",
+            ". container shop_europe_taxes: wait until its consumers are attached",
         ],
     );
 }

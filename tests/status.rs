@@ -25,6 +25,7 @@ struct World {
     topology: Topology,
     engine: EngineState,
     health: BTreeMap<RegionName, Result<BrokerHealth, String>>,
+    not_ready: BTreeMap<String, String>,
 }
 
 impl World {
@@ -44,7 +45,7 @@ impl World {
                 topology.regions.iter().map(|other| &other.name).filter(|name| **name != region.name);
             health.insert(region.name.clone(), Ok(broker_health(&others.cloned().collect::<Vec<_>>())));
         }
-        Self { topology, engine, health }
+        Self { topology, engine, health, not_ready: BTreeMap::new() }
     }
 
     fn broker(&mut self, region: &str) -> &mut BrokerHealth {
@@ -65,7 +66,7 @@ impl World {
     }
 
     fn status(&self) -> Status {
-        status::status(&self.topology, &self.engine, &self.health)
+        status::status(&self.topology, &self.engine, &self.health, &self.not_ready)
     }
 }
 
@@ -123,9 +124,10 @@ fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
             ));
         }
         found.extend(broker.alarms.iter().map(|alarm| format!("{name}: alarm: {alarm}")));
-        let services = region.services.iter().filter(|service| !service.running);
+        let services = region.services.iter().filter(|service| !service.is_healthy());
         found.extend(services.map(|service| {
-            format!("{name}: {}: {}", service.name, service.container.as_deref().unwrap_or("missing"))
+            let reason = service.error.as_ref().or(service.container.as_ref());
+            format!("{name}: {}: {}", service.name, reason.map_or("missing", String::as_str))
         }));
     }
     for LinkStatus { upstream, downstream, resource, state, error, .. } in &status.links {
@@ -304,6 +306,16 @@ fn a_stopped_broker_or_service_is_said_in_the_engines_words() {
 }
 
 #[test]
+fn a_service_that_runs_and_says_that_it_does_not_work_is_not_healthy() {
+    check(
+        |world| {
+            world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
+        },
+        &["europe: taxes: not connected yet"],
+    );
+}
+
+#[test]
 fn an_alarm_is_not_healthy() {
     check(|world| world.broker("asia").alarms.push("memory"), &["asia: alarm: memory"]);
 }
@@ -327,8 +339,10 @@ fn what_waits_is_counted_where_it_waits() {
 
 /// One region of each kind, and a link of each.
 fn damaged() -> Status {
-    let mut world = World::of(&format!("{}{}", TWO, "- name: america\n- name: africa\n"));
+    let more = "- {name: america, services: [name: products]}\n- name: africa\n";
+    let mut world = World::of(&format!("{TWO}{more}"));
     world.silence("america");
+    world.not_ready.insert("shop_america_products".into(), "not connected yet".into());
     world.health.remove(&RegionName::new("africa"));
     world.engine.containers.retain(|container| container.name != "shop_africa_broker");
     world.container("shop_europe_taxes").state = ContainerState::Stopped;

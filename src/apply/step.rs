@@ -9,7 +9,6 @@ use super::Tools;
 use crate::{
     desired::{MANAGEMENT_PORT, SERVICE_PORT},
     docker::{EngineError, Health},
-    endpoint::EndpointError,
     image::{self, ImageError},
     plan::Step,
     rabbitmq::{Broker, BrokerError},
@@ -154,13 +153,7 @@ async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> 
             Ok(port) => port,
             Err(look) => return look,
         };
-        match tools.endpoints.at(port).get("/healthz").await {
-            Ok(answer) if answer.is_success() => Look::Done(()),
-            Ok(answer) => {
-                Look::NotYet(answer.body.map_or_else(|| answer.status.to_string(), |body| body.to_string()))
-            }
-            Err(EndpointError { .. }) => Look::NotYet("the service is starting".into()),
-        }
+        tools.endpoints.at(port).ready().await.map_or_else(Look::NotYet, Look::Done)
     };
     wait(tools, container, &format!("container {container}"), look).await
 }

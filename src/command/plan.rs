@@ -4,6 +4,7 @@ use crate::{
     cli::{self, Global, TextFormat},
     collect, desired,
     docker::Engine,
+    endpoint::Endpoints,
     executable::Executable,
     outcome::Outcome,
     output::{self, Output},
@@ -20,7 +21,8 @@ pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<O
     let passwords = project.workdir.preview_passwords(&desired::passwords(&project.topology))?;
     let executable = Executable::of_this_process()?;
     let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
-    let observed = collect::observed(&engine, &Connector::default(), &desired, &passwords).await?;
+    let (connector, endpoints) = (Connector::default(), Endpoints::default());
+    let observed = collect::observed(&engine, &connector, &endpoints, &desired, &passwords).await?;
     let plan = plan::plan(&desired, &observed);
     output.data(&match asked.output {
         TextFormat::Text => output::plan::render(&plan),

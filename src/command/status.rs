@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     cli::{self, Format, Global},
-    collect,
+    collect, desired,
     docker::Engine,
+    endpoint::Endpoints,
     outcome::Outcome,
     output::{self, Output},
     rabbitmq::Connector,
@@ -22,13 +23,14 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
     let project = Project::load(global, output, false)?;
     let engine = Engine::at(global.host.as_deref())?;
     let connector = Connector::within(ANSWER_WITHIN);
+    let endpoints = Endpoints::within(ANSWER_WITHIN);
     if !asked.watch {
-        let status = look(&project, &engine, &connector).await?;
+        let status = look(&project, &engine, &connector, &endpoints).await?;
         return report(&status, asked.output, output);
     }
     let stop = Stop::listen()?;
     loop {
-        let status = look(&project, &engine, &connector).await?;
+        let status = look(&project, &engine, &connector, &endpoints).await?;
         output.clear_screen()?;
         report(&status, asked.output, output)?;
         tokio::select! {
@@ -38,16 +40,24 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
     }
 }
 
-async fn look(project: &Project, engine: &Engine, connector: &Connector) -> Result<Status, Failure> {
+async fn look(
+    project: &Project,
+    engine: &Engine,
+    connector: &Connector,
+    endpoints: &Endpoints,
+) -> Result<Status, Failure> {
     let topology = &project.topology;
     let found = collect::containers(engine, &topology.name).await?;
     let passwords = project.workdir.passwords()?;
     let regions: Vec<_> = topology.regions.iter().map(|region| region.name.clone()).collect();
     let brokers = collect::brokers(&found, connector, &topology.name, &regions, &passwords);
-    let health = collect::health(&brokers).await;
+    let (health, not_ready) = tokio::join!(
+        collect::health(&brokers),
+        collect::not_ready(&found, endpoints, desired::services_that_say_when_ready(topology)),
+    );
     let health =
         health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
-    Ok(status::status(topology, &found, &health.collect()))
+    Ok(status::status(topology, &found, &health.collect(), &not_ready))
 }
 
 fn report(status: &Status, format: Format, output: Output) -> Result<Outcome, Failure> {

@@ -149,17 +149,11 @@ fn service_container(
     } else {
         service.command.clone()
     };
-    let ports = if own && service.ports.is_empty() {
-        vec![Port { container: SERVICE_PORT, host: None }]
-    } else {
-        service.ports.clone()
-    };
     Container {
         name: container(project, &region.name, instance),
         region: region.name.clone(),
         service: instance.to_owned(),
-        says_when_ready: BUILT_IN_SERVICES.contains(&service.name.as_str())
-            && ports.iter().any(|port| port.container == SERVICE_PORT),
+        says_when_ready: says_when_ready(service),
         image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
         hostname: instance.to_owned(),
         user: service.user.clone().unwrap_or_else(|| format!("{SERVICE_ID}:{SERVICE_ID}")),
@@ -170,12 +164,36 @@ fn service_container(
         volume: Mount { volume: services_volume(project, &region.name), path: SERVICE_DATA.into() },
         network: Attachment { network: lan(project, &region.name), alias: instance.to_owned() },
         wan: None,
-        ports,
+        ports: ports(service),
         memory: service.memory.unwrap_or(if own { SERVICE_MEMORY } else { OTHER_IMAGE_MEMORY }),
         open_files: None,
         init: !own,
         stop_timeout: 15,
         labels: service_labels(project, &region.name, instance),
+    }
+}
+
+/// The containers of services that say, at `/healthz`, when their consumers are attached. fedctl's own do, and so
+/// does what stands in for one of them by name: it is in their contract.
+pub fn services_that_say_when_ready(topology: &Topology) -> impl Iterator<Item = String> {
+    topology.regions.iter().flat_map(|region| {
+        let services = region.services.iter().filter(|service| says_when_ready(service));
+        services
+            .flat_map(Service::instances)
+            .map(|instance| container(&topology.name, &region.name, &instance))
+    })
+}
+
+fn says_when_ready(service: &Service) -> bool {
+    BUILT_IN_SERVICES.contains(&service.name.as_str())
+        && ports(service).iter().any(|port| port.container == SERVICE_PORT)
+}
+
+fn ports(service: &Service) -> Vec<Port> {
+    if service.image.is_none() && service.ports.is_empty() {
+        vec![Port { container: SERVICE_PORT, host: None }]
+    } else {
+        service.ports.clone()
     }
 }
 

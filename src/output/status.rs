@@ -58,6 +58,11 @@ fn regions(status: &Status, wide: bool) -> String {
         if let Some(error) = &region.broker.error {
             writeln!(text, "{} {}: {error}", "✗".red(), region.name).ok();
         }
+        for service in &region.services {
+            if let Some(error) = &service.error {
+                writeln!(text, "{} {}, {}: {error}", "…".yellow(), region.name, service.name).ok();
+            }
+        }
     }
     text
 }
@@ -93,17 +98,20 @@ fn services(region: &RegionStatus, wide: bool) -> String {
     let service = |service: &crate::status::ServiceStatus| {
         let ports = service.ports.values().fold(String::new(), |ports, port| format!("{ports}:{port}"));
         match (&service.container, service.running) {
+            (_, true) if service.error.is_some() => {
+                format!("… {}{ports} not ready", service.name).yellow().to_string()
+            }
             (_, true) => format!("{}{ports}", service.name),
             (Some(_), false) => format!("✗ {} stopped", service.name).red().to_string(),
             (None, _) => format!("? {} missing", service.name).red().to_string(),
         }
     };
-    let running = region.services.iter().filter(|service| service.running).count();
+    let ready = region.services.iter().filter(|service| service.is_healthy()).count();
     if wide || region.services.len() <= SHOWN_SERVICES {
         return region.services.iter().map(service).collect::<Vec<_>>().join(" ");
     }
-    let others = region.services.iter().filter(|found| !found.running).map(service);
-    let counted = format!("{running} of {} run", region.services.len());
+    let others = region.services.iter().filter(|found| !found.is_healthy()).map(service);
+    let counted = format!("{ready} of {} ready", region.services.len());
     [counted].into_iter().chain(others).collect::<Vec<_>>().join(" ")
 }
 

@@ -74,9 +74,15 @@ impl<'a> Containers<'a> {
             self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
         for wanted in services.into_iter().filter(|wanted| wanted.says_when_ready) {
-            let Some(running) = self.touched.running.get(&wanted.name).copied() else { continue };
-            let needs = [Some(running), ready.get(&wanted.region).copied()].into_iter().flatten();
-            plan.push(Step::AwaitService { container: wanted.name.clone() }, Cause::Follows, needs);
+            let broker = container(&self.desired.project, &wanted.region, BROKER);
+            let started = self.touched.running.get(&wanted.name).copied();
+            let cause = match self.observed.not_ready.get(&wanted.name) {
+                _ if started.is_some() || self.touched.running.contains_key(&broker) => Cause::Follows,
+                Some(reason) => Cause::NotReady(reason.clone()),
+                None => continue,
+            };
+            let needs = [started, ready.get(&wanted.region).copied()].into_iter().flatten();
+            plan.push(Step::AwaitService { container: wanted.name.clone() }, cause, needs);
         }
     }
 

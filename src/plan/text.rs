@@ -177,6 +177,7 @@ impl fmt::Display for Cause {
             Cause::NeverStarted => f.write_str("was never started"),
             Cause::Stopped(status) => write!(f, "not running: {status}"),
             Cause::Paused => f.write_str("paused"),
+            Cause::NotReady(reason) => f.write_str(reason),
             Cause::LockedOut => f.write_str("refuses fedctl's administrator, whom its start puts back"),
             Cause::Unstarted => f.write_str("its links have not been started"),
             Cause::Deaf => f.write_str("bindings do not cross it"),

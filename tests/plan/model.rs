@@ -20,6 +20,8 @@ const ROUNDS: usize = 4;
 pub struct World {
     pub engine: EngineState,
     pub brokers: BTreeMap<RegionName, Definitions>,
+    /// Why services do not work that run.
+    pub not_ready: BTreeMap<String, String>,
     /// Brokers that were waited for since they started.
     answering: BTreeSet<RegionName>,
     /// Brokers that refuse fedctl's administrator until they are started anew.
@@ -46,6 +48,7 @@ impl World {
         Observed {
             engine: self.engine.clone(),
             brokers: brokers.map(|(region, broker)| (region.clone(), broker.clone())).collect(),
+            not_ready: self.not_ready.clone(),
             locked_out: self.locked.iter().filter(up).cloned().collect(),
         }
     }
@@ -216,6 +219,7 @@ impl World {
         let region = RegionName::new(&self.container(name).labels[desired::REGION_LABEL]);
         let permissions = &self.asked(&region).permissions;
         assert!(permissions.contains_key(desired::APPLICATION), "`{name}` can never connect");
+        self.not_ready.remove(name);
     }
 
     /// The broker of a region, which must have been waited for.
