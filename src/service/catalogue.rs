@@ -83,7 +83,7 @@ impl Catalogue {
         self.0
             .read(move |connection| {
                 let sql = "SELECT id, name, price, quantity FROM products WHERE id = ?1";
-                Ok(connection.query_row(sql, [id], product).optional()?)
+                Ok(connection.prepare_cached(sql)?.query_row([id], product).optional()?)
             })
             .await
     }
@@ -130,7 +130,8 @@ fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreE
             quantity = excluded.quantity, version = max(version, excluded.version)
         WHERE ?5 IS NULL OR ?5 >= version";
     let Product { id, name, price, quantity } = &event.product;
-    let changed = transaction.execute(sql, params![id, name, price, quantity, event.version])?;
+    let changed =
+        transaction.prepare_cached(sql)?.execute(params![id, name, price, quantity, event.version])?;
     Ok(if changed == 1 { Indexed::Applied } else { Indexed::Stale })
 }
 
@@ -142,7 +143,8 @@ fn subtract(transaction: &Transaction<'_>, id: &str, order: &Order) -> Result<Or
     let sql = "UPDATE products SET quantity = quantity - ?2, version = version + 1 WHERE id = ?1
         RETURNING id, name, price, quantity, version";
     let updated = transaction
-        .query_row(sql, [order.product_id, order.quantity], |row| Ok((product(row)?, row.get(4)?)))
+        .prepare_cached(sql)?
+        .query_row([order.product_id, order.quantity], |row| Ok((product(row)?, row.get(4)?)))
         .optional()?;
     let Some((product, version)) = updated else { return Ok(Ordered::UnknownProduct) };
     let updated = Updated { message_id: fresh_id(), product, version };

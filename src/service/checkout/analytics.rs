@@ -34,7 +34,7 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
 /// `GET /stats`: the counts by routing key.
 async fn stats(State(means): State<Means>) -> Result<Json<BTreeMap<String, i64>>, Failure> {
     let counts = means.store.read(|connection| {
-        let mut counts = connection.prepare("SELECT key, count FROM counts")?;
+        let mut counts = connection.prepare_cached("SELECT key, count FROM counts")?;
         let counts = counts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(counts.collect::<Result<_, _>>()?)
     });
@@ -65,5 +65,5 @@ impl Analytics {
 fn count(transaction: &Transaction<'_>, key: &str) -> Result<i64, StoreError> {
     let sql = "INSERT INTO counts (key, count) VALUES (?1, 1)
         ON CONFLICT (key) DO UPDATE SET count = count + 1 RETURNING count";
-    Ok(transaction.query_row(sql, [key], |row| row.get(0))?)
+    Ok(transaction.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
 }

@@ -62,6 +62,6 @@ impl Channel {
 
 fn send(transaction: &Transaction<'_>, id: &str, order_id: &str, text: &str) -> Result<(), StoreError> {
     let sql = "INSERT INTO sent (message_id, order_id, text) VALUES (?1, ?2, ?3)";
-    transaction.execute(sql, params![id, order_id, text])?;
+    transaction.prepare_cached(sql)?.execute(params![id, order_id, text])?;
     Ok(())
 }

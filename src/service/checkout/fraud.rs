@@ -55,6 +55,11 @@ impl Fraud {
 
 fn keep(transaction: &Transaction<'_>, id: &str, charge: &Charge, verdict: &str) -> Result<(), StoreError> {
     let sql = "INSERT INTO verdicts (message_id, order_id, amount, verdict) VALUES (?1, ?2, ?3, ?4)";
-    transaction.execute(sql, params![id, charge.order_id, charge.amount.as_str(), verdict])?;
+    transaction.prepare_cached(sql)?.execute(params![
+        id,
+        charge.order_id,
+        charge.amount.as_str(),
+        verdict
+    ])?;
     Ok(())
 }

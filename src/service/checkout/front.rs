@@ -112,7 +112,7 @@ async fn checkout(State(front): State<Front>, Path(order_id): Path<String>) -> R
     let found = front.means.store.read(move |connection| {
         let sql = "SELECT state, reason FROM checkouts WHERE order_id = ?1";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
-        Ok(connection.query_row(sql, [id], read).optional()?)
+        Ok(connection.prepare_cached(sql)?.query_row([id], read).optional()?)
     });
     Ok(Json(match found.await? {
         Some((state, None)) => json!({"order_id": order_id, "state": state}),
@@ -171,5 +171,5 @@ fn advance(
         ON CONFLICT (order_id) DO UPDATE SET state = excluded.state, rank = excluded.rank,
             reason = excluded.reason
         WHERE excluded.rank > rank";
-    Ok(transaction.execute(sql, params![order_id, stage.name(), stage.rank(), reason])? == 1)
+    Ok(transaction.prepare_cached(sql)?.execute(params![order_id, stage.name(), stage.rank(), reason])? == 1)
 }

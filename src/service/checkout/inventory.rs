@@ -63,7 +63,7 @@ fn read_stock(text: &str) -> Option<BTreeMap<String, i64>> {
 fn fill(transaction: &Transaction<'_>, stock: &BTreeMap<String, i64>) -> Result<(), StoreError> {
     for (sku, quantity) in stock {
         let sql = "INSERT OR IGNORE INTO stock (sku, quantity) VALUES (?1, ?2)";
-        transaction.execute(sql, params![sku, quantity])?;
+        transaction.prepare_cached(sql)?.execute(params![sku, quantity])?;
     }
     Ok(())
 }
@@ -73,12 +73,13 @@ fn reserve(transaction: &Transaction<'_>, order: &Order) -> Result<Event, StoreE
     let sql =
         "UPDATE stock SET quantity = quantity - ?2 WHERE sku = ?1 AND quantity >= ?2 RETURNING quantity";
     let left: Option<i64> =
-        transaction.query_row(sql, params![sku, quantity], |row| row.get(0)).optional()?;
+        transaction.prepare_cached(sql)?.query_row(params![sku, quantity], |row| row.get(0)).optional()?;
     if let Some(left) = left {
         return Ok(Event::about(order, INVENTORY_RESERVED).saying("left", left));
     }
     let sql = "SELECT quantity FROM stock WHERE sku = ?1";
-    let there: Option<i64> = transaction.query_row(sql, [sku], |row| row.get(0)).optional()?;
+    let there: Option<i64> =
+        transaction.prepare_cached(sql)?.query_row([sku], |row| row.get(0)).optional()?;
     let reason = match there {
         Some(there) => format!("{there} of `{sku}` left, {quantity} wanted"),
         None => format!("sku `{sku}` is unknown"),

@@ -78,6 +78,6 @@ fn capture(transaction: &Transaction<'_>, order: &Order, limit: &Amount) -> Resu
         return Ok(Event::about(order, PAYMENT_FAILED).saying("reason", reason));
     }
     let sql = "INSERT INTO payments (order_id, amount) VALUES (?1, ?2)";
-    transaction.execute(sql, params![order.order_id, amount.as_str()])?;
+    transaction.prepare_cached(sql)?.execute(params![order.order_id, amount.as_str()])?;
     Ok(Event::about(order, PAYMENT_CAPTURED))
 }

@@ -34,7 +34,7 @@ impl Asked {
     pub async fn remember(&self, correlation_id: String, name: String) -> Result<(), StoreError> {
         let sql = "INSERT INTO asked (correlation_id, name) VALUES (?1, ?2)";
         let insert = move |transaction: &Transaction<'_>| {
-            transaction.execute(sql, [correlation_id, name])?;
+            transaction.prepare_cached(sql)?.execute([correlation_id, name])?;
             Ok(())
         };
         self.0.write(insert).await
@@ -54,7 +54,7 @@ impl Asked {
             let sql = "UPDATE asked SET host = coalesce(host, ?2) WHERE correlation_id = ?1 RETURNING name, host";
             let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
             let first: Option<(String, String)> =
-                transaction.query_row(sql, params![correlation_id, host.to_string()], row).optional()?;
+                transaction.prepare_cached(sql)?.query_row(params![correlation_id, host.to_string()], row).optional()?;
             let another = |had: &str| had.parse::<Host>().is_ok_and(|had| had != host);
             Ok(first.filter(|(_, had)| another(had)).map(|(name, _)| name))
         })

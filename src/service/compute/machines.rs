@@ -122,7 +122,7 @@ impl Machines {
                 let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
                     CROSS JOIN seen USING (message_id)
                     WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
-                let mut statement = connection.prepare(sql)?;
+                let mut statement = connection.prepare_cached(sql)?;
                 let rows = statement.query_map(params![CONSUMER, seconds], |row| {
                     let [message_id, event] = [row.get(0)?, row.get(3)?];
                     Ok((Asker { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
@@ -139,7 +139,7 @@ impl Machines {
     pub async fn settle(&self, message_id: String) -> Result<(), StoreError> {
         let sql = "DELETE FROM owed WHERE message_id = ?1";
         let delete = move |transaction: &Transaction<'_>| {
-            transaction.execute(sql, [message_id])?;
+            transaction.prepare_cached(sql)?.execute([message_id])?;
             Ok(())
         };
         self.store.write(delete).await
@@ -153,7 +153,7 @@ fn told((asker, event): (Asker, String)) -> Result<(Asker, Outcome), StoreError>
 fn owe(transaction: &Transaction<'_>, asker: &Asker) -> rusqlite::Result<()> {
     let Asker { message_id, correlation_id, reply_to: Some(reply_to) } = asker else { return Ok(()) };
     let sql = "INSERT OR IGNORE INTO owed (message_id, correlation_id, reply_to) VALUES (?1, ?2, ?3)";
-    transaction.execute(sql, params![message_id, correlation_id, reply_to])?;
+    transaction.prepare_cached(sql)?.execute(params![message_id, correlation_id, reply_to])?;
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn create(transaction: &Transaction<'_>, wanted: &Wanted, means: &Means) -> Resu
     let Wanted { name, image, cpus } = wanted;
     let sql = "SELECT coalesce(sum(cpus), 0), coalesce(max(name = ?1), 0) FROM machines";
     let (used, exists): (i64, bool) =
-        transaction.query_row(sql, [name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        transaction.prepare_cached(sql)?.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if exists {
         return Ok(Outcome::Refused(format!("vm `{name}` exists")));
     }
@@ -173,7 +173,7 @@ fn create(transaction: &Transaction<'_>, wanted: &Wanted, means: &Means) -> Resu
     }
     let sql = "INSERT INTO machines (name, image, cpus, running) VALUES (?1, ?2, ?3, 0)
         RETURNING name, image, cpus, running";
-    Ok(done("vm", transaction.query_row(sql, params![name, image, cpus], machine)?))
+    Ok(done("vm", transaction.prepare_cached(sql)?.query_row(params![name, image, cpus], machine)?))
 }
 
 fn change(transaction: &Transaction<'_>, verb: Verb, name: &str) -> Result<Outcome, StoreError> {
@@ -182,7 +182,7 @@ fn change(transaction: &Transaction<'_>, verb: Verb, name: &str) -> Result<Outco
         _ => "UPDATE machines SET running = ?2 WHERE name = ?1 RETURNING name, image, cpus, running",
     };
     let running = verb == Verb::Start;
-    let mut statement = transaction.prepare(sql)?;
+    let mut statement = transaction.prepare_cached(sql)?;
     let changed = match verb {
         Verb::Delete => statement.query_row([name], machine),
         _ => statement.query_row(params![name, running], machine),
@@ -192,7 +192,8 @@ fn change(transaction: &Transaction<'_>, verb: Verb, name: &str) -> Result<Outco
 
 fn list(transaction: &Transaction<'_>) -> Result<Outcome, StoreError> {
     let sql = "SELECT name, image, cpus, running FROM machines ORDER BY name";
-    let machines: Vec<Value> = transaction.prepare(sql)?.query_map([], machine)?.collect::<Result<_, _>>()?;
+    let machines: Vec<Value> =
+        transaction.prepare_cached(sql)?.query_map([], machine)?.collect::<Result<_, _>>()?;
     Ok(done("vms", Value::Array(machines)))
 }
 

@@ -1,6 +1,7 @@
 //! What a service keeps: one `SQLite` file, and in it the identifiers of the messages whose effects are there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,8 @@ use super::session::Fault;
 const BUSY_FOR: Duration = Duration::from_secs(2);
 const OPEN_TRIES: u32 = 5;
 const WAITING: usize = 64;
+/// What waits to be written is written at once, up to so many: they share the disk's time.
+const AT_ONCE: usize = 64;
 
 /// FULL, not NORMAL: an acknowledged message must outlive a power cut, not only a crash.
 const SCHEMA: &str = "
@@ -29,9 +32,9 @@ DELETE FROM seen WHERE at < unixepoch() - 7 * 86400;
 /// Why the store did not do as asked: it may be busy, full, or broken.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `SQLite` refused.
+    /// `SQLite` refused; perhaps several that were written at once.
     #[error("store: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(Arc<rusqlite::Error>),
     /// What is stored cannot be read back.
     #[error("store: {0}")]
     Stored(#[from] serde_json::Error),
@@ -40,13 +43,26 @@ pub enum StoreError {
     Closed,
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Transient(error.to_string())
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+enum Job {
+    Read(Box<dyn FnOnce(&Connection) + Send>),
+    /// Without a transaction it does nothing.
+    Write(Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>),
+}
+
+/// Tells who asked for a write what came of it, once it is known whether it stays.
+type Tell = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
 
 /// The store: one connection on a thread of its own, so that a slow disk never holds up the network.
 ///
@@ -71,8 +87,9 @@ impl Store {
                 Err(error) => return drop(opened.send(Err(error))),
             };
             let _ = opened.send(Ok(()));
-            while let Some(job) = queue.blocking_recv() {
-                job(&mut connection);
+            let mut jobs = Vec::with_capacity(AT_ONCE);
+            while queue.blocking_recv_many(&mut jobs, AT_ONCE) > 0 {
+                work_off(&mut connection, jobs.drain(..));
             }
         })?;
         result.await?.with_context(|| format!("opening the store `{shown}`"))?;
@@ -88,12 +105,12 @@ impl Store {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        self.run(Box::new(move |connection| drop(done.send(work(connection))))).await?;
+        self.run(Job::Read(Box::new(move |connection| drop(done.send(work(connection)))))).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Writes all that `work` does or nothing of it. Nothing is written for a caller that has gone: nobody would
-    /// tell that it was done.
+    /// tell that it was done. Writes that wait together reach the disk together, in their order.
     ///
     /// # Errors
     /// [`StoreError`]: nothing is changed.
@@ -102,12 +119,13 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        self.run(Box::new(move |connection| {
-            if !done.is_closed() {
-                let written = commit(connection, work, || !done.is_closed());
-                let _ = done.send(written);
-            }
-        }))
+        self.run(Job::Write(Box::new(move |transaction| {
+            let written = match transaction {
+                Some(transaction) if !done.is_closed() => apart(transaction, work, || !done.is_closed()),
+                _ => Err(StoreError::Closed),
+            };
+            Box::new(move |committed| drop(done.send(committed.map_err(StoreError::Sqlite).and(written))))
+        })))
         .await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
@@ -125,18 +143,45 @@ impl Store {
     }
 }
 
-fn commit<T>(
-    connection: &mut Connection,
+/// Does all of it, and commits the writes together.
+fn work_off(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
+    let mut writes = Vec::new();
+    for job in jobs {
+        match job {
+            Job::Read(read) => read(connection),
+            Job::Write(write) => writes.push(write),
+        }
+    }
+    if writes.is_empty() {
+        return;
+    }
+    let (tell, committed): (Vec<Tell>, _) =
+        match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => {
+                // a full disk ends the transaction, and what came after would stand by itself
+                let open = || Some(&transaction).filter(|transaction| !transaction.is_autocommit());
+                (writes.into_iter().map(|write| write(open())).collect(), transaction.commit())
+            }
+            Err(error) => (writes.into_iter().map(|write| write(None)).collect(), Err(error)),
+        };
+    let committed = committed.map_err(Arc::new);
+    tell.into_iter().for_each(|tell| tell(committed.clone()));
+}
+
+/// Does the work within a transaction that others share, or leaves no trace of it.
+fn apart<T>(
+    transaction: &Transaction<'_>,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     wanted: impl Fn() -> bool,
 ) -> Result<T, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let result = work(&transaction)?;
-    if !wanted() {
-        return Err(StoreError::Closed);
+    let run = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT job")?;
+    let result = work(transaction).and_then(|done| wanted().then_some(done).ok_or(StoreError::Closed));
+    if result.is_err() {
+        run("ROLLBACK TO job")?;
     }
-    transaction.commit()?;
-    Ok(result)
+    run("RELEASE job")?;
+    result
 }
 
 /// Two processes may create the file at once, and the switch to WAL does not wait for the other's lock.
@@ -177,7 +222,7 @@ pub fn remember(
     event: Option<&str>,
 ) -> rusqlite::Result<bool> {
     let sql = "INSERT OR IGNORE INTO seen (consumer, message_id, event) VALUES (?1, ?2, ?3)";
-    Ok(transaction.execute(sql, params![consumer, message_id, event])? == 1)
+    Ok(transaction.prepare_cached(sql)?.execute(params![consumer, message_id, event])? == 1)
 }
 
 /// What came of a message when `consumer` had it before.
@@ -190,5 +235,5 @@ pub fn remembered(
     message_id: &str,
 ) -> rusqlite::Result<Option<Option<String>>> {
     let sql = "SELECT event FROM seen WHERE consumer = ?1 AND message_id = ?2";
-    transaction.query_row(sql, [consumer, message_id], |row| row.get(0)).optional()
+    transaction.prepare_cached(sql)?.query_row([consumer, message_id], |row| row.get(0)).optional()
 }

@@ -55,7 +55,7 @@ impl Users {
             .read(move |connection| {
                 let sql = "SELECT full_name, id FROM users WHERE id = ?1";
                 let user = |row: &rusqlite::Row<'_>| Ok(User { full_name: row.get(0)?, id: row.get(1)? });
-                Ok(connection.query_row(sql, [id], user).optional()?)
+                Ok(connection.prepare_cached(sql)?.query_row([id], user).optional()?)
             })
             .await
     }
@@ -78,7 +78,11 @@ fn keep(transaction: &Transaction<'_>, message_id: Option<&str>, user: &User) ->
     let sql = "INSERT INTO users (id, full_name, version) VALUES (?1, ?2, ?3)
         ON CONFLICT (id) DO UPDATE SET full_name = excluded.full_name, version = coalesce(?3, version)
         WHERE ?3 IS NULL OR version IS NULL OR ?3 > version";
-    let changed = transaction.execute(sql, params![user.id, user.full_name, message_id.and_then(version)])?;
+    let changed = transaction.prepare_cached(sql)?.execute(params![
+        user.id,
+        user.full_name,
+        message_id.and_then(version)
+    ])?;
     Ok(if changed == 1 { Kept::Updated } else { Kept::Stale })
 }
 
