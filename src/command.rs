@@ -22,7 +22,9 @@ use crate::{
     cli::{Cli, Command, Explain, SchemaOf},
     outcome::Outcome,
     output::Output,
-    proof, status as report,
+    proof,
+    service::messaging::log,
+    status as report,
     topology::{self, Code},
 };
 
@@ -33,13 +35,15 @@ use failure::Failure;
 #[must_use]
 pub fn run(cli: Cli) -> Outcome {
     let output = Output::new(cli.global.color);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().on_thread_park(log::flush).build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).print(output),
     };
     let outcome = runtime.block_on(dispatch(cli, output));
     // a blocked read of standard input must not keep the program from ending
     runtime.shutdown_background();
+    log::flush();
     outcome.unwrap_or_else(|failure| failure.print(output))
 }
 

@@ -27,10 +27,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::secret::Secret;
+use messaging::consume::{Consume, Subscription};
 use messaging::log::Log;
 use messaging::metrics::Metrics;
 use messaging::publisher::Publisher;
-use messaging::session::{Consume, Session, Spec, Subscription};
+use messaging::session::{Session, Spec};
 use messaging::wiring::Wiring;
 
 const LISTEN: &str = "0.0.0.0:8000";

@@ -379,8 +379,8 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     }
     assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
     let probe = Probe::connect(&uri).await;
-    until("eight are in hand, the others wait in sight", async || {
-        (probe.depth("checkout.payment").await == (12, 1)).then_some(())
+    until("sixteen are in hand, the others wait in sight", async || {
+        (probe.depth("checkout.payment").await == (4, 1)).then_some(())
     })
     .await;
 

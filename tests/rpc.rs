@@ -304,7 +304,7 @@ async fn workers_compete_and_a_busy_one_holds_up_nobody() {
     };
     let mut handled = until("all are handled", done).await;
     handled.sort_unstable();
-    assert_eq!(handled, [1, 10]);
+    assert!(handled[0] > 1, "the busy one works too: {handled:?}");
 }
 
 #[tokio::test]
@@ -341,6 +341,7 @@ async fn a_request_that_comes_twice_is_answered_once() {
         probe.publish("", REQUESTS, properties, r#"{"pattern": {"cmd": "ping"}}"#).await;
     }
     worker.line("duplicate_skipped", |line| line["message_id"] == "m-1").await;
+    worker.line("rpc_handled", |line| line["message_id"] == "m-1").await;
     assert_eq!(worker.lines("rpc_handled").len(), 1);
     let reply = probe.get("rpc-replies.europe").await.unwrap();
     assert_eq!(reply.properties.message_id().as_ref().unwrap().as_str(), "m-1.reply");

@@ -30,8 +30,8 @@ pub mod payment;
 use anyhow::Context;
 use axum::Router;
 
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::message::Message;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
 use super::{Kind, Program, Settings};
 
@@ -60,7 +60,7 @@ impl Part {
     /// A service that consumes the queue of `wiring`, the first one where there are several.
     fn new(wiring: Wiring, prefetch: u16, step: Step) -> Self {
         let queue = wiring.queues.first().cloned().unwrap_or_default();
-        Self { wiring, subscription: Subscription { queue, prefetch }, step, router: Router::new() }
+        Self { wiring, subscription: Subscription::in_batches(queue, prefetch), step, router: Router::new() }
     }
 }
 

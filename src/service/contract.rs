@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::messaging::session::Fault;
+use super::messaging::consume::Fault;
 use super::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
 
 /// The topic exchange of product events; federated.

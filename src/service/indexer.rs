@@ -4,9 +4,9 @@ use axum::Router;
 
 use super::catalogue::{Catalogue, Event, FILE, Indexed};
 use super::contract::{self, Product};
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::log::Log;
 use super::messaging::message::Message;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::{Program, Settings};
 
 /// Also the size of a commit: the disk is waited for once a batch.
@@ -23,7 +23,7 @@ pub struct Indexer {
 /// What the indexer of `region` consumes.
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
-    vec![Subscription { queue: contract::indexer_queue(region), prefetch: PREFETCH }]
+    vec![Subscription::in_batches(contract::indexer_queue(region), PREFETCH)]
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {

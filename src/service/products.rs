@@ -4,10 +4,10 @@ use lapin::types::AMQPValue;
 
 use super::catalogue::{Catalogue, FILE, Ordered, Updated};
 use super::contract::{self, Order};
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::log::Log;
 use super::messaging::message::{Message, Outgoing};
 use super::messaging::publisher::Publisher;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::{Program, Settings, http};
 
 const PREFETCH: u16 = 32;
@@ -27,7 +27,7 @@ pub struct Products {
 pub fn subscriptions(region: &str, master: bool) -> Vec<Subscription> {
     let replies = contract::federated_queue(&contract::taxes_reply_key(region));
     let orders = master.then(|| contract::ORDER_QUEUE.to_owned());
-    orders.into_iter().chain([replies]).map(|queue| Subscription { queue, prefetch: PREFETCH }).collect()
+    orders.into_iter().chain([replies]).map(|queue| Subscription::in_batches(queue, PREFETCH)).collect()
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::contract::{Fields, Invalid};
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::log::Log;
 use super::messaging::message::Message;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
 use super::{Program, Settings};
 use users::{FILE, Kept, Users};
@@ -80,7 +80,7 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, store, .. } = program.settings.clone();
     let users = Users::open(store.join(FILE)).await?;
     let router = front::router(front::Front { publisher: program.publisher.clone(), users: users.clone() });
-    let subscription = Subscription { queue: queue(&region), prefetch: PREFETCH };
+    let subscription = Subscription::in_batches(queue(&region), PREFETCH);
     let consumer = Profile { users, log: program.log.clone() };
     program.run(wiring(&region), vec![subscription], consumer, router).await
 }

@@ -25,12 +25,12 @@ use tokio::time::{Instant, timeout};
 
 use super::contract::{Fields, Invalid};
 use super::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::log::Log;
 use super::messaging::message::{Message, Outgoing, fresh_id};
 use super::messaging::metrics::{Counter, Metrics};
 use super::messaging::publisher::{PublishError, Publisher};
 use super::messaging::requests::Requests;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::messaging::wiring::Wiring;
 use super::{Program, Settings};
 
@@ -61,7 +61,7 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let (publisher, metrics, log) = (program.publisher.clone(), program.metrics.clone(), program.log.clone());
     let requests = Requests::shown(metrics.clone());
     let reply_to = replies(&region);
-    let subscription = Subscription { queue: reply_to.clone(), prefetch: PREFETCH };
+    let subscription = Subscription::in_batches(reply_to.clone(), PREFETCH);
     let front = Front { reply_to, publisher, requests: requests.clone(), log: log.clone() };
     let router = Router::new()
         .route("/rpc", post(answer))
@@ -85,7 +85,7 @@ impl Consume for Replies {
             return Err(Fault::Poison("no `correlation_id`".to_owned()));
         }
         if !self.requests.answer(message) {
-            self.metrics.count(Counter::LATE, &message.queue);
+            self.metrics.count(Counter::LATE, &message.queue, 1);
             self.log.warn("late_reply_dropped").about(message).write();
         }
         Ok(())
@@ -142,7 +142,7 @@ struct Front {
 impl Front {
     /// Publishes the request and waits for ever: dropped, the call does not wait any more.
     async fn ask(&self, call: &Call, id: &str) -> Result<Message, PublishError> {
-        let mut answers = self.requests.expect(id);
+        let mut answers = self.requests.expect_one(id);
         let envelope = Envelope { pattern: Pattern { cmd: &call.cmd }, data: &call.data, id };
         let request = Outgoing::json("", REQUESTS, &envelope)
             .correlated(Some(id))

@@ -4,11 +4,11 @@ use axum::Router;
 use serde_json::{Value, json};
 
 use super::contract::{self, Invalid, TaxRequest};
+use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::log::Log;
 use super::messaging::message::{Message, Outgoing};
 use super::messaging::publisher::Publisher;
 use super::messaging::recent::Recent;
-use super::messaging::session::{Consume, Fault, Subscription};
 use super::{Program, Settings};
 
 const PREFETCH: u16 = 32;
@@ -29,7 +29,7 @@ pub struct Taxes {
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
     let queue = contract::federated_queue(&contract::taxes_key(region));
-    vec![Subscription { queue, prefetch: PREFETCH }]
+    vec![Subscription::in_batches(queue, PREFETCH)]
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {
@@ -43,10 +43,10 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
 impl Consume for Taxes {
     /// Bad JSON is parked, with or without somebody to answer; a request that is JSON gets its answer, once.
     async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        if self.answered.contains(message.identity()) {
+        let Some(begun) = self.answered.begin(message.identity()) else {
             self.log.info("duplicate_skipped").about(message).write();
             return Ok(());
-        }
+        };
         let reply_to = message.reply_to().ok_or_else(|| Fault::Poison("no `reply_to`".to_owned()))?;
         let request = message.json()?;
         let order = TaxRequest::read(&request);
@@ -59,7 +59,7 @@ impl Consume for Taxes {
             answer = answer.noting("order_id", order_id);
         }
         self.publisher.publish(answer).await?;
-        self.answered.insert(message.identity());
+        begun.done();
         self.log
             .info("tax_calculated")
             .about(message)

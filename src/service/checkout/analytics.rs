@@ -10,8 +10,8 @@ use rusqlite::Transaction;
 use super::chain::Means;
 use super::{INVENTORY, ORDER_CREATED, PAYMENT, Part, Program, Step, wiring};
 use crate::service::http::Failure;
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 
 const QUEUE: &str = "checkout.analytics";

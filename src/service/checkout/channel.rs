@@ -5,8 +5,8 @@ use rusqlite::{Transaction, params};
 use super::chain::Means;
 use super::order::order_id;
 use super::{NOTIFICATIONS, Part, Program, Step};
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 use crate::service::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
 

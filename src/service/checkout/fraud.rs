@@ -6,8 +6,8 @@ use super::amount::Amount;
 use super::chain::Means;
 use super::order::Charge;
 use super::{ORDER_CREATED, Part, Program, Step, option, wiring};
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 
 const QUEUE: &str = "checkout.fraud";

@@ -15,8 +15,8 @@ use super::{
     Part, Program, Step, wiring,
 };
 use crate::service::http::{self, Failure};
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::{Message, Outgoing, fresh_id};
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 
 const PREFETCH: u16 = 32;

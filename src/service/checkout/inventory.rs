@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::chain::{Event, Means};
 use super::order::{Order, Request};
 use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, option, wiring};
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 
 const QUEUE: &str = "checkout.inventory";

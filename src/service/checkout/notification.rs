@@ -6,8 +6,8 @@ use super::chain::Means;
 use super::order::Charge;
 use super::{NOTIFICATIONS, PAYMENT_CAPTURED, Part, Program, Step, channel, wiring};
 use crate::service::Kind;
+use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::{Message, Outgoing};
-use crate::service::messaging::session::Fault;
 
 const QUEUE: &str = "checkout.notification";
 const PREFETCH: u16 = 32;

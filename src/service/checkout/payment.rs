@@ -10,13 +10,13 @@ use super::amount::Amount;
 use super::chain::{Event, Means};
 use super::order::Order;
 use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, option, wiring};
+use crate::service::messaging::consume::{Fault, Subscription};
 use crate::service::messaging::message::Message;
-use crate::service::messaging::session::Fault;
 use crate::service::messaging::store::StoreError;
 
 const QUEUE: &str = "checkout.payment";
 /// A slow payment holds this many orders; the others wait at the broker, where they are seen and counted.
-const PREFETCH: u16 = 8;
+const PREFETCH: u16 = 16;
 const FILE: &str = "payments.db";
 /// One row an order: should two events ask for the same order's money, the second is refused and parked.
 const TABLES: &str = "
@@ -44,7 +44,8 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let delay = Duration::from_millis(option(settings, "DELAY_MS", "0", &wanted, milliseconds)?);
     let means = Means::open(program, FILE, TABLES).await?;
     let payment = Payment { means, limit, delay, stop: program.stop.clone() };
-    Ok(Part::new(wiring(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment)))
+    let part = Part::new(wiring(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
+    Ok(Part { subscription: Subscription::side_by_side(QUEUE, PREFETCH), ..part })
 }
 
 impl Payment {

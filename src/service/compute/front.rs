@@ -18,12 +18,12 @@ use super::contract::{self, Answer, COMMAND_HEADER, COMPUTING, Host, Verb, Wante
 use crate::service::Program;
 use crate::service::contract::Invalid;
 use crate::service::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing, fresh_id};
 use crate::service::messaging::metrics::{Counter, Metrics};
 use crate::service::messaging::publisher::Publisher;
 use crate::service::messaging::requests::{Answers, Requests};
-use crate::service::messaging::session::{Consume, Fault, Subscription};
 
 const FILE: &str = "compute.db";
 const PREFETCH: u16 = 32;
@@ -62,7 +62,7 @@ pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
         metrics: program.metrics.clone(),
         log: program.log.clone(),
     };
-    let subscriptions = vec![Subscription { queue: front.replies.clone(), prefetch: PREFETCH }];
+    let subscriptions = vec![Subscription::in_batches(front.replies.clone(), PREFETCH)];
     program.run(wiring, subscriptions, front.clone(), router(front)).await
 }
 
@@ -191,7 +191,7 @@ impl Consume for Front {
         let line = if self.requests.answer(reply) {
             self.log.info("answer_received")
         } else {
-            self.metrics.count(Counter::LATE, &reply.queue);
+            self.metrics.count(Counter::LATE, &reply.queue, 1);
             self.log.info("answer_late")
         };
         line.about(reply).with("host", answer.host.to_string()).with("status", answer.status()).write();

@@ -11,14 +11,14 @@ use super::contract::{
     self, Answer, COMMAND_HEADER, COMPETING, Command, DECLINED_HEADER, Declined, Host, Lack, Verb, Wanted,
 };
 use super::machines::{Asker, Machines, Means, Outcome};
+use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
 use crate::service::messaging::publisher::{PublishError, Publisher};
-use crate::service::messaging::session::{Consume, Fault, Subscription};
 use crate::service::{Program, Settings};
 
-/// One at a time: a machine to create that waits here could be created elsewhere.
-const COMPETING_PREFETCH: u16 = 1;
+/// A machine to create does not wait here for another: it could be created elsewhere.
+const COMPETING_PREFETCH: u16 = 16;
 const PREFETCH: u16 = 16;
 /// Longer than an answer that is under way can take to be confirmed.
 const OVERDUE: Duration = Duration::from_secs(15);
@@ -43,8 +43,8 @@ pub struct ComputeHost {
 #[must_use]
 pub fn subscriptions(host: &Host) -> Vec<Subscription> {
     vec![
-        Subscription { queue: COMPETING.to_owned(), prefetch: COMPETING_PREFETCH },
-        Subscription { queue: host.queue(), prefetch: PREFETCH },
+        Subscription::side_by_side(COMPETING, COMPETING_PREFETCH),
+        Subscription::in_batches(host.queue(), PREFETCH),
     ]
 }
 

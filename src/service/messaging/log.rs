@@ -1,11 +1,17 @@
 //! One JSON line per fact on standard output: what `fedctl demo` reads to prove who did what, once.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
 use super::message::Message;
+
+/// Bytes of lines that wait to be written at most.
+const FULL: usize = 16 * 1024;
+
+/// Lines for standard output that are not written yet.
+static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -18,11 +24,17 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log on standard output. A closed pipe is ignored: a service outlives whoever reads it.
+    /// A log on standard output, written by [`flush`]: what a busy service logs meanwhile is one call for the
+    /// system, and one piece for who reads it.
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
         Self::to(region, service, |line| {
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.extend_from_slice(line.as_bytes());
+            lines.push(b'\n');
+            if lines.len() >= FULL {
+                write(&mut lines);
+            }
         })
     }
 
@@ -49,6 +61,21 @@ impl Log {
             .with("region", &*self.region)
             .with("service", &*self.service)
             .with("event", event)
+    }
+}
+
+/// Writes the lines that wait. A program calls it whenever it has nothing else to do, by
+/// [`tokio::runtime::Builder::on_thread_park`], and before it ends.
+pub fn flush() {
+    write(&mut LINES.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// A closed pipe is ignored: a service outlives whoever reads it.
+fn write(lines: &mut Vec<u8>) {
+    if !lines.is_empty() {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(lines).and_then(|()| out.flush());
+        lines.clear();
     }
 }
 

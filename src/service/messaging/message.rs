@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use lapin::BasicProperties;
+use lapin::message::BasicReturnMessage;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::session::Fault;
+use super::consume::Fault;
 
 /// Bytes that an AMQP property of type short string can hold.
 const SHORT_STRING: usize = 255;
@@ -242,6 +243,12 @@ impl Outgoing {
     /// unroutable, where it is mandatory. Source: <https://www.rabbitmq.com/docs/direct-reply-to>.
     pub(super) fn is_mandatory(&self) -> bool {
         !(self.exchange.is_empty() && self.key.starts_with(DIRECT_REPLY_TO))
+    }
+
+    /// Whether it is this that the broker gave back.
+    pub(super) fn is(&self, returned: &BasicReturnMessage) -> bool {
+        (returned.exchange.as_str(), returned.routing_key.as_str()) == (&self.exchange, &self.key)
+            && returned.properties.message_id() == self.properties.message_id()
     }
 
     /// Adds a header.

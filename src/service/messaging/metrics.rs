@@ -56,13 +56,10 @@ struct Numbers {
 pub struct Metrics(Arc<Mutex<Numbers>>);
 
 impl Metrics {
-    /// Counts one more.
-    pub fn count(&self, counter: Counter, label: &str) {
-        let counts = &mut self.lock().counts;
-        match counts.get_mut(&(counter, label.to_owned())) {
-            Some(count) => *count += 1,
-            None => drop(counts.insert((counter, label.to_owned()), 1)),
-        }
+    /// Counts so many more.
+    pub fn count(&self, counter: Counter, label: &str, times: usize) {
+        let times = u64::try_from(times).unwrap_or(u64::MAX);
+        *self.lock().counts.entry((counter, label.to_owned())).or_default() += times;
     }
 
     /// Shows a gauge as this from now on.
@@ -105,9 +102,8 @@ mod tests {
     #[test]
     fn counts_are_in_the_form_that_prometheus_reads() {
         let metrics = Metrics::default();
-        metrics.count(Counter::PARKED, "a\"b");
-        metrics.count(Counter::CONSUMED, "q");
-        metrics.count(Counter::CONSUMED, "q");
+        metrics.count(Counter::PARKED, "a\"b", 1);
+        metrics.count(Counter::CONSUMED, "q", 2);
         metrics.set(Gauge::WAITING, 2);
         metrics.set(Gauge::WAITING, 1);
         let text = metrics.render();

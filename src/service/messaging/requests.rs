@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use super::message::Message;
 use super::metrics::{Gauge, Metrics};
 
-type Waiting = HashMap<String, mpsc::UnboundedSender<Message>>;
+/// Where the answers to a request go, and how many more it takes.
+type Waiting = HashMap<String, (mpsc::UnboundedSender<Message>, usize)>;
 
 /// The requests of one service that wait, by correlation identifier. Cheap to clone.
 ///
@@ -32,16 +33,31 @@ impl Requests {
     /// gives is dropped.
     #[must_use]
     pub fn expect(&self, correlation_id: &str) -> Answers {
+        self.expect_some(correlation_id, usize::MAX)
+    }
+
+    /// As [`Requests::expect`], for one answer: a second one is late, however soon it comes.
+    #[must_use]
+    pub fn expect_one(&self, correlation_id: &str) -> Answers {
+        self.expect_some(correlation_id, 1)
+    }
+
+    fn expect_some(&self, correlation_id: &str, most: usize) -> Answers {
         let (sender, received) = mpsc::unbounded_channel();
-        self.change(|waiting| waiting.insert(correlation_id.to_owned(), sender));
+        self.change(|waiting| waiting.insert(correlation_id.to_owned(), (sender, most)));
         Answers { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
     }
 
     /// Hands a reply to the request that waits for it; `false` where none does: it is late, or another's.
     #[must_use]
     pub fn answer(&self, reply: &Message) -> bool {
-        let waiting = reply.correlation_id().and_then(|id| self.lock().get(id).cloned());
-        waiting.is_some_and(|waiting| waiting.send(reply.clone()).is_ok())
+        let mut waiting = self.lock();
+        let Some((waits, left)) = reply.correlation_id().and_then(|id| waiting.get_mut(id)) else {
+            return false;
+        };
+        let wanted = *left > 0;
+        *left = left.saturating_sub(1);
+        wanted && waits.send(reply.clone()).is_ok()
     }
 
     /// How many wait.
@@ -107,5 +123,7 @@ mod tests {
         drop(one);
         assert_eq!(requests.waiting(), 1);
         assert!(!requests.answer(&reply("one", "late")) && !requests.answer(&reply("never", "asked")));
+        let _only = requests.expect_one("only");
+        assert!(requests.answer(&reply("only", "a")) && !requests.answer(&reply("only", "b")));
     }
 }

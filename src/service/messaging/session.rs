@@ -1,27 +1,20 @@
 //! One connection to the region's broker, kept up: connect, declare, consume, and start again on any error.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use futures_util::StreamExt;
-use futures_util::future::join_all;
-use lapin::Acker;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use anyhow::{Context, anyhow};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::backoff;
+use super::consume::{Consume, Feed, Subscription, subscribe};
 use super::log::Log;
-use super::message::{Message, Outgoing};
-use super::metrics::Counter;
-use super::publisher::{PublishError, Publisher};
+use super::publisher::Publisher;
 use super::wiring::Wiring;
 use crate::secret::Secret;
 
@@ -30,19 +23,8 @@ const FINISH_WITHIN: Duration = Duration::from_secs(5);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// A session that lived this long was a good one: the next failure is a first failure again.
 const GOOD_AFTER: Duration = Duration::from_secs(2);
-/// Further tries of a message whose failure may pass, before it is parked: about 1.5 s of pauses.
-const TRIES: u32 = 4;
 /// lapin keeps 32 frames of buffer in each direction; the broker's own 128 KiB would cost 8 MiB.
 const FRAME_MAX: u32 = 16 * 1024;
-
-/// A queue to consume.
-#[derive(Debug, Clone)]
-pub struct Subscription {
-    /// The queue.
-    pub queue: String,
-    /// How many messages may be in hand; also the largest batch.
-    pub prefetch: u16,
-}
 
 /// What one service wants of its session.
 #[derive(Debug, Clone)]
@@ -59,43 +41,13 @@ pub struct Spec {
     pub heartbeat: u16,
 }
 
-/// Why a message was not worked off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// It never will be: it is parked with this reason.
-    Poison(String),
-    /// It may be later: it is tried again a few times, without holding up others, and then parked.
-    Transient(String),
-}
-
-impl From<PublishError> for Fault {
-    fn from(error: PublishError) -> Self {
-        Self::Transient(error.to_string())
-    }
-}
-
-/// What a service does with its messages.
-///
-/// A message is acknowledged after `Ok` only, and parked, confirmed, before a fault is acknowledged. It may
-/// come again at any time, also after `Ok` (when the session ends before the acknowledgement): work must be
-/// repeatable. [`Message::identity`] stays the same over the tries within one delivery.
-pub trait Consume: Send + Sync + 'static {
-    /// Works off one message.
-    fn consume(&self, message: &Message) -> impl Future<Output = Result<(), Fault>> + Send;
-
-    /// Works off the messages that are there at once, in the queue's order; one result each, in that order.
-    fn consume_all(&self, batch: &[Message]) -> impl Future<Output = Vec<Result<(), Fault>>> + Send {
-        join_all(batch.iter().map(|message| self.consume(message)))
-    }
-}
-
 /// Healthy, or the reason why not.
 pub type Health = Result<(), String>;
 
 /// A session with the broker.
 pub struct Session {
     uri: AMQPUri,
-    spec: Arc<Spec>,
+    spec: Spec,
     publisher: Publisher,
     health: watch::Sender<Health>,
     log: Log,
@@ -115,7 +67,7 @@ impl Session {
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         spec.wiring.queues.push(spec.parking.clone());
         let health = watch::Sender::new(Err("not connected yet".to_owned()));
-        Ok(Self { uri, spec: Arc::new(spec), publisher, health, log })
+        Ok(Self { uri, spec, publisher, health, log })
     }
 
     /// Whether all consumers are attached, and why not, as it changes.
@@ -188,25 +140,25 @@ impl Session {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         self.spec.wiring.declare(connection).await?;
-        let mut publishers = self.publisher.attach(connection).await.context("opening channels")?;
+        let mut publishing = self.publisher.attach(connection).await.context("opening a channel")?;
         let mut consumers = JoinSet::new();
         for subscription in &self.spec.subscriptions {
             let feed = Feed {
                 queue: subscription.queue.as_str().into(),
-                spec: Arc::clone(&self.spec),
+                parking: self.spec.parking.as_str().into(),
                 consumer: Arc::clone(consumer),
                 publisher: self.publisher.clone(),
                 log: self.log.clone(),
                 stop: stop.clone(),
             };
             let (channel, deliveries) = subscribe(connection, subscription).await?;
-            consumers.spawn(feed.run(channel, deliveries, usize::from(subscription.prefetch)));
+            consumers.spawn(feed.run(channel, deliveries, subscription.batch));
         }
         self.set_health(Ok(()));
         self.log.info("connected").with("broker", self.broker()).write();
         tokio::select! {
             Some(ended) = consumers.join_next() => ended??,
-            Some(ended) = publishers.join_next() => ended??,
+            ended = &mut publishing => ended??,
             () = stop.cancelled() => {}
         }
         let finish = async {
@@ -214,10 +166,7 @@ impl Session {
                 ended??;
             }
             self.publisher.detach();
-            while let Some(ended) = publishers.join_next().await {
-                ended??;
-            }
-            anyhow::Ok(())
+            publishing.await?
         };
         timeout(FINISH_WITHIN, finish).await.unwrap_or(Ok(()))
     }
@@ -234,134 +183,6 @@ impl Session {
             password => text.replace(password, "***"),
         }
     }
-}
-
-async fn subscribe(
-    connection: &Connection,
-    subscription: &Subscription,
-) -> anyhow::Result<(Channel, lapin::Consumer)> {
-    let channel = connection.create_channel().await?;
-    channel.basic_qos(subscription.prefetch, BasicQosOptions::default()).await?;
-    let queue = subscription.queue.as_str();
-    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    let deliveries = channel
-        .basic_consume(queue.into(), "".into(), options, arguments)
-        .await
-        .with_context(|| format!("consuming queue `{queue}`"))?;
-    Ok((channel, deliveries))
-}
-
-/// One queue's way to its consumer.
-struct Feed<C> {
-    queue: Arc<str>,
-    spec: Arc<Spec>,
-    consumer: Arc<C>,
-    publisher: Publisher,
-    log: Log,
-    stop: CancellationToken,
-}
-
-impl<C> Clone for Feed<C> {
-    fn clone(&self) -> Self {
-        Self {
-            queue: Arc::clone(&self.queue),
-            spec: Arc::clone(&self.spec),
-            consumer: Arc::clone(&self.consumer),
-            publisher: self.publisher.clone(),
-            log: self.log.clone(),
-            stop: self.stop.clone(),
-        }
-    }
-}
-
-impl<C: Consume> Feed<C> {
-    async fn run(self, channel: Channel, deliveries: lapin::Consumer, most: usize) -> anyhow::Result<()> {
-        let tag = deliveries.tag();
-        let mut batches = deliveries.ready_chunks(most);
-        let mut late = JoinSet::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                Some(settled) = late.join_next() => settled??,
-                batch = batches.next() => match batch {
-                    Some(batch) => self.take(batch, &mut late).await?,
-                    None => bail!("the broker cancelled the consumer of queue `{}`", self.queue),
-                },
-            }
-        }
-        channel.basic_cancel(tag, BasicCancelOptions::default()).await.context("cancelling a consumer")?;
-        while let Some(settled) = late.join_next().await {
-            settled??;
-        }
-        Ok(())
-    }
-
-    async fn take(
-        &self,
-        batch: Vec<lapin::Result<lapin::message::Delivery>>,
-        late: &mut JoinSet<anyhow::Result<()>>,
-    ) -> anyhow::Result<()> {
-        let (mut messages, mut ackers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for delivery in batch {
-            let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
-            ackers.push(delivery.acker.clone());
-            messages.push(Message::new(&self.queue, delivery));
-        }
-        let results = self.consumer.consume_all(&messages).await;
-        let mut done = Vec::with_capacity(ackers.len());
-        for ((message, acker), result) in messages.into_iter().zip(ackers).zip(results) {
-            match result {
-                Ok(()) => done.push(acker),
-                Err(fault) => drop(late.spawn(self.clone().settle(message, acker, fault))),
-            }
-        }
-        for acknowledged in join_all(done.iter().map(acknowledge)).await {
-            acknowledged?;
-            self.count(Counter::CONSUMED);
-        }
-        Ok(())
-    }
-
-    fn count(&self, counter: Counter) {
-        self.publisher.metrics.count(counter, &self.queue);
-    }
-
-    /// Brings a message that failed once to its end: worked off at a later try, or parked; or left to the
-    /// broker, unacknowledged, when the service stops while it waits.
-    async fn settle(self, message: Message, acker: Acker, mut fault: Fault) -> anyhow::Result<()> {
-        for failures in 0..TRIES {
-            if matches!(fault, Fault::Poison(_)) {
-                break;
-            }
-            if timeout(backoff(failures), self.stop.cancelled()).await.is_ok() {
-                return Ok(());
-            }
-            self.count(Counter::RETRIED);
-            match self.consumer.consume(&message).await {
-                Ok(()) => {
-                    acknowledge(&acker).await?;
-                    self.count(Counter::CONSUMED);
-                    return Ok(());
-                }
-                Err(again) => fault = again,
-            }
-        }
-        let (Fault::Poison(reason) | Fault::Transient(reason)) = fault;
-        let parking = &self.spec.parking;
-        self.publisher
-            .publish(Outgoing::parked(&message, parking, &reason))
-            .await
-            .with_context(|| format!("parking a message in queue `{parking}`"))?;
-        self.count(Counter::PARKED);
-        self.log.warn("parked").about(&message).with("reason", reason).with("parking", &**parking).write();
-        acknowledge(&acker).await
-    }
-}
-
-async fn acknowledge(acker: &Acker) -> anyhow::Result<()> {
-    let taken = acker.ack(BasicAckOptions::default()).await.context("acknowledging")?;
-    if taken { Ok(()) } else { bail!("the channel was gone before a message could be acknowledged") }
 }
 
 #[cfg(test)]

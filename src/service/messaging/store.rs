@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tokio::sync::{mpsc, oneshot};
 
 use super::backoff::backoff;
-use super::session::Fault;
+use super::consume::Fault;
 
 /// Shorter than a service takes to stop, so that what is under way ends, one way or the other, before it.
 const BUSY_FOR: Duration = Duration::from_secs(2);
@@ -58,8 +58,10 @@ impl From<StoreError> for Fault {
 enum Job {
     Read(Box<dyn FnOnce(&Connection) + Send>),
     /// Without a transaction it does nothing.
-    Write(Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>),
+    Write(Write),
 }
+
+type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>;
 
 /// Tells who asked for a write what came of it, once it is known whether it stays.
 type Tell = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
@@ -165,7 +167,9 @@ fn work_off(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
             Err(error) => (writes.into_iter().map(|write| write(None)).collect(), Err(error)),
         };
     let committed = committed.map_err(Arc::new);
-    tell.into_iter().for_each(|tell| tell(committed.clone()));
+    for tell in tell {
+        tell(committed.clone());
+    }
 }
 
 /// Does the work within a transaction that others share, or leaves no trace of it.
@@ -236,4 +240,58 @@ pub fn remembered(
 ) -> rusqlite::Result<Option<Option<String>>> {
     let sql = "SELECT event FROM seen WHERE consumer = ?1 AND message_id = ?2";
     transaction.prepare_cached(sql)?.query_row([consumer, message_id], |row| row.get(0)).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const TABLES: &str = "CREATE TABLE IF NOT EXISTS notes (text TEXT PRIMARY KEY) STRICT;";
+
+    fn note(transaction: &Transaction<'_>, text: &str) -> Result<(), StoreError> {
+        transaction.prepare_cached("INSERT INTO notes VALUES (?1)")?.execute([text])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn of_writes_that_wait_together_one_that_fails_leaves_no_trace_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("notes.db"), TABLES).await.unwrap();
+        let (go, gone) = channel::<()>();
+        let busy = store.read(move |_| Ok(gone.recv().is_ok()));
+        let first = store.write(|transaction| note(transaction, "first"));
+        let twice =
+            store.write(|transaction| note(transaction, "half").and_then(|()| note(transaction, "first")));
+        let last = store.write(|transaction| note(transaction, "last"));
+        let all = async { tokio::join!(busy, first, twice, last, async { go.send(()) }) };
+        let (_, first, twice, last, _) = all.await;
+        assert!(first.is_ok() && last.is_ok());
+        assert!(twice.unwrap_err().to_string().contains("UNIQUE"));
+        let read = |connection: &Connection| {
+            let mut texts = connection.prepare("SELECT text FROM notes ORDER BY text")?;
+            let texts = texts.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            Ok(texts)
+        };
+        assert_eq!(store.read(read).await.unwrap(), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_for_a_caller_that_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("notes.db"), TABLES).await.unwrap();
+        let (go, gone) = channel::<()>();
+        let busy = store.read(move |_| Ok(gone.recv().is_ok()));
+        let dropped = store.write(|transaction| note(transaction, "dropped"));
+        let impatient = async {
+            tokio::select! { biased; _ = dropped => {}, () = tokio::task::yield_now() => {} }
+            go.send(())
+        };
+        let _ = tokio::join!(busy, impatient);
+        let count = |connection: &Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(store.read(count).await.unwrap(), 0);
+    }
 }

@@ -1,4 +1,4 @@
-//! The worker: does what requests ask for, one at a time, and replies to the caller's region.
+//! The worker: does what requests ask for, some side by side, and replies to the caller's region.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::analysis;
+use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
 use crate::service::messaging::publisher::{PublishError, Publisher};
 use crate::service::messaging::recent::Recent;
-use crate::service::messaging::session::{Consume, Fault, Subscription};
 use crate::service::{Program, Settings};
 
-/// One: what this worker has not begun, another one may take.
-const PREFETCH: u16 = 1;
+/// All that it takes is begun at once: what this worker has not begun, another one may take.
+const PREFETCH: u16 = 16;
 const LONGEST_SLOW_MS: u64 = 10_000;
 
 pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, instance, .. } = program.settings.clone();
-    let subscription = Subscription { queue: super::REQUESTS.to_owned(), prefetch: PREFETCH };
+    let subscription = Subscription::side_by_side(super::REQUESTS, PREFETCH);
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let worker = Worker { region, instance, publisher, log, answered: Recent::default() };
     program.run(super::wiring(&regions), vec![subscription], worker, Router::new()).await
@@ -54,10 +54,10 @@ impl Refusal {
 
 impl Consume for Worker {
     async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        if self.answered.contains(message.identity()) {
+        let Some(begun) = self.answered.begin(message.identity()) else {
             self.log.info("duplicate_skipped").about(message).write();
             return Ok(());
-        }
+        };
         let request = read(&message.body);
         let reply_to = address(message, request.as_ref().err())?;
         let (cmd, done) = match request {
@@ -72,7 +72,7 @@ impl Consume for Worker {
             Err(Refusal { error, message }) => (error, json!({"error": error, "message": message})),
         };
         self.reply(Outgoing::json("", reply_to, &reply).answering(message)).await?;
-        self.answered.insert(message.identity());
+        begun.done();
         self.log
             .info("rpc_handled")
             .about(message)
