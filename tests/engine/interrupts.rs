@@ -15,6 +15,9 @@ const CONTAINER: &str = r#""create","event":"step-started","subject":"container"
 const BOOTING: &str = r#""wait until it accepts connections","event":"step-started""#;
 const LINKS: &str = r#""event":"links""#;
 
+/// A step that is done.
+const DONE: &str = r#""event":"step-done""#;
+
 /// What is in flight gets two seconds; a busy machine a little more.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,21 @@ pub fn a_kill_while_brokers_boot(project: &Project) {
     let mut up = project.begin_up().until_it_says(BOOTING);
     up.signal("KILL");
     up.end().exits(137);
+}
+
+pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
+    for steps in [0, 3, 10, 20, 30, 40, 50] {
+        project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
+        let mut up = project.begin_up();
+        for _ in 0..steps {
+            up = up.until_it_says(DONE);
+        }
+        up.signal("KILL");
+        up.end().exits(137);
+        project.up();
+        project.fedctl(&["status"]).exits(0);
+        project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+    }
 }
 
 pub fn an_interrupt_while_brokers_boot(project: &Project) {

@@ -78,7 +78,7 @@ pub fn a_stopped_broker_ends_cleanly_is_shown_and_started(project: &Project) {
     assert_eq!(code, 0, "a clean end");
     assert!(took < Duration::from_secs(10), "stopped after {took:?}");
     let ran = project.fedctl(&["status"]).exits(4).within(Duration::from_secs(5));
-    ran.says("✗ stopped").says("✗ asia: Exited (0)").says("✓ running");
+    ran.says("✗ stopped").says("✗ asia: Exited (0)").says("✓ running").says("… asia, indexer: broker:5672");
     demo::passes_again(project);
 }
 

@@ -1,10 +1,17 @@
 //! Every scenario, on the topology that has the services of all of them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use serde_json::json;
 
 use crate::{
     demo,
-    support::{Project, engine::docker, image::broker_image, until},
+    support::{Project, engine::docker, image::broker_image, ran::Running, until},
 };
 
 /// The four that the shipped topology has no services for.
@@ -21,7 +28,7 @@ pub fn topology(project: &Project) -> String {
 pub fn up_from_nothing_runs_every_link(project: &Project) {
     project.write(&topology(project));
     project.up().says("all 126 links run");
-    project.fedctl(&["status"]).exits(0).says("14 of 14 run");
+    project.fedctl(&["status"]).exits(0).says("14 of 14 ready");
 }
 
 pub fn every_scenario_passes(project: &Project) {
@@ -59,6 +66,31 @@ pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
     project.fedctl(&["demo", "--all"]).exits(0);
 }
 
+pub fn a_queue_whose_consumer_does_not_keep_up_is_told_of_while_it_grows(project: &Project) {
+    let payment = project.container("asia", "payment");
+    docker(&["pause", &payment]);
+    // ten orders a second, until the sender is dropped
+    let (enough, ends) = channel::<()>();
+    let broker = project.broker("europe");
+    let orders = thread::spawn(move || {
+        let mut sent = 0;
+        while ends.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            let order = json!({"order_id": format!("growing-{sent}"), "sku": "lamp", "quantity": 1,
+                "amount": "9.90", "region": "europe"});
+            assert!(broker.publish("checkout.events", "order.europe.created", &order.to_string()));
+            sent += 1;
+        }
+    });
+    let watch = Running::of(project.command(&["queues", "--watch"]));
+    let mut watch = watch.until_it_prints("its consumers do not keep up");
+    drop(enough);
+    orders.join().unwrap();
+    watch.signal("INT");
+    watch.end().exits(130);
+    project.up();
+    everything_that_waited_is_worked_off(project);
+}
+
 pub fn a_stopped_service_is_named_and_put_back(project: &Project) {
     for (region, service) in [
         ("america", "profile"),
@@ -76,16 +108,7 @@ pub fn a_stopped_service_is_named_and_put_back(project: &Project) {
     let queues = project.fedctl(&["queues"]);
     assert!(queues.stdout.contains("checkout.payment"), "what waits for the payment is shown: {queues}");
     project.up();
-    until("everything that waited is worked off", || {
-        project.fedctl(&["queues", "-o", "json"]).json()["queues"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|queue| {
-                queue["dead_letters"] == true || (queue["ready"] == 0 && queue["unacknowledged"] == 0)
-            })
-            .then_some(())
-    });
+    everything_that_waited_is_worked_off(project);
     project.fedctl(&["demo", "--all"]).exits(0);
 }
 
@@ -104,6 +127,19 @@ pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
     project.edit("federation:\n", &format!("{africa}federation:\n"));
     project.up();
     project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");
+}
+
+fn everything_that_waited_is_worked_off(project: &Project) {
+    until("everything that waited is worked off", || {
+        project.fedctl(&["queues", "-o", "json"]).json()["queues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|queue| {
+                queue["dead_letters"] == true || (queue["ready"] == 0 && queue["unacknowledged"] == 0)
+            })
+            .then_some(())
+    });
 }
 
 /// A scenario of the four fails in its time.
