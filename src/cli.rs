@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+
+use crate::scenario::Scenario;
 
 /// Stand up, federate, watch and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
@@ -193,7 +198,7 @@ pub struct Status {
 )]
 pub struct Demo {
     /// Which scenarios [default: events, master and reply]
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", value_parser = scenario())]
     pub scenarios: Vec<Scenario>,
     /// Every scenario there is
     #[arg(long, conflicts_with = "scenarios")]
@@ -209,23 +214,10 @@ pub struct Demo {
     pub timeout: Duration,
 }
 
-/// A scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
-    /// An event reaches every region.
-    Events,
-    /// Only the master region works off orders.
-    Master,
-    /// A request goes to one region and its reply comes home.
-    Reply,
-    /// A user's name reaches every region's own store.
-    Profile,
-    /// Remote procedure calls, answered by whichever worker is free.
-    Rpc,
-    /// Commands to one host or to all of them.
-    Compute,
-    /// A chain of events, each step in a region of its own.
-    Checkout,
+fn scenario() -> impl TypedValueParser<Value = Scenario> {
+    let known = Scenario::ALL.map(|known| PossibleValue::new(known.name()).help(known.claim()));
+    let named = |name: String| Scenario::ALL.into_iter().find(|known| known.name() == name);
+    PossibleValuesParser::new(known).try_map(move |name| named(name).ok_or("there is no such scenario"))
 }
 
 /// The form of a report that is no table.

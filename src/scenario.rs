@@ -79,7 +79,9 @@ impl Scenario {
         }
     }
 
-    fn claim(self) -> &'static str {
+    /// What it proves.
+    #[must_use]
+    pub fn claim(self) -> &'static str {
         match self {
             Scenario::Events => {
                 "a product added in one region is readable in every region, indexed once in each"

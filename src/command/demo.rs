@@ -26,7 +26,7 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let chosen: Vec<Scenario> = match asked.scenarios.as_slice() {
         [] if asked.all => Scenario::ALL.to_vec(),
         [] => Scenario::MAIN.to_vec(),
-        chosen => chosen.iter().map(|&chosen| chosen.into()).collect(),
+        chosen => chosen.to_vec(),
     };
     for scenario in &chosen {
         stage.has(*scenario)?;
@@ -46,20 +46,6 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
         TextFormat::Yaml => output::yaml(&proofs)?,
     })?;
     Ok(if proofs.passed { Outcome::Done } else { Outcome::ScenarioFailed })
-}
-
-impl From<cli::Scenario> for Scenario {
-    fn from(scenario: cli::Scenario) -> Self {
-        match scenario {
-            cli::Scenario::Events => Scenario::Events,
-            cli::Scenario::Master => Scenario::Master,
-            cli::Scenario::Reply => Scenario::Reply,
-            cli::Scenario::Profile => Scenario::Profile,
-            cli::Scenario::Rpc => Scenario::Rpc,
-            cli::Scenario::Compute => Scenario::Compute,
-            cli::Scenario::Checkout => Scenario::Checkout,
-        }
-    }
 }
 
 impl From<StageError> for Failure {

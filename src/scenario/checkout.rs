@@ -6,7 +6,7 @@ use super::request::Request;
 use super::watch::{Asked, Watch};
 use crate::{
     observed::Resource,
-    proof::{Expectation, about, way},
+    proof::{Expectation, way},
     topology::RegionName,
 };
 
@@ -60,17 +60,10 @@ pub(super) async fn play(watch: &mut Watch<'_>) {
 }
 
 fn expect(watch: &mut Watch<'_>, asked: &Asked, from: &RegionName, step: Step, homes: &[RegionName]) {
-    let Some(id) = &asked.id else { return };
     let (service, events, meaning, times) = step;
     for home in homes {
-        watch.expect(Expectation {
-            line: about(events, id),
-            meaning: meaning.into(),
-            times,
-            way: way(from, home, Resource::Exchange(EVENTS.into())),
-            cause: asked.cause,
-            region: Some(home.clone()),
-            service: service.into(),
-        });
+        let Some(told) = asked.told_by(service, events, meaning) else { return };
+        let way = way(from, home, Resource::Exchange(EVENTS.into()));
+        watch.expect(Expectation { times, way, region: Some(home.clone()), ..told });
     }
 }

@@ -2,14 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    request::Request,
-    shop::fresh_id,
-    watch::{Asked, Watch},
-};
+use super::{request::Request, shop::fresh_id, watch::Watch};
 use crate::{
     observed::Resource,
-    proof::{Expectation, Way, about, way},
+    proof::{Expectation, Way, way},
     topology::RegionName,
 };
 
@@ -35,7 +31,9 @@ pub(super) async fn play(watch: &mut Watch<'_>) {
         };
         let host = created.body.pointer("/response/host").and_then(Value::as_str).unwrap_or_default();
         watch.note(&origin, created.cause, format!("host {host} has created {name}"));
-        expect(watch, &created, &["vm_created"], "created it", 1);
+        if let Some(told) = created.told_by(HOST, &["vm_created"], "created it") {
+            watch.expect(told);
+        }
         let started = Request::Post(&Value::Null);
         let all_answered = everywhere(watch, &origin, &format!("/vms/{name}/start"), started, 1).await
             && everywhere(watch, &origin, "/vms", Request::Get, hosts(watch)).await
@@ -77,27 +75,10 @@ async fn everywhere(
         watch.suspect(ways(watch, origin)).await;
         return false;
     }
-    expect(watch, &asked, &["command_answered"], "answered", hosts);
+    if let Some(told) = asked.told_by(HOST, &["command_answered"], "answered") {
+        watch.expect(Expectation { times: hosts, ..told });
+    }
     true
-}
-
-fn expect(
-    watch: &mut Watch<'_>,
-    asked: &Asked,
-    events: &'static [&'static str],
-    meaning: &str,
-    times: usize,
-) {
-    let Some(id) = &asked.id else { return };
-    watch.expect(Expectation {
-        line: about(events, id),
-        meaning: meaning.into(),
-        times,
-        way: None,
-        cause: asked.cause,
-        region: None,
-        service: HOST.into(),
-    });
 }
 
 /// A path with the time that hosts have to answer.

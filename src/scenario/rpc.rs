@@ -6,7 +6,7 @@ use super::request::Request;
 use super::watch::{Asked, Watch};
 use crate::{
     observed::Resource,
-    proof::{Expectation, Way, about, way},
+    proof::{Expectation, Way, way},
     topology::RegionName,
 };
 
@@ -35,7 +35,10 @@ pub(super) async fn play(watch: &mut Watch<'_>) {
         let call = json!({"cmd": "slow", "data": {"ms": SLOW_MS}, "timeout_ms": IMPATIENT_MS});
         if let Some(answer) = ask(watch, origin, &call, 504, 0).await {
             check(watch, origin, &answer, "/error", "timeout");
-            expect(watch, origin, &answer, (&["late_reply_dropped"], "dropped the late answer"), 1);
+            let dropped = answer.told_by(RPC, &["late_reply_dropped"], "dropped the late answer");
+            if let Some(told) = dropped {
+                watch.expect(Expectation { region: Some(origin.clone()), ..told });
+            }
         }
         watch.lines().await;
     }
@@ -54,16 +57,9 @@ async fn ask(
         return None;
     };
     watch.note(origin, asked.cause, format!("was answered {}", asked.body));
-    expect(watch, origin, &asked, (&["rpc_reply"], "had the answer"), answers);
-    watch.expect(Expectation {
-        line: about(&["rpc_handled"], asked.id.as_ref()?),
-        meaning: format!("worked off {}", call["cmd"]),
-        times: 1,
-        way: None,
-        cause: asked.cause,
-        region: None,
-        service: WORKER.into(),
-    });
+    let answered = asked.told_by(RPC, &["rpc_reply"], "had the answer")?;
+    watch.expect(Expectation { times: answers, region: Some(origin.clone()), ..answered });
+    watch.expect(asked.told_by(WORKER, &["rpc_handled"], format!("worked off {}", call["cmd"]))?);
     Some(asked)
 }
 
@@ -76,26 +72,6 @@ fn ways(watch: &Watch<'_>, origin: &RegionName) -> Vec<Way> {
         [there, way(&home, origin, replies.clone())]
     });
     ways.flatten().collect()
-}
-
-/// Expects a line of the caller's own service.
-fn expect(
-    watch: &mut Watch<'_>,
-    origin: &RegionName,
-    asked: &Asked,
-    (events, meaning): (&'static [&'static str], &str),
-    times: usize,
-) {
-    let Some(id) = &asked.id else { return };
-    watch.expect(Expectation {
-        line: about(events, id),
-        meaning: meaning.into(),
-        times,
-        way: None,
-        cause: asked.cause,
-        region: Some(origin.clone()),
-        service: RPC.into(),
-    });
 }
 
 fn check(watch: &mut Watch<'_>, origin: &RegionName, asked: &Asked, field: &str, expected: &str) {

@@ -14,7 +14,7 @@ use crate::{
     collect,
     endpoint::Answer,
     observed::Resource,
-    proof::{Expectation, Failure, Told, Way},
+    proof::{Expectation, Failure, Told, Way, about},
     status::{self, LinkStatus},
     topology::{RegionName, Topology},
     wait::{Gave, Look, until},
@@ -50,6 +50,26 @@ pub struct Asked {
     pub id: Option<String>,
     /// The answer's body.
     pub body: Value,
+}
+
+impl Asked {
+    /// That some service says so of it, once, in whichever region. Of what has no correlation id nothing is said.
+    pub fn told_by(
+        &self,
+        service: &str,
+        events: &'static [&'static str],
+        meaning: impl Into<String>,
+    ) -> Option<Expectation> {
+        Some(Expectation {
+            line: about(events, self.id.as_ref()?),
+            meaning: meaning.into(),
+            times: 1,
+            way: None,
+            cause: self.cause,
+            region: None,
+            service: service.into(),
+        })
+    }
 }
 
 /// A scenario under way.
