@@ -9,7 +9,7 @@ from store import Store
 
 COMPUTING = "computing"
 COMPETING = "computing-competing"
-PREFETCHES = {COMPETING: 1, f"computing-host.{REGION}.{INSTANCE}": 16}
+PREFETCHES = {COMPETING: 16, f"computing-host.{REGION}.{INSTANCE}": 16}
 OWN = f"{REGION}/{INSTANCE}"
 KNOWN = [host.strip() for host in os.environ.get("COMPUTE_HOSTS", OWN).split(",")]
 CPUS = int(os.environ.get("CAPACITY") or "4")

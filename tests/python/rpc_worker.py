@@ -11,6 +11,8 @@ from aio_pika.exceptions import PublishError
 from by_aio_pika import Service
 from shared import INSTANCE, REGION, Poison, log
 
+# All that it takes is begun at once: what this worker has not begun, another one may take.
+PREFETCH = 16
 LONGEST_SLOW_MS = 10_000
 REMEMBERED = 10_000
 
@@ -94,8 +96,7 @@ class Worker:
     def __init__(self):
         self.answered = OrderedDict()
         declare = functools.partial(rpc_wiring.declare, consumed=rpc_wiring.REQUESTS)
-        # What this worker has not begun, another one may take.
-        self.service = Service(declare, 1, self.consume)
+        self.service = Service(declare, PREFETCH, self.consume)
 
     async def consume(self, message):
         if message.message_id in self.answered:
