@@ -1,16 +1,17 @@
 //! Consuming a queue: each message is worked off and then acknowledged, tried again, or parked.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::types::{DeliveryTag, FieldTable};
 use lapin::{Acker, Channel, Connection, Consumer};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -105,105 +106,118 @@ pub(super) struct Feed<C> {
     pub stop: CancellationToken,
 }
 
-impl<C> Clone for Feed<C> {
-    fn clone(&self) -> Self {
-        Self {
-            queue: Arc::clone(&self.queue),
-            parking: Arc::clone(&self.parking),
-            consumer: Arc::clone(&self.consumer),
-            publisher: self.publisher.clone(),
-            log: self.log.clone(),
-            stop: self.stop.clone(),
-        }
-    }
-}
-
-/// A message that failed once, and how.
-type Failed = (Message, Acker, Fault);
-
 impl<C: Consume> Feed<C> {
     /// Consumes until it is stopped, and then until nothing is in hand.
     pub async fn run(
         self,
         channel: Channel,
         deliveries: Consumer,
-        batch: Option<usize>,
+        subscription: Subscription,
     ) -> anyhow::Result<()> {
+        let Subscription { prefetch, batch, .. } = subscription;
         let tag = deliveries.tag();
-        let mut batches = deliveries.ready_chunks(batch.unwrap_or(1));
-        let mut apart = JoinSet::new();
+        let mut deliveries = deliveries.ready_chunks(batch.unwrap_or(prefetch.into()));
+        let (feed, mut hand, mut apart) = (Arc::new(self), Hand::default(), JoinSet::new());
         loop {
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break,
-                Some(ended) = apart.join_next() => ended??,
-                messages = batches.next() => match messages {
-                    Some(messages) if batch.is_none() => drop(apart.spawn(self.clone().finish(messages))),
-                    Some(messages) => for failed in self.take(messages, apart.is_empty()).await? {
-                        apart.spawn(self.clone().settle(failed));
-                    },
-                    None => bail!("the broker cancelled the consumer of queue `{}`", self.queue),
-                },
-            }
+                () = feed.stop.cancelled() => break,
+                Some(ended) = apart.join_next() => all_ended(ended, &mut apart)?,
+                delivered = deliveries.next() => {
+                    let Some(delivered) = delivered else {
+                        bail!("the broker cancelled the consumer of queue `{}`", feed.queue);
+                    };
+                    let taken = feed.take(delivered, &mut hand)?;
+                    if batch.is_some() {
+                        let (done, failed) = feed.work_off(taken).await;
+                        for (tag, message, fault) in failed {
+                            apart.spawn(Arc::clone(&feed).settle(tag, message, fault));
+                        }
+                        done
+                    } else {
+                        for (tag, message) in taken {
+                            apart.spawn(Arc::clone(&feed).finish(tag, message));
+                        }
+                        Vec::new()
+                    }
+                }
+            };
+            hand.acknowledge(&ended).await?;
         }
         channel.basic_cancel(tag, BasicCancelOptions::default()).await.context("cancelling a consumer")?;
         while let Some(ended) = apart.join_next().await {
-            ended??;
+            hand.acknowledge(&all_ended(ended, &mut apart)?).await?;
         }
         Ok(())
     }
 
-    /// Works off a batch, and acknowledges what was; the rest is returned. Where none before them is open, one
-    /// acknowledgement may be for all.
-    async fn take(&self, batch: Vec<lapin::Result<Delivery>>, first: bool) -> anyhow::Result<Vec<Failed>> {
-        let (mut messages, mut ackers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for delivery in batch {
+    fn take(
+        &self,
+        delivered: Vec<lapin::Result<Delivery>>,
+        hand: &mut Hand,
+    ) -> anyhow::Result<Vec<(DeliveryTag, Message)>> {
+        let take = |delivery: lapin::Result<Delivery>| {
             let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
-            ackers.push(delivery.acker.clone());
-            messages.push(Message::new(&self.queue, delivery));
-        }
+            let tag = delivery.delivery_tag;
+            hand.0.insert(tag, delivery.acker.clone());
+            Ok((tag, Message::new(&self.queue, delivery)))
+        };
+        delivered.into_iter().map(take).collect()
+    }
+
+    /// Works off a batch: gives what is done, and what failed.
+    async fn work_off(
+        &self,
+        taken: Vec<(DeliveryTag, Message)>,
+    ) -> (Vec<DeliveryTag>, Vec<(DeliveryTag, Message, Fault)>) {
+        let (tags, messages): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
         let results = self.consumer.consume_all(&messages).await;
-        let (mut done, mut failed) = (Vec::with_capacity(ackers.len()), Vec::new());
-        for ((message, acker), result) in messages.into_iter().zip(ackers).zip(results) {
+        let (mut done, mut failed) = (Vec::with_capacity(tags.len()), Vec::new());
+        for ((tag, message), result) in tags.into_iter().zip(messages).zip(results) {
             match result {
-                Ok(()) => done.push(acker),
-                Err(fault) => failed.push((message, acker, fault)),
+                Ok(()) => done.push(tag),
+                Err(fault) => failed.push((tag, message, fault)),
             }
         }
-        match done.last() {
-            Some(last) if first && failed.is_empty() => acknowledge(last, true).await?,
-            _ => drop(try_join_all(done.iter().map(|acker| acknowledge(acker, false))).await?),
-        }
         self.count(Counter::CONSUMED, done.len());
-        Ok(failed)
+        (done, failed)
     }
 
-    /// Brings messages to their end, whatever it takes.
-    async fn finish(self, batch: Vec<lapin::Result<Delivery>>) -> anyhow::Result<()> {
-        let failed = self.take(batch, false).await?;
-        try_join_all(failed.into_iter().map(|failed| self.clone().settle(failed))).await.map(drop)
+    /// Brings a message to its end, whatever it takes.
+    async fn finish(
+        self: Arc<Self>,
+        tag: DeliveryTag,
+        message: Message,
+    ) -> anyhow::Result<Option<DeliveryTag>> {
+        match self.consumer.consume(&message).await {
+            Ok(()) => {
+                self.count(Counter::CONSUMED, 1);
+                Ok(Some(tag))
+            }
+            Err(fault) => self.settle(tag, message, fault).await,
+        }
     }
 
-    fn count(&self, counter: Counter, times: usize) {
-        self.publisher.metrics.count(counter, &self.queue, times);
-    }
-
-    /// Brings a message that failed once to its end: worked off at a later try, or parked; or left to the
-    /// broker, unacknowledged, when the service stops while it waits.
-    async fn settle(self, (message, acker, mut fault): Failed) -> anyhow::Result<()> {
+    /// Brings a message that failed once to its end: worked off at a later try, or parked; none where it is left
+    /// to the broker, since the service stops while it waits.
+    async fn settle(
+        self: Arc<Self>,
+        tag: DeliveryTag,
+        message: Message,
+        mut fault: Fault,
+    ) -> anyhow::Result<Option<DeliveryTag>> {
         for failures in 0..TRIES {
             if matches!(fault, Fault::Poison(_)) {
                 break;
             }
             if timeout(backoff(failures), self.stop.cancelled()).await.is_ok() {
-                return Ok(());
+                return Ok(None);
             }
             self.count(Counter::RETRIED, 1);
             match self.consumer.consume(&message).await {
                 Ok(()) => {
-                    acknowledge(&acker, false).await?;
                     self.count(Counter::CONSUMED, 1);
-                    return Ok(());
+                    return Ok(Some(tag));
                 }
                 Err(again) => fault = again,
             }
@@ -216,7 +230,44 @@ impl<C: Consume> Feed<C> {
             .with_context(|| format!("parking a message in queue `{parking}`"))?;
         self.count(Counter::PARKED, 1);
         self.log.warn("parked").about(&message).with("reason", reason).with("parking", &**parking).write();
-        acknowledge(&acker, false).await
+        Ok(Some(tag))
+    }
+
+    fn count(&self, counter: Counter, times: usize) {
+        self.publisher.metrics.count(counter, &self.queue, times);
+    }
+}
+
+/// What has ended until now, this one first.
+fn all_ended(
+    first: Result<anyhow::Result<Option<DeliveryTag>>, JoinError>,
+    apart: &mut JoinSet<anyhow::Result<Option<DeliveryTag>>>,
+) -> anyhow::Result<Vec<DeliveryTag>> {
+    let mut ended = Vec::from_iter(first??);
+    while let Some(next) = apart.try_join_next() {
+        ended.extend(next??);
+    }
+    Ok(ended)
+}
+
+/// The messages of a channel that are not acknowledged, in the order in which they came.
+#[derive(Default)]
+struct Hand(BTreeMap<DeliveryTag, Acker>);
+
+impl Hand {
+    /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own.
+    async fn acknowledge(&mut self, ended: &[DeliveryTag]) -> anyhow::Result<()> {
+        let (together, apart) = self.release(ended);
+        let together = together.iter().map(|acker| acknowledge(acker, true));
+        let apart = apart.values().map(|acker| acknowledge(acker, false));
+        try_join(try_join_all(together), try_join_all(apart)).await.map(drop)
+    }
+
+    /// Lets go of these: the last one that came before all that are still in hand, and those after it.
+    fn release(&mut self, ended: &[DeliveryTag]) -> (Option<Acker>, BTreeMap<DeliveryTag, Acker>) {
+        let mut ended: BTreeMap<_, _> = ended.iter().filter_map(|tag| self.0.remove_entry(tag)).collect();
+        let apart = self.0.first_key_value().map(|(oldest, _)| ended.split_off(oldest)).unwrap_or_default();
+        (ended.pop_last().map(|(_, acker)| acker), apart)
     }
 }
 
@@ -224,4 +275,25 @@ impl<C: Consume> Feed<C> {
 async fn acknowledge(acker: &Acker, multiple: bool) -> anyhow::Result<()> {
     let taken = acker.ack(BasicAckOptions { multiple }).await.context("acknowledging")?;
     if taken { Ok(()) } else { bail!("the channel was gone before a message could be acknowledged") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_acknowledgement_is_never_for_a_message_that_is_still_in_hand() {
+        let acker = |tag| Delivery::mock(tag, "".into(), "q".into(), false, Vec::new()).acker;
+        let mut hand = Hand((1..=6).map(|tag| (tag, acker(tag))).collect());
+        for (ended, together, apart) in [
+            (&[3, 2][..], None, &[2, 3][..]),
+            (&[5, 1], Some(1), &[5]),
+            (&[], None, &[]),
+            (&[6, 4], Some(6), &[]),
+        ] {
+            let released = hand.release(ended);
+            assert_eq!(released.0, together.map(acker), "{ended:?}");
+            assert_eq!(released.1.into_keys().collect::<Vec<_>>(), apart, "{ended:?}");
+        }
+    }
 }

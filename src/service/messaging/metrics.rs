@@ -13,9 +13,9 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Messages worked off and acknowledged, by queue.
+    /// Messages worked off, by queue.
     pub const CONSUMED: Self =
-        Self { name: "messages_consumed", help: "Messages worked off and acknowledged.", label: "queue" };
+        Self { name: "messages_consumed", help: "Messages worked off.", label: "queue" };
     /// Tries after one that failed and may pass, by queue.
     pub const RETRIED: Self =
         Self { name: "messages_retried", help: "Tries after one that failed.", label: "queue" };

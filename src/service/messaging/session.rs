@@ -152,7 +152,7 @@ impl Session {
                 stop: stop.clone(),
             };
             let (channel, deliveries) = subscribe(connection, subscription).await?;
-            consumers.spawn(feed.run(channel, deliveries, subscription.batch));
+            consumers.spawn(feed.run(channel, deliveries, subscription.clone()));
         }
         self.set_health(Ok(()));
         self.log.info("connected").with("broker", self.broker()).write();
