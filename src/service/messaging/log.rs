@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::message::Message;
@@ -18,8 +19,8 @@ type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 /// Writes the log of one service. Cheap to clone.
 #[derive(Clone)]
 pub struct Log {
-    region: Arc<str>,
-    service: Arc<str>,
+    /// The fields that say where, as every line has them.
+    place: Arc<str>,
     sink: Sink,
 }
 
@@ -41,7 +42,9 @@ impl Log {
     /// A log that hands each line, without its line end, to `sink`.
     #[must_use]
     pub fn to(region: &str, service: &str, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { region: region.into(), service: service.into(), sink: Arc::new(sink) }
+        let [region, service] = [region, service].map(Value::from);
+        let place = format!(r#""region":{region},"service":{service}"#);
+        Self { place: place.into(), sink: Arc::new(sink) }
     }
 
     /// Starts a line of level `info`; `event` is one of the fixed words of the log contract.
@@ -55,12 +58,9 @@ impl Log {
     }
 
     fn line(&self, level: &str, event: &str) -> Line<'_> {
-        Line { sink: &self.sink, fields: Map::new() }
-            .with("at", format!("{:.6}", jiff::Timestamp::now()))
-            .with("level", level)
-            .with("region", &*self.region)
-            .with("service", &*self.service)
-            .with("event", event)
+        let at = jiff::Timestamp::now();
+        let text = format!(r#"{{"at":"{at:.6}","level":"{level}",{},"event":"{event}""#, self.place);
+        Line { sink: &self.sink, text: text.into_bytes() }
     }
 }
 
@@ -83,20 +83,23 @@ fn write(lines: &mut Vec<u8>) {
 #[must_use = "a line is only written by `write`"]
 pub struct Line<'a> {
     sink: &'a Sink,
-    fields: Map<String, Value>,
+    /// The object, up to its last field.
+    text: Vec<u8>,
 }
 
 impl Line<'_> {
     /// Adds one field.
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(name.to_owned(), value.into());
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        self.text.push(b',');
+        append(&mut self.text, &name);
+        self.text.push(b':');
+        append(&mut self.text, &value);
         self
     }
 
     /// Adds many fields.
-    pub fn with_all(mut self, fields: &Map<String, Value>) -> Self {
-        self.fields.extend(fields.clone());
-        self
+    pub fn with_all(self, fields: &Map<String, Value>) -> Self {
+        fields.iter().fold(self, |line, (name, value)| line.with(name, value))
     }
 
     /// Adds what a received message says about itself: identifiers, routing key, way travelled.
@@ -114,8 +117,18 @@ impl Line<'_> {
     }
 
     /// Writes the line.
-    pub fn write(self) {
-        (self.sink)(&Value::Object(self.fields).to_string());
+    pub fn write(mut self) {
+        self.text.push(b'}');
+        (self.sink)(&String::from_utf8_lossy(&self.text));
+    }
+}
+
+/// What cannot be said in JSON is null.
+fn append(text: &mut Vec<u8>, value: &impl Serialize) {
+    let start = text.len();
+    if serde_json::to_writer(&mut *text, value).is_err() {
+        text.truncate(start);
+        text.extend_from_slice(b"null");
     }
 }
 
@@ -130,12 +143,13 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let log = Log::to("asia", "taxes", move |line| sink.lock().unwrap().push(line.to_owned()));
-        log.warn("parked").with("reason", "two\nlines").write();
+        log.warn("parked").with("reason", "two\nlines").with("\"a\"", None::<u8>).write();
         let lines = lines.lock().unwrap();
         assert_eq!((lines.len(), lines[0].contains('\n')), (1, false));
         let line: Value = serde_json::from_str(&lines[0]).unwrap();
         let said = ["level", "region", "service", "event", "reason"].map(|name| line[name].as_str().unwrap());
         assert_eq!(said, ["warn", "asia", "taxes", "parked", "two\nlines"]);
+        assert_eq!((&line["\"a\""], line.as_object().unwrap().len()), (&Value::Null, 7));
         let at = line["at"].as_str().unwrap();
         assert_eq!((at.len(), &at[19..20], at.ends_with('Z')), (27, ".", true), "{at}");
     }
