@@ -9,7 +9,7 @@ from store import Store
 
 COMPUTING = "computing"
 COMPETING = "computing-competing"
-PREFETCHES = {COMPETING: 16, f"computing-host.{REGION}.{INSTANCE}": 16}
+PREFETCHES = dict.fromkeys([COMPETING, f"computing-host.{REGION}.{INSTANCE}"], 64)
 OWN = f"{REGION}/{INSTANCE}"
 KNOWN = [host.strip() for host in os.environ.get("COMPUTE_HOSTS", OWN).split(",")]
 CPUS = int(os.environ.get("CAPACITY") or "4")

@@ -12,7 +12,7 @@ from by_aio_pika import Service
 from shared import INSTANCE, REGION, Poison, log
 
 # All that it takes is begun at once: what this worker has not begun, another one may take.
-PREFETCH = 16
+PREFETCH = 64
 LONGEST_SLOW_MS = 10_000
 REMEMBERED = 10_000
 

@@ -1,7 +1,5 @@
 //! A host: does as it is told with the machines it keeps, and answers.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use axum::Router;
 use lapin::types::AMQPValue;
@@ -10,18 +8,15 @@ use serde_json::{Map, Value};
 use super::contract::{
     self, Answer, COMMAND_HEADER, COMPETING, Command, DECLINED_HEADER, Declined, Host, Lack, Verb, Wanted,
 };
-use super::machines::{Asker, Machines, Means, Outcome};
+use super::machines::{Applied, Asker, Machines, Means, Outcome};
 use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
 use crate::service::messaging::publisher::{PublishError, Publisher};
 use crate::service::{Program, Settings};
 
-/// A machine to create does not wait here for another: it could be created elsewhere.
-const COMPETING_PREFETCH: u16 = 16;
-const PREFETCH: u16 = 16;
-/// Longer than an answer that is under way can take to be confirmed.
-const OVERDUE: Duration = Duration::from_secs(15);
+/// As many as a commit may be for. A machine to create waits for none before it: it could be created elsewhere.
+const PREFETCH: u16 = 64;
 const CAPACITY: &str = "CAPACITY";
 const IMAGES: &str = "IMAGES";
 
@@ -42,10 +37,7 @@ pub struct ComputeHost {
 /// What `host` consumes.
 #[must_use]
 pub fn subscriptions(host: &Host) -> Vec<Subscription> {
-    vec![
-        Subscription::side_by_side(COMPETING, COMPETING_PREFETCH),
-        Subscription::in_batches(host.queue(), PREFETCH),
-    ]
+    vec![Subscription::side_by_side(COMPETING, PREFETCH), Subscription::in_batches(host.queue(), PREFETCH)]
 }
 
 /// What a host has to give: `CAPACITY` (processors, 4 where not set) and `IMAGES` (comma separated, `debian` and
@@ -73,20 +65,21 @@ pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
     let machines = Machines::open(settings.store.join(format!("{}.db", settings.instance)), means).await?;
     let (subscriptions, wiring) = (subscriptions(&own), contract::wiring(&settings.regions, &known));
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
-    let consumer = ComputeHost { own, known, machines, publisher, log };
-    program.run(wiring, subscriptions, consumer, Router::new()).await
+    let consumer = ComputeHost { own, known, machines: machines.clone(), publisher, log };
+    program.run(wiring, subscriptions, consumer, Router::new()).await?;
+    Ok(machines.close().await?)
 }
 
 impl Consume for ComputeHost {
     async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        self.settle().await?;
         let asker = Asker::of(message);
         let command = match Command::read(message) {
             Ok(command) => command,
             Err(reason) if asker.reply_to.is_none() => return Err(Fault::Poison(reason)),
             Err(reason) => return self.answer(message, &asker, "", Err(reason)).await,
         };
-        let (outcome, first) = self.machines.apply(asker.clone(), command.clone()).await?;
+        let Applied { outcome, first, overdue } = self.machines.apply(asker.clone(), command.clone()).await?;
+        self.settle(overdue).await;
         if !first {
             self.log.info("duplicate_skipped").about(message).with("host", self.own.to_string()).write();
         }
@@ -103,7 +96,7 @@ impl Consume for ComputeHost {
                 }
                 self.answer(message, &asker, name, Ok(result)).await?;
                 if command.verb() == Verb::Create {
-                    self.machines.settle(asker.message_id).await?;
+                    self.machines.settle(asker.message_id);
                 }
                 Ok(())
             }
@@ -204,8 +197,8 @@ impl ComputeHost {
     /// Gives the answers that were not given when they should have been. Where a crash or a broken connection
     /// came between a machine and its answer, another host has been told to create it too, and only the front
     /// can know: it undoes the second one that it hears of.
-    async fn settle(&self) -> Result<(), Fault> {
-        for (asker, outcome) in self.machines.owed(OVERDUE).await? {
+    async fn settle(&self, overdue: Vec<(Asker, Outcome)>) {
+        for (asker, outcome) in overdue {
             if let (Outcome::Done(result), Some(reply_to)) = (outcome, &asker.reply_to) {
                 let answer = Answer { host: self.own.clone(), result: Ok(result) };
                 let reply = self.reply(&asker, reply_to, Verb::Create.name(), &answer);
@@ -213,11 +206,10 @@ impl ComputeHost {
                     // Without the queue of the answers there is nobody left to tell.
                     Ok(()) | Err(PublishError::Unroutable { .. }) => {}
                     // Still owed at the next command; this one has nothing to do with it.
-                    Err(_) => return Ok(()),
+                    Err(_) => return,
                 }
             }
-            self.machines.settle(asker.message_id).await?;
+            self.machines.settle(asker.message_id);
         }
-        Ok(())
     }
 }

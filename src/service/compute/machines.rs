@@ -1,10 +1,10 @@
 //! What a host keeps: its machines, and what came of each command.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -13,10 +13,16 @@ use crate::service::messaging::message::Message;
 use crate::service::messaging::store::{Store, StoreError, remember, remembered};
 
 const CONSUMER: &str = "commands";
+/// Longer than an answer that is under way can take to be confirmed.
+const OVERDUE: Duration = Duration::from_secs(15);
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS machines (
     name TEXT PRIMARY KEY, image TEXT NOT NULL, cpus INTEGER NOT NULL, running INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used (cpus INTEGER NOT NULL) STRICT;
+INSERT INTO used SELECT coalesce(sum(cpus), 0) FROM machines WHERE NOT EXISTS (SELECT 1 FROM used);
+CREATE TRIGGER IF NOT EXISTS taken AFTER INSERT ON machines BEGIN UPDATE used SET cpus = cpus + new.cpus; END;
+CREATE TRIGGER IF NOT EXISTS freed AFTER DELETE ON machines BEGIN UPDATE used SET cpus = cpus - old.cpus; END;
 CREATE TABLE IF NOT EXISTS owed (
     message_id TEXT PRIMARY KEY, correlation_id TEXT, reply_to TEXT NOT NULL,
     at INTEGER NOT NULL DEFAULT (unixepoch())
@@ -66,11 +72,23 @@ impl Asker {
     }
 }
 
+/// What came of telling a host what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// What came of it, now or the first time.
+    pub outcome: Outcome,
+    /// Whether it was told for the first time.
+    pub first: bool,
+    /// Answers that are owed for longer than an answer can be under way.
+    pub overdue: Vec<(Asker, Outcome)>,
+}
+
 /// The machines of one host. Cheap to clone.
 #[derive(Clone)]
 pub struct Machines {
     store: Store,
     means: Arc<Means>,
+    settled: Arc<Mutex<Vec<String>>>,
 }
 
 impl Machines {
@@ -79,71 +97,68 @@ impl Machines {
     /// # Errors
     /// When the file cannot be opened, or stays locked.
     pub async fn open(path: PathBuf, means: Means) -> anyhow::Result<Self> {
-        Ok(Self { store: Store::open(path, TABLES).await?, means: Arc::new(means) })
+        let store = Store::open(path, TABLES).await?;
+        Ok(Self { store, means: Arc::new(means), settled: Arc::default() })
     }
 
-    /// Does as told, once: a command that comes again gives what came of it the first time, and `false`.
+    /// Does as told, once: a command that comes again gives what came of it the first time.
     ///
     /// An answer is owed for each machine created, until [`Machines::settle`].
     ///
     /// # Errors
     /// [`StoreError`]: nothing is changed.
-    pub async fn apply(&self, asker: Asker, command: Command) -> Result<(Outcome, bool), StoreError> {
-        let means = Arc::clone(&self.means);
+    pub async fn apply(&self, asker: Asker, command: Command) -> Result<Applied, StoreError> {
+        let (means, settled) = (Arc::clone(&self.means), Arc::clone(&self.settled));
         self.store
             .write(move |transaction| {
-                let id = &asker.message_id;
-                if let Some(outcome) = remembered(transaction, CONSUMER, id)? {
-                    return Ok((serde_json::from_str(&outcome.unwrap_or_default())?, false));
-                }
-                let outcome = match &command {
-                    Command::Create(wanted) => create(transaction, wanted, &means)?,
-                    Command::Change(verb, name) => change(transaction, *verb, name)?,
-                    Command::List => list(transaction)?,
-                };
-                remember(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
-                if let (Command::Create(_), Outcome::Done(_)) = (&command, &outcome) {
-                    owe(transaction, &asker)?;
-                }
-                Ok((outcome, true))
+                forget(transaction, &settled)?;
+                let (outcome, first) = perform(transaction, &asker, &command, &means)?;
+                Ok(Applied { outcome, first, overdue: owed(transaction, OVERDUE)? })
             })
             .await
     }
 
-    /// The answers owed for at least this long, with what they tell.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn owed(&self, since: Duration) -> Result<Vec<(Asker, Outcome)>, StoreError> {
-        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        self.store
-            .read(move |connection| {
-                // in this order, which `CROSS` keeps: little is owed, and much was seen
-                let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
-                    CROSS JOIN seen USING (message_id)
-                    WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let rows = statement.query_map(params![CONSUMER, seconds], |row| {
-                    let [message_id, event] = [row.get(0)?, row.get(3)?];
-                    Ok((Asker { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
-                })?;
-                rows.map(|row| row.map_err(StoreError::from).and_then(told)).collect()
-            })
-            .await
+    /// Nothing is owed for this message any more. That is stored with what is stored next: what a crash takes with
+    /// it is one more answer of the same identifier, which is harmless.
+    pub fn settle(&self, message_id: String) {
+        lock(&self.settled).push(message_id);
     }
 
-    /// Nothing is owed for this message any more.
+    /// Stores what is settled, before the end.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn settle(&self, message_id: String) -> Result<(), StoreError> {
-        let sql = "DELETE FROM owed WHERE message_id = ?1";
-        let delete = move |transaction: &Transaction<'_>| {
-            transaction.prepare_cached(sql)?.execute([message_id])?;
-            Ok(())
-        };
-        self.store.write(delete).await
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let settled = Arc::clone(&self.settled);
+        self.store.write(move |transaction| forget(transaction, &settled)).await
     }
+}
+
+fn lock(settled: &Mutex<Vec<String>>) -> MutexGuard<'_, Vec<String>> {
+    settled.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn forget(transaction: &Transaction<'_>, settled: &Mutex<Vec<String>>) -> Result<(), StoreError> {
+    let settled = std::mem::take(&mut *lock(settled));
+    for message_id in settled {
+        transaction.prepare_cached("DELETE FROM owed WHERE message_id = ?1")?.execute([message_id])?;
+    }
+    Ok(())
+}
+
+/// The answers owed for at least this long, with what they tell.
+fn owed(connection: &Connection, since: Duration) -> Result<Vec<(Asker, Outcome)>, StoreError> {
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    // in this order, which `CROSS` keeps: little is owed, and much was seen
+    let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
+        CROSS JOIN seen USING (message_id)
+        WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![CONSUMER, seconds], |row| {
+        let [message_id, event] = [row.get(0)?, row.get(3)?];
+        Ok((Asker { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
+    })?;
+    rows.map(|row| row.map_err(StoreError::from).and_then(told)).collect()
 }
 
 fn told((asker, event): (Asker, String)) -> Result<(Asker, Outcome), StoreError> {
@@ -157,9 +172,31 @@ fn owe(transaction: &Transaction<'_>, asker: &Asker) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn perform(
+    transaction: &Transaction<'_>,
+    asker: &Asker,
+    command: &Command,
+    means: &Means,
+) -> Result<(Outcome, bool), StoreError> {
+    let id = &asker.message_id;
+    if let Some(outcome) = remembered(transaction, CONSUMER, id)? {
+        return Ok((serde_json::from_str(&outcome.unwrap_or_default())?, false));
+    }
+    let outcome = match command {
+        Command::Create(wanted) => create(transaction, wanted, means)?,
+        Command::Change(verb, name) => change(transaction, *verb, name)?,
+        Command::List => list(transaction)?,
+    };
+    remember(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
+    if let (Command::Create(_), Outcome::Done(_)) = (command, &outcome) {
+        owe(transaction, asker)?;
+    }
+    Ok((outcome, true))
+}
+
 fn create(transaction: &Transaction<'_>, wanted: &Wanted, means: &Means) -> Result<Outcome, StoreError> {
     let Wanted { name, image, cpus } = wanted;
-    let sql = "SELECT coalesce(sum(cpus), 0), coalesce(max(name = ?1), 0) FROM machines";
+    let sql = "SELECT cpus, EXISTS (SELECT 1 FROM machines WHERE name = ?1) FROM used";
     let (used, exists): (i64, bool) =
         transaction.prepare_cached(sql)?.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if exists {
@@ -234,7 +271,7 @@ mod tests {
         let machines = open(folder).await;
         let mut outcomes = Vec::new();
         for (id, command) in commands {
-            let (outcome, first) = machines.apply(asker(id), command).await.unwrap();
+            let Applied { outcome, first, .. } = machines.apply(asker(id), command).await.unwrap();
             outcomes.push((serde_json::to_value(outcome).unwrap(), first));
         }
         outcomes
@@ -311,11 +348,14 @@ mod tests {
         // Opened anew, as after a crash before the answer.
         let machines = open(&folder).await;
         machines.apply(silent, wanted("c", "debian", 1)).await.unwrap();
-        let owed = machines.owed(Duration::ZERO).await.unwrap();
-        assert_eq!(owed.len(), 1, "{owed:?}");
-        assert_eq!((&owed[0].0, json!(owed[0].1)), (&asker("1"), made[0].0.clone()));
-        assert!(machines.owed(Duration::from_secs(600)).await.unwrap().is_empty());
-        machines.settle("1".into()).await.unwrap();
-        assert!(machines.owed(Duration::ZERO).await.unwrap().is_empty());
+        let owed =
+            async |since| machines.store.read(move |connection| owed(connection, since)).await.unwrap();
+        let now = owed(Duration::ZERO).await;
+        assert_eq!(now.len(), 1, "{now:?}");
+        assert_eq!((&now[0].0, json!(now[0].1)), (&asker("1"), made[0].0.clone()));
+        assert!(owed(OVERDUE).await.is_empty());
+        machines.settle("1".into());
+        machines.close().await.unwrap();
+        assert!(owed(Duration::ZERO).await.is_empty());
     }
 }

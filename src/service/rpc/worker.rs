@@ -15,7 +15,7 @@ use crate::service::messaging::recent::Recent;
 use crate::service::{Program, Settings};
 
 /// All that it takes is begun at once: what this worker has not begun, another one may take.
-const PREFETCH: u16 = 16;
+const PREFETCH: u16 = 64;
 const LONGEST_SLOW_MS: u64 = 10_000;
 
 pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
