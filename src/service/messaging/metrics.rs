@@ -47,7 +47,7 @@ impl Gauge {
 
 #[derive(Debug, Default)]
 struct Numbers {
-    counts: BTreeMap<(Counter, String), u64>,
+    counts: BTreeMap<Counter, BTreeMap<String, u64>>,
     gauges: BTreeMap<Gauge, usize>,
 }
 
@@ -59,7 +59,12 @@ impl Metrics {
     /// Counts so many more.
     pub fn count(&self, counter: Counter, label: &str, times: usize) {
         let times = u64::try_from(times).unwrap_or(u64::MAX);
-        *self.lock().counts.entry((counter, label.to_owned())).or_default() += times;
+        let mut numbers = self.lock();
+        let counts = numbers.counts.entry(counter).or_default();
+        match counts.get_mut(label) {
+            Some(count) => *count += times,
+            None => drop(counts.insert(label.to_owned(), times)),
+        }
     }
 
     /// Shows a gauge as this from now on.
@@ -72,16 +77,14 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let numbers = self.lock();
-        let (mut text, mut last) = (String::new(), None);
-        for ((counter, value), count) in &numbers.counts {
-            let Counter { name, help, label } = counter;
+        let mut text = String::new();
+        for (Counter { name, help, label }, counts) in &numbers.counts {
             let name = format!("fedctl_service_{name}_total");
-            if last != Some(counter) {
-                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-                last = Some(counter);
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+            for (value, count) in counts {
+                let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
+                let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
             }
-            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
-            let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
         }
         for (Gauge { name, help }, value) in &numbers.gauges {
             let name = format!("fedctl_service_{name}");

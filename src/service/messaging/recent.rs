@@ -1,6 +1,7 @@
 //! What was done lately, remembered in memory.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Identifiers remembered: more than a link's prefetch, which is how many come again at most when one breaks.
@@ -8,18 +9,32 @@ const REMEMBERED: usize = 4096;
 
 /// The latest identifiers of messages. For effects that are harmless when repeated, and noisy: a restart forgets
 /// them, so what must never happen twice belongs into a [`super::store::Store`].
+///
+/// Of an identifier 128 bits of keyed hashes are kept: that two are taken for one is less likely than that the
+/// machine fails, and thousands of small texts that stay, between all that goes, would cost a kilobyte each.
 #[derive(Debug, Default)]
-pub struct Recent(Mutex<(HashSet<String>, VecDeque<String>)>);
+pub struct Recent {
+    keys: [RandomState; 2],
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    all: HashSet<[u64; 2]>,
+    /// What is done, the oldest first.
+    done: VecDeque<[u64; 2]>,
+}
 
 impl Recent {
     /// Begins what this identifier asks for; `None` where that is done, or under way.
     #[must_use]
     pub fn begin(&self, id: &str) -> Option<Begun<'_>> {
-        self.lock().0.insert(id.to_owned()).then(|| Begun { recent: self, id: Some(id.to_owned()) })
+        let id = self.keys.each_ref().map(|key| key.hash_one(id));
+        self.lock().all.insert(id).then(|| Begun { recent: self, id: Some(id) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, (HashSet<String>, VecDeque<String>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -28,16 +43,16 @@ impl Recent {
 pub struct Begun<'a> {
     recent: &'a Recent,
     /// None when it is done.
-    id: Option<String>,
+    id: Option<[u64; 2]>,
 }
 
 impl Begun<'_> {
     /// It is done, and remembered; the oldest is forgotten where there are too many.
     pub fn done(mut self) {
-        let (known, order) = &mut *self.recent.lock();
-        order.extend(self.id.take());
-        if order.len() > REMEMBERED {
-            order.pop_front().map(|oldest| known.remove(&oldest));
+        let Known { all, done } = &mut *self.recent.lock();
+        done.extend(self.id.take());
+        if done.len() > REMEMBERED {
+            done.pop_front().map(|oldest| all.remove(&oldest));
         }
     }
 }
@@ -45,7 +60,7 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if let Some(id) = &self.id {
-            self.recent.lock().0.remove(id);
+            self.recent.lock().all.remove(id);
         }
     }
 }
