@@ -10,7 +10,7 @@ from store import Store
 
 EVENTS = "checkout.events"
 QUEUE = "checkout.payment"
-PREFETCH = 16
+PREFETCH = 64
 LIMIT = Decimal(os.environ.get("LIMIT") or "10000")
 AMOUNT = (lambda value: is_decimal(value) and value[0] != "-", "Not a decimal string, zero or more.")
 ORDER = {"order_id": WORD, "sku": WORD, "quantity": POSITIVE, "amount": AMOUNT, "region": WORD}

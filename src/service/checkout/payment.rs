@@ -16,7 +16,7 @@ use crate::service::messaging::store::StoreError;
 
 const QUEUE: &str = "checkout.payment";
 /// A slow payment holds this many orders; the others wait at the broker, where they are seen and counted.
-const PREFETCH: u16 = 16;
+const PREFETCH: u16 = 64;
 const FILE: &str = "payments.db";
 /// One row an order: should two events ask for the same order's money, the second is refused and parked.
 const TABLES: &str = "

@@ -119,7 +119,7 @@ impl Line<'_> {
     /// Writes the line.
     pub fn write(mut self) {
         self.text.push(b'}');
-        (self.sink)(&String::from_utf8_lossy(&self.text));
+        (self.sink)(str::from_utf8(&self.text).unwrap_or_default());
     }
 }
 
