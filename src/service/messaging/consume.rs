@@ -1,6 +1,6 @@
 //! Consuming a queue: each message is worked off and then acknowledged, tried again, or parked.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use futures_util::future::{join_all, try_join, try_join_all};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{DeliveryTag, FieldTable};
-use lapin::{Acker, Channel, Connection, Consumer};
+use lapin::{Channel, Connection, Consumer};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +117,8 @@ impl<C: Consume> Feed<C> {
         let Subscription { prefetch, batch, .. } = subscription;
         let tag = deliveries.tag();
         let mut deliveries = deliveries.ready_chunks(batch.unwrap_or(prefetch.into()));
-        let (feed, mut hand, mut apart) = (Arc::new(self), Hand::default(), JoinSet::new());
+        let (feed, mut apart) = (Arc::new(self), JoinSet::new());
+        let mut hand = Hand { channel, open: BTreeSet::new() };
         loop {
             let ended = tokio::select! {
                 biased;
@@ -127,7 +128,7 @@ impl<C: Consume> Feed<C> {
                     let Some(delivered) = delivered else {
                         bail!("the broker cancelled the consumer of queue `{}`", feed.queue);
                     };
-                    let taken = feed.take(delivered, &mut hand)?;
+                    let taken = feed.take(delivered, &mut hand.open)?;
                     if batch.is_some() {
                         let (done, failed) = feed.work_off(taken).await;
                         for (tag, message, fault) in failed {
@@ -142,11 +143,14 @@ impl<C: Consume> Feed<C> {
                     }
                 }
             };
-            hand.acknowledge(&ended).await?;
+            hand.acknowledge(ended).await?;
         }
-        channel.basic_cancel(tag, BasicCancelOptions::default()).await.context("cancelling a consumer")?;
+        hand.channel
+            .basic_cancel(tag, BasicCancelOptions::default())
+            .await
+            .context("cancelling a consumer")?;
         while let Some(ended) = apart.join_next().await {
-            hand.acknowledge(&all_ended(ended, &mut apart)?).await?;
+            hand.acknowledge(all_ended(ended, &mut apart)?).await?;
         }
         Ok(())
     }
@@ -154,12 +158,12 @@ impl<C: Consume> Feed<C> {
     fn take(
         &self,
         delivered: Vec<lapin::Result<Delivery>>,
-        hand: &mut Hand,
+        open: &mut BTreeSet<DeliveryTag>,
     ) -> anyhow::Result<Vec<(DeliveryTag, Message)>> {
         let take = |delivery: lapin::Result<Delivery>| {
             let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
             let tag = delivery.delivery_tag;
-            hand.0.insert(tag, delivery.acker.clone());
+            open.insert(tag);
             Ok((tag, Message::new(&self.queue, delivery)))
         };
         delivered.into_iter().map(take).collect()
@@ -250,31 +254,31 @@ fn all_ended(
     Ok(ended)
 }
 
-/// The messages of a channel that are not acknowledged, in the order in which they came.
-#[derive(Default)]
-struct Hand(BTreeMap<DeliveryTag, Acker>);
+/// The messages of a channel that are not acknowledged.
+struct Hand {
+    channel: Channel,
+    open: BTreeSet<DeliveryTag>,
+}
 
 impl Hand {
     /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own.
-    async fn acknowledge(&mut self, ended: &[DeliveryTag]) -> anyhow::Result<()> {
-        let (together, apart) = self.release(ended);
-        let together = together.iter().map(|acker| acknowledge(acker, true));
-        let apart = apart.values().map(|acker| acknowledge(acker, false));
-        try_join(try_join_all(together), try_join_all(apart)).await.map(drop)
-    }
-
-    /// Lets go of these: the last one that came before all that are still in hand, and those after it.
-    fn release(&mut self, ended: &[DeliveryTag]) -> (Option<Acker>, BTreeMap<DeliveryTag, Acker>) {
-        let mut ended: BTreeMap<_, _> = ended.iter().filter_map(|tag| self.0.remove_entry(tag)).collect();
-        let apart = self.0.first_key_value().map(|(oldest, _)| ended.split_off(oldest)).unwrap_or_default();
-        (ended.pop_last().map(|(_, acker)| acker), apart)
+    async fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
+        let (together, apart) = release(&mut self.open, ended);
+        let together = together.map(|tag| self.channel.basic_ack(tag, BasicAckOptions { multiple: true }));
+        let apart = apart.into_iter().map(|tag| self.channel.basic_ack(tag, BasicAckOptions::default()));
+        try_join(try_join_all(together), try_join_all(apart)).await.context("acknowledging").map(drop)
     }
 }
 
-/// Acknowledges a message, or with `multiple` also all before it that are open on its channel.
-async fn acknowledge(acker: &Acker, multiple: bool) -> anyhow::Result<()> {
-    let taken = acker.ack(BasicAckOptions { multiple }).await.context("acknowledging")?;
-    if taken { Ok(()) } else { bail!("the channel was gone before a message could be acknowledged") }
+/// Takes out what has ended: the last one that came before all that are still open, and those after it.
+fn release(
+    open: &mut BTreeSet<DeliveryTag>,
+    ended: Vec<DeliveryTag>,
+) -> (Option<DeliveryTag>, BTreeSet<DeliveryTag>) {
+    let mut ended = BTreeSet::from_iter(ended);
+    open.retain(|tag| !ended.contains(tag));
+    let apart = open.first().map(|oldest| ended.split_off(oldest)).unwrap_or_default();
+    (ended.pop_last(), apart)
 }
 
 #[cfg(test)]
@@ -283,17 +287,15 @@ mod tests {
 
     #[test]
     fn one_acknowledgement_is_never_for_a_message_that_is_still_in_hand() {
-        let acker = |tag| Delivery::mock(tag, "".into(), "q".into(), false, Vec::new()).acker;
-        let mut hand = Hand((1..=6).map(|tag| (tag, acker(tag))).collect());
+        let mut open: BTreeSet<_> = (1..=6).collect();
         for (ended, together, apart) in [
-            (&[3, 2][..], None, &[2, 3][..]),
-            (&[5, 1], Some(1), &[5]),
-            (&[], None, &[]),
-            (&[6, 4], Some(6), &[]),
+            (vec![3, 2], None, vec![2, 3]),
+            (vec![5, 1], Some(1), vec![5]),
+            (vec![], None, vec![]),
+            (vec![6, 4], Some(6), vec![]),
         ] {
-            let released = hand.release(ended);
-            assert_eq!(released.0, together.map(acker), "{ended:?}");
-            assert_eq!(released.1.into_keys().collect::<Vec<_>>(), apart, "{ended:?}");
+            let released = release(&mut open, ended.clone());
+            assert_eq!(released, (together, BTreeSet::from_iter(apart)), "{ended:?}");
         }
     }
 }
