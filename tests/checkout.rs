@@ -373,13 +373,13 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     let mut asia = region("asia", &uri, &[("DELAY_MS", "600000")]);
     let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
     let slow = asia.start(Payment).await;
-    let orders = join_all((0..20).map(|_| buy(&front, 1))).await;
+    let orders = join_all((0..68).map(|_| buy(&front, 1))).await;
     for order_id in &orders {
         reaches(&front, order_id, "reserved").await;
     }
     assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
     let probe = Probe::connect(&uri).await;
-    until("sixteen are in hand, the others wait in sight", async || {
+    until("sixty-four are in hand, the others wait in sight", async || {
         (probe.depth("checkout.payment").await == (4, 1)).then_some(())
     })
     .await;
