@@ -257,12 +257,23 @@ impl Engine {
         gone(stopped.map_err(|source| EngineError::new(Operation::Stop, name, source)))
     }
 
-    /// Removes a stopped container. One that is gone is no error.
+    /// Removes a container. One that is gone is no error, and one that runs is stopped first: who asked the engine
+    /// to start it may have been killed before it was.
     ///
     /// # Errors
     ///
-    /// If it runs, or the engine fails.
+    /// If the engine fails.
     pub async fn remove_container(&self, name: &str) -> Result<()> {
+        match self.remove_stopped(name).await {
+            Err(error) if error.is_running() => {
+                self.stop(name).await?;
+                self.remove_stopped(name).await
+            }
+            removed => removed,
+        }
+    }
+
+    async fn remove_stopped(&self, name: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().v(true).build();
         let removed = self.docker.remove_container(name, Some(options)).await;
         gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))

@@ -106,6 +106,7 @@ fn an_up_that_fails_or_is_interrupted_is_finished_by_another_and_regions_come_an
         interrupts::an_interrupt_while_an_image_is_made,
         interrupts::a_termination_while_containers_are_made,
         interrupts::a_kill_while_brokers_boot,
+        interrupts::a_container_that_runs_by_now_is_stopped_and_removed,
         interrupts::a_kill_after_any_step_is_finished_by_another_up,
         interrupts::an_interrupt_while_brokers_boot,
         interrupts::a_second_interrupt_leaves_at_once,

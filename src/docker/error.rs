@@ -122,6 +122,12 @@ impl EngineError {
         self.status == Some(409) && self.message.contains("already in progress")
     }
 
+    /// Whether the subject cannot be removed since it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status == Some(409) && self.message.contains("running")
+    }
+
     /// Whether no engine answered.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {

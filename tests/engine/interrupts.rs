@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use fedctl::docker::Engine;
 use serde_json::json;
 
 use crate::support::{
     Project,
     engine::{docker, run},
+    image::broker_image,
 };
 
 /// The lines of `--progress json` by which a stage is recognised.
@@ -48,6 +50,16 @@ pub fn a_kill_while_brokers_boot(project: &Project) {
     let mut up = project.begin_up().until_it_says(BOOTING);
     up.signal("KILL");
     up.end().exits(137);
+}
+
+/// What a killed `up` has asked the engine to start may run only after it was looked at.
+pub fn a_container_that_runs_by_now_is_stopped_and_removed(_: &Project) {
+    let image = broker_image();
+    let options = ["--label", "io.fedctl.test=1", "--stop-timeout", "1", "--entrypoint", "sleep"];
+    let id = docker(&[&["run", "--detach"], &options[..], &[&image, "600"]].concat()).trim().to_owned();
+    let remove = async { Engine::connect(None).await?.remove_container(&id).await };
+    tokio::runtime::Runtime::new().unwrap().block_on(remove).unwrap();
+    assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("id={id}")]), "");
 }
 
 pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
