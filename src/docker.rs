@@ -18,6 +18,7 @@ use bollard::{
 };
 pub use error::{EngineError, Operation};
 pub use log::LogLine;
+use upload::Uploads;
 
 use crate::{
     desired::{Attachment, Container, Network, PROJECT_LABEL, Volume},
@@ -37,6 +38,7 @@ type Result<T> = std::result::Result<T, EngineError>;
 #[derive(Debug, Clone)]
 pub struct Engine {
     docker: Docker,
+    uploads: Uploads,
 }
 
 /// How a container is.
@@ -64,7 +66,7 @@ impl Engine {
         }
         .map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
         docker.set_timeout(std::time::Duration::from_secs(TIMEOUT));
-        Ok(Self { docker })
+        Ok(Self { docker, uploads: Uploads::default() })
     }
 
     /// The same, once it has answered that it is new enough. That takes an engine some milliseconds, which

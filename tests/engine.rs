@@ -30,6 +30,8 @@ mod status;
 mod systems;
 #[path = "engine/up.rs"]
 mod up;
+#[path = "engine/uploads.rs"]
+mod uploads;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -140,6 +142,7 @@ fn what_cannot_be_done_is_told_and_projects_do_not_touch_each_other() {
     let _only = OnlyOne::wait();
     let project = Project::with_own_executable(&["europe"]);
     in_order! { &project;
+        uploads::many_uploads_into_one_volume_do_not_disturb_each_other,
         refusals::what_is_somebody_elses_is_left_alone,
         refusals::a_directory_that_cannot_be_written_is_told,
         refusals::an_engine_whose_disk_is_full_says_so,

@@ -1,16 +1,38 @@
 //! Files for containers, through the engine.
 
-use std::io::Read;
+use std::{
+    collections::HashMap,
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bollard::{
     body_full,
     query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder},
 };
 use futures_util::TryStreamExt;
+use tokio::sync;
 use tokio_util::bytes::Bytes;
 
 use super::{Engine, EngineError, Operation, Result};
 use crate::desired::Container;
+
+/// Whose turn it is to write into a volume, by its name.
+///
+/// An engine unpacks each upload by itself: it looks for a directory and then makes it, and fails where another upload
+/// has made it in between. Containers of a region share a volume, and a directory in it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Uploads(Arc<Mutex<HashMap<String, Arc<sync::Mutex<()>>>>>);
+
+impl Uploads {
+    async fn turn(&self, volume: &str) -> sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(volume.to_owned()).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
 
 impl Engine {
     /// Writes files into a container's volume, owned by its user and readable by nobody else.
@@ -27,6 +49,7 @@ impl Engine {
         let tar = files_tar(container, owner)
             .map_err(|source| EngineError::new(Operation::Upload, name, source.into()))?;
         let options = UploadToContainerOptionsBuilder::default().path(&container.volume.path).build();
+        let _turn = self.uploads.turn(&container.volume.volume).await;
         let uploaded = self.docker.upload_to_container(name, Some(options), body_full(tar.into())).await;
         uploaded.map_err(|source| EngineError::new(Operation::Upload, name, source))
     }
@@ -89,7 +112,19 @@ fn files_tar(container: &Container, (uid, gid): (u64, u64)) -> std::io::Result<V
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_volume_is_written_to_by_one_upload_at_a_time() {
+        let uploads = Uploads::default();
+        let first = uploads.turn("asia").await;
+        assert!(uploads.clone().turn("asia").now_or_never().is_none());
+        assert!(uploads.turn("europe").now_or_never().is_some());
+        drop(first);
+        assert!(uploads.turn("asia").now_or_never().is_some());
+    }
 
     #[test]
     fn a_user_is_found_by_name_in_the_images_own_list() {
