@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`session`] | one connection, kept up, with what it declares and consumes | |
 //! | [`consume`] | a message is acknowledged after its work is done, tried again a bounded number of times, and parked with its reason where it never will be | work may be done twice: it must be repeatable |
-//! | [`publisher`] | `Ok` means that a queue has the message: mandatory, persistent, confirmed | after [`publisher::PublishError::Unconfirmed`] it may be there or not; a direct reply has no queue |
+//! | [`publisher`] | `Ok` means that a queue has the message: mandatory, persistent, confirmed | after [`publisher::PublishError::Unconfirmed`] it may be there or not; a direct reply has no queue; what comes while others are under way waits for their confirms |
 //! | [`wiring`] | what a service needs is declared each time it connects, in any order of starts | declared without arguments, all of it durable |
 //! | [`store`] | a message identifier and its effect are committed together: exactly once in the store | identifiers are kept for seven days |
 //! | [`recent`] | answers given lately are known, without a store | forgotten at a restart, and beyond 4096 |

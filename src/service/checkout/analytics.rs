@@ -44,7 +44,7 @@ async fn stats(State(means): State<Means>) -> Result<Json<BTreeMap<String, i64>>
 impl Analytics {
     /// Counts by key alone: whether a body can be worked off is for others to say.
     pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        let key = message.routing_key();
+        let key = message.routing_key().into_owned();
         let counted = key.clone();
         let Some(count) = self.0.once(message, move |transaction| count(transaction, &counted)).await? else {
             return Ok(());

@@ -220,7 +220,7 @@ impl Command {
     /// # Errors
     /// Why it is none: unknown, not JSON, or with a field that is wrong.
     pub fn read(message: &Message) -> Result<Self, String> {
-        let name = message.text_header(COMMAND_HEADER).unwrap_or_else(|| message.routing_key());
+        let name = message.text_header(COMMAND_HEADER).unwrap_or_else(|| message.routing_key().into_owned());
         let verb = Verb::from_name(&name).ok_or_else(|| format!("unknown command `{name}`"))?;
         let body: Value =
             serde_json::from_slice(&message.body).map_err(|error| format!("not valid JSON: {error}"))?;

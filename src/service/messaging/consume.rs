@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use futures_util::StreamExt;
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{DeliveryTag, FieldTable};
@@ -143,14 +143,14 @@ impl<C: Consume> Feed<C> {
                     }
                 }
             };
-            hand.acknowledge(ended).await?;
+            hand.acknowledge(ended)?;
         }
         hand.channel
             .basic_cancel(tag, BasicCancelOptions::default())
             .await
             .context("cancelling a consumer")?;
         while let Some(ended) = apart.join_next().await {
-            hand.acknowledge(all_ended(ended, &mut apart)?).await?;
+            hand.acknowledge(all_ended(ended, &mut apart)?)?;
         }
         Ok(())
     }
@@ -261,12 +261,16 @@ struct Hand {
 }
 
 impl Hand {
-    /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own.
-    async fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
+    /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own. They are on
+    /// their way then; one that cannot be sent ends the channel, and with it its deliveries.
+    fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
         let (together, apart) = release(&mut self.open, ended);
-        let together = together.map(|tag| self.channel.basic_ack(tag, BasicAckOptions { multiple: true }));
-        let apart = apart.into_iter().map(|tag| self.channel.basic_ack(tag, BasicAckOptions::default()));
-        try_join(try_join_all(together), try_join_all(apart)).await.context("acknowledging").map(drop)
+        let together = together.map(|tag| (tag, true));
+        for (tag, multiple) in together.into_iter().chain(apart.into_iter().map(|tag| (tag, false))) {
+            let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+            sent.transpose().context("acknowledging")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ use super::message::Message;
 
 /// Bytes of lines that wait to be written at most.
 const FULL: usize = 16 * 1024;
+/// Bytes that nearly every line fits in.
+const USUAL: usize = 640;
 
 /// Lines for standard output that are not written yet.
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -59,8 +61,9 @@ impl Log {
 
     fn line(&self, level: &str, event: &str) -> Line<'_> {
         let at = jiff::Timestamp::now();
-        let text = format!(r#"{{"at":"{at:.6}","level":"{level}",{},"event":"{event}""#, self.place);
-        Line { sink: &self.sink, text: text.into_bytes() }
+        let mut text = Vec::with_capacity(USUAL);
+        let _ = write!(text, r#"{{"at":"{at:.6}","level":"{level}",{},"event":"{event}""#, self.place);
+        Line { sink: &self.sink, text }
     }
 }
 

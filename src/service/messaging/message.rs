@@ -1,10 +1,11 @@
 //! A message as received and a message to be sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lapin::BasicProperties;
 use lapin::message::BasicReturnMessage;
-use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,54 +28,54 @@ pub struct Message {
     /// The queue it came from.
     pub queue: Arc<str>,
     /// The exchange of the last publish; empty after queue federation, which uses the default exchange.
-    pub exchange: String,
+    pub exchange: ShortString,
     /// The routing key of the last publish.
-    pub key: String,
+    pub key: ShortString,
     /// Whether the broker has handed it out before.
     pub redelivered: bool,
     /// Its properties, headers included.
     pub properties: BasicProperties,
     /// Its body.
     pub body: Vec<u8>,
-    identity: String,
+    /// Its identifier where it came without one.
+    given: Option<String>,
 }
 
 impl Message {
     pub(super) fn new(queue: &Arc<str>, delivery: lapin::message::Delivery) -> Self {
-        let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
         Self {
             queue: Arc::clone(queue),
-            exchange: delivery.exchange.to_string(),
-            key: delivery.routing_key.to_string(),
+            exchange: delivery.exchange,
+            key: delivery.routing_key,
             redelivered: delivery.redelivered,
+            given: delivery.properties.message_id().is_none().then(fresh_id),
             properties: delivery.properties,
             body: delivery.data,
-            identity: id.unwrap_or_else(fresh_id),
         }
     }
 
     /// The `message_id` property.
     #[must_use]
     pub fn message_id(&self) -> Option<&str> {
-        self.properties.message_id().as_ref().map(lapin::types::ShortString::as_str)
+        self.properties.message_id().as_ref().map(ShortString::as_str)
     }
 
     /// The `message_id`, or else an identifier that holds for this one delivery and its retries here.
     #[must_use]
     pub fn identity(&self) -> &str {
-        &self.identity
+        self.message_id().or(self.given.as_deref()).unwrap_or_default()
     }
 
     /// The `correlation_id` property.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
-        self.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str)
+        self.properties.correlation_id().as_ref().map(ShortString::as_str)
     }
 
     /// The `reply_to` property.
     #[must_use]
     pub fn reply_to(&self) -> Option<&str> {
-        self.properties.reply_to().as_ref().map(lapin::types::ShortString::as_str)
+        self.properties.reply_to().as_ref().map(ShortString::as_str)
     }
 
     /// Whether its answer goes straight to a consumer, by the broker's direct reply-to: there is no queue for it,
@@ -86,10 +87,10 @@ impl Message {
 
     /// The key it was first published with: queue federation replaces the key and keeps the first in a header.
     #[must_use]
-    pub fn routing_key(&self) -> String {
+    pub fn routing_key(&self) -> Cow<'_, str> {
         match self.header("x-original-routing-key") {
-            Some(AMQPValue::LongString(key)) => text(key),
-            _ => self.key.clone(),
+            Some(AMQPValue::LongString(key)) => String::from_utf8_lossy(key.as_bytes()),
+            _ => self.key.as_str().into(),
         }
     }
 
@@ -207,7 +208,7 @@ impl Outgoing {
     /// The correlation identifier.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
-        self.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str)
+        self.properties.correlation_id().as_ref().map(ShortString::as_str)
     }
 
     /// Replaces the message identifier, for a message that may be sent again and must be known as the same.
@@ -272,8 +273,8 @@ impl Outgoing {
         let mut headers: FieldTable = message.properties.headers().clone().unwrap_or_default();
         let said = [
             ("x-parked-reason", reason),
-            ("x-parked-exchange", &message.exchange),
-            ("x-parked-routing-key", &message.key),
+            ("x-parked-exchange", message.exchange.as_str()),
+            ("x-parked-routing-key", message.key.as_str()),
             ("x-parked-queue", &message.queue),
         ];
         for (name, value) in said {

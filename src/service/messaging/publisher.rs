@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
+use futures_util::future::maybe_done;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, Connection};
@@ -16,7 +16,7 @@ use super::log::Log;
 use super::message::Outgoing;
 use super::metrics::{Counter, Metrics};
 
-/// How many messages may be under way at once.
+/// How many messages may be under way at once, and how many more may wait.
 const WINDOW: usize = 64;
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
@@ -118,81 +118,65 @@ impl Publisher {
 }
 
 /// Publishes over one channel until there are no more messages and the last is confirmed.
+///
+/// What comes while others are under way waits until they are confirmed, and then goes together: the busier the service,
+/// the more messages share a write, a confirm, and the switches between threads for both.
 async fn work(channel: Channel, mut jobs: mpsc::Receiver<Job>, publisher: Publisher) -> anyhow::Result<()> {
-    let (mut flying, mut fates) = (FuturesUnordered::new(), Fates::default());
-    loop {
-        tokio::select! {
-            Some(landed) = flying.next() => {
-                let mut landed = vec![landed?];
-                while let Some(Some(next)) = flying.next().now_or_never() {
-                    landed.push(next?);
-                }
-                for (job, fate) in fates.sort(landed, flying.is_empty()) {
-                    publisher.tell(job, fate);
-                }
-            }
-            Some(job) = jobs.recv(), if flying.len() < WINDOW => flying.push(fly(&channel, job)),
-            else => return Ok(()),
+    let mut together = Vec::with_capacity(WINDOW);
+    while jobs.recv_many(&mut together, WINDOW).await > 0 {
+        let confirmed = timeout(CONFIRM_WITHIN, send(&channel, &together)).await;
+        let late = || anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
+        let confirmations = confirmed.map_err(|_| late())??;
+        for (job, fate) in fates(together.drain(..), confirmations) {
+            publisher.tell(job, fate);
         }
     }
+    Ok(())
 }
 
-/// An error ends the session.
-async fn fly(channel: &Channel, job: Job) -> anyhow::Result<(Job, Confirmation)> {
-    let message = &job.message;
+/// Sends these and waits for all their confirms. An error ends the session.
+async fn send(channel: &Channel, jobs: &[Job]) -> anyhow::Result<Vec<Confirmation>> {
+    let send = |job| Box::pin(maybe_done(confirmed(channel, job)));
+    let mut sending: Vec<_> = jobs.iter().map(send).collect();
+    for one in &mut sending {
+        one.now_or_never();
+    }
+    // the last is confirmed with or after the others: for most of them nothing has to wake this task
+    for one in sending.iter_mut().rev() {
+        one.await;
+    }
+    sending.iter_mut().filter_map(|one| one.as_mut().take_output()).collect()
+}
+
+async fn confirmed(channel: &Channel, Job { message, .. }: &Job) -> anyhow::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: message.is_mandatory(), ..BasicPublishOptions::default() };
     let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
-    let confirmed = async {
-        let publish =
-            channel.basic_publish(exchange, key, options, &message.body, message.properties.clone());
-        publish.await.context("publishing")?.await.context("waiting for a confirm")
-    };
-    let confirmed = timeout(CONFIRM_WITHIN, confirmed).await;
-    let late = || anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
-    Ok((job, confirmed.map_err(|_| late())??))
+    let properties = message.properties.clone();
+    let sent = channel.basic_publish(exchange, key, options, &message.body, properties).await;
+    sent.context("publishing")?.await.context("waiting for a confirm")
 }
 
-/// Finds out which message was returned, of several under way on one channel.
+/// What became of each message, when all are confirmed.
 ///
 /// The broker returns a message before it confirms it, but lapin 4.12 hands the return, which it keeps in a line, to
-/// whichever confirm resolves next. So what a confirm brings may be about another message; and only where it brings
-/// nothing is the line known to be empty, and all that was confirmed until then to be in its queues.
-#[derive(Default)]
-struct Fates {
-    /// Confirmed, and perhaps returned: their confirms brought another's return.
-    unsure: Vec<(Job, bool)>,
-    /// Returned, and not yet confirmed as far as is known.
-    returned: Vec<BasicReturnMessage>,
-}
-
-impl Fates {
-    /// The fates that are known when these have landed: all of them, where it is the `last` that were under way.
-    fn sort(&mut self, landed: Vec<(Job, Confirmation)>, last: bool) -> Vec<(Job, Result<(), PublishError>)> {
-        let mut open: Vec<(Job, bool, bool)> = Vec::new();
-        let mut emptied = last;
-        let before = std::mem::take(&mut self.unsure);
-        for (job, confirmation) in landed {
-            let acknowledged = confirmation.is_ack();
-            let brought = confirmation.take_message();
-            emptied |= brought.is_none();
-            open.push((job, acknowledged, last || brought.is_none()));
-            self.returned.extend(brought);
-        }
-        open.extend(before.into_iter().map(|(job, acknowledged)| (job, acknowledged, emptied)));
-        let mut known = Vec::new();
-        for (job, acknowledged, sure) in open {
-            let returned = self.returned.iter().position(|returned| job.message.is(returned));
-            if let Some(returned) = returned {
-                let unroutable = unroutable(&job.message, &self.returned.swap_remove(returned));
-                known.push((job, Err(unroutable)));
-            } else if sure {
-                known.push((job, if acknowledged { Ok(()) } else { Err(PublishError::Unconfirmed) }));
-            } else {
-                self.unsure.push((job, acknowledged));
-            }
-        }
-        known
-    }
+/// whichever confirm resolves next. So what a confirm brings may be about another message of those that went together.
+fn fates(
+    jobs: impl Iterator<Item = Job>,
+    confirmations: Vec<Confirmation>,
+) -> Vec<(Job, Result<(), PublishError>)> {
+    let acknowledged: Vec<bool> = confirmations.iter().map(Confirmation::is_ack).collect();
+    let mut returned: Vec<_> = confirmations.into_iter().filter_map(Confirmation::take_message).collect();
+    let fate = |(job, acknowledged): (Job, bool)| {
+        let returned =
+            returned.iter().position(|returned| job.message.is(returned)).map(|at| returned.swap_remove(at));
+        let fate = match returned {
+            Some(returned) => Err(unroutable(&job.message, &returned)),
+            None if acknowledged => Ok(()),
+            None => Err(PublishError::Unconfirmed),
+        };
+        (job, fate)
+    };
+    jobs.zip(acknowledged).map(fate).collect()
 }
 
 fn unroutable(message: &Outgoing, returned: &BasicReturnMessage) -> PublishError {
@@ -226,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A message with this identifier, confirmed; its confirm brings the return of the one named.
+    /// A message with this identifier, acknowledged; its confirm brings the return of the one named.
     fn landed(id: &str, brought: Option<&str>) -> (Job, Confirmation) {
         let brought = brought.map(|id| {
             let mut delivery = Delivery::mock(0, "".into(), "key".into(), false, Vec::new());
@@ -237,41 +221,30 @@ mod tests {
         (Job { message, done: oneshot::channel().0 }, Confirmation::Ack(brought))
     }
 
-    /// Identifiers with `+` for a message that is in a queue and `-` for one that is in none, in their order.
-    fn known(fates: &mut Fates, landed: Vec<(Job, Confirmation)>, last: bool) -> String {
-        let mut known: Vec<String> = fates
-            .sort(landed, last)
+    /// Identifiers with `+` for a message that is in a queue and `-` for one that is in none.
+    fn told(landed: Vec<(Job, Confirmation)>) -> String {
+        let (jobs, confirmations): (Vec<_>, Vec<_>) = landed.into_iter().unzip();
+        let told: Vec<String> = fates(jobs.into_iter(), confirmations)
             .into_iter()
             .map(|(job, fate)| {
                 let id = job.message.properties.message_id().as_ref().map(ToString::to_string);
                 format!("{}{}", id.unwrap_or_default(), if fate.is_ok() { '+' } else { '-' })
             })
             .collect();
-        known.sort();
-        known.join(" ")
+        told.join(" ")
     }
 
     #[test]
     fn a_return_is_told_to_who_sent_the_message_whichever_confirm_brings_it() {
-        let mut fates = Fates::default();
-        assert_eq!(known(&mut fates, vec![landed("a", None), landed("b", Some("b"))], false), "a+ b-");
-        assert_eq!(known(&mut fates, vec![landed("c", Some("d"))], false), "", "c may be returned yet");
-        assert_eq!(known(&mut fates, vec![landed("d", Some("c"))], false), "c- d-");
-        assert_eq!(known(&mut fates, vec![landed("e", Some("f"))], false), "");
-        assert_eq!(known(&mut fates, vec![landed("f", None)], false), "e+ f-");
+        assert_eq!(told(vec![landed("a", None), landed("b", Some("b"))]), "a+ b-");
+        let others = vec![landed("a", Some("b")), landed("b", Some("c")), landed("c", None)];
+        assert_eq!(told(others), "a+ b- c-");
+        assert_eq!(told(vec![landed("a", Some("x"))]), "a+", "of a message that nobody here sent");
     }
 
     #[test]
-    fn what_lands_together_is_sorted_in_any_order() {
-        let mut fates = Fates::default();
-        assert_eq!(known(&mut fates, vec![landed("b", None), landed("a", Some("b"))], false), "b-");
-        assert_eq!(known(&mut fates, vec![landed("c", None)], false), "a+ c+");
-    }
-
-    #[test]
-    fn with_nothing_under_way_every_fate_is_known() {
-        let mut fates = Fates::default();
-        assert_eq!(known(&mut fates, vec![landed("a", Some("b"))], false), "");
-        assert_eq!(known(&mut fates, vec![landed("b", Some("c")), landed("c", Some("x"))], true), "a+ b- c-");
+    fn what_the_broker_refuses_is_not_in_a_queue() {
+        let (job, _) = landed("a", None);
+        assert_eq!(told(vec![(job, Confirmation::Nack(None)), landed("b", None)]), "a- b+");
     }
 }
