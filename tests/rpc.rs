@@ -177,6 +177,39 @@ async fn a_caller_of_another_make_needs_two_properties_only() {
 }
 
 #[tokio::test]
+async fn replies_that_have_no_queue_are_told_apart_from_those_that_go_with_them() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let asia = Region::new("asia", &uri);
+    let _declares = asia.start(Rpc).await;
+    let probe = Probe::connect(&uri).await;
+    let ids: Vec<String> = (0..60).map(|n| format!("c-{n}")).collect();
+    let lost = |id: &String| id.ends_with(['1', '2', '5', '8']);
+    for id in &ids {
+        let reply_to = if lost(id) { "nobody" } else { "rpc-replies.europe" };
+        probe.publish("", REQUESTS, asking(id, reply_to), r#"{"pattern": {"cmd": "ping"}}"#).await;
+    }
+    let worker = asia.start(RpcWorker).await;
+    let taken = |queue: &'static str, wanted: bool| {
+        let mut wanted: Vec<&String> = ids.iter().filter(|id| lost(id) == wanted).collect();
+        let probe = &probe;
+        async move {
+            wanted.sort();
+            let mut found = Vec::new();
+            while found.len() < wanted.len() {
+                let message = until("a message", async || probe.get(queue).await).await;
+                found.push(message.properties.correlation_id().as_ref().unwrap().to_string());
+            }
+            found.sort();
+            assert_eq!(found.iter().collect::<Vec<_>>(), wanted);
+        }
+    };
+    taken("rpc-replies.europe", false).await;
+    taken("dead-letters.rpc-worker", true).await;
+    assert_eq!(worker.lines("unroutable").len(), 24);
+}
+
+#[tokio::test]
 async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();

@@ -13,6 +13,7 @@ use crate::support::{Project, image::broker_image};
 /// Containers of a region bring the directory that they share. There are many of it here, since an engine is rarely so
 /// unlucky as to look for one right before another upload makes it.
 pub fn many_uploads_into_one_volume_do_not_disturb_each_other(project: &Project) {
+    project.fedctl(&["pull"]).exits(0);
     let text = project.topology(&["europe"]).replace("{name: taxes}", "{name: taxes, replicas: 12}");
     let (topology, _) = topology::parse(&text).unwrap();
     let secret = |id| (id, Secret::new("0123456789"));

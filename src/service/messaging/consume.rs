@@ -11,7 +11,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{DeliveryTag, FieldTable};
 use lapin::{Channel, Connection, Consumer};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, consume_budget};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -120,6 +120,8 @@ impl<C: Consume> Feed<C> {
         let (feed, mut apart) = (Arc::new(self), JoinSet::new());
         let mut hand = Hand { channel, open: BTreeSet::new() };
         loop {
+            // a full queue is no reason for others to wait: deliveries that are there cost a task nothing by themselves
+            consume_budget().await;
             let ended = tokio::select! {
                 biased;
                 () = feed.stop.cancelled() => break,
@@ -262,7 +264,7 @@ struct Hand {
 
 impl Hand {
     /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own. They are on
-    /// their way then; one that cannot be sent ends the channel, and with it its deliveries.
+    /// their way then; where they cannot be sent the connection ends, and with it the deliveries.
     fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
         let (together, apart) = release(&mut self.open, ended);
         let together = together.map(|tag| (tag, true));

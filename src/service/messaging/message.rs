@@ -250,6 +250,7 @@ impl Outgoing {
     pub(super) fn is(&self, returned: &BasicReturnMessage) -> bool {
         (returned.exchange.as_str(), returned.routing_key.as_str()) == (&self.exchange, &self.key)
             && returned.properties.message_id() == self.properties.message_id()
+            && returned.data == self.body
     }
 
     /// Adds a header.

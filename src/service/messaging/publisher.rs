@@ -136,16 +136,19 @@ async fn work(channel: Channel, mut jobs: mpsc::Receiver<Job>, publisher: Publis
 
 /// Sends these and waits for all their confirms. An error ends the session.
 async fn send(channel: &Channel, jobs: &[Job]) -> anyhow::Result<Vec<Confirmation>> {
-    let send = |job| Box::pin(maybe_done(confirmed(channel, job)));
-    let mut sending: Vec<_> = jobs.iter().map(send).collect();
+    let begin = |job| Box::pin(maybe_done(confirmed(channel, job)));
+    let mut sending: Vec<_> = jobs.iter().map(begin).collect();
     for one in &mut sending {
         one.now_or_never();
     }
-    // the last is confirmed with or after the others: for most of them nothing has to wake this task
+    let mut confirmations = Vec::with_capacity(sending.len());
+    // the last is mostly confirmed with or after the others, so that nothing has to wake this task for them
     for one in sending.iter_mut().rev() {
-        one.await;
+        one.as_mut().await;
+        confirmations.extend(one.as_mut().take_output().transpose()?);
     }
-    sending.iter_mut().filter_map(|one| one.as_mut().take_output()).collect()
+    confirmations.reverse();
+    Ok(confirmations)
 }
 
 async fn confirmed(channel: &Channel, Job { message, .. }: &Job) -> anyhow::Result<Confirmation> {
@@ -213,7 +216,7 @@ mod tests {
     /// A message with this identifier, acknowledged; its confirm brings the return of the one named.
     fn landed(id: &str, brought: Option<&str>) -> (Job, Confirmation) {
         let brought = brought.map(|id| {
-            let mut delivery = Delivery::mock(0, "".into(), "key".into(), false, Vec::new());
+            let mut delivery = Delivery::mock(0, "".into(), "key".into(), false, b"null".to_vec());
             delivery.properties = BasicProperties::default().with_message_id(id.into());
             BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
         });
