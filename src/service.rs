@@ -37,8 +37,8 @@ use messaging::wiring::Wiring;
 const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
 /// The variables that only some programs know; each reads and checks its own.
-const OPTIONS: [&str; 7] =
-    ["CAPACITY", "COMPUTE_HOSTS", "DELAY_MS", "IMAGES", "LIMIT", "STOCK", "SUSPICIOUS"];
+const OPTIONS: [&str; 8] =
+    ["CAPACITY", "COMPUTE_HOSTS", "DELAY_MS", "IMAGES", "LIMIT", "PREFETCH", "STOCK", "SUSPICIOUS"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +227,21 @@ impl Settings {
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(String::as_str)
     }
+
+    /// The option of this name as `read`, or its default where it is not set.
+    ///
+    /// # Errors
+    /// When it is not what is wanted, by name.
+    pub fn read_option<T>(
+        &self,
+        name: &str,
+        default: &str,
+        wanted: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let text = self.option(name).unwrap_or(default);
+        read(text).with_context(|| format!("`{name}` is `{text}`, which is not {wanted}"))
+    }
 }
 
 /// Runs a program until `stop`, logging to standard output.
@@ -362,6 +377,19 @@ mod tests {
             ["LIMIT", "STOCK", "UNHEARD_OF"].map(|name| settings.option(name)),
             [Some("20"), None, None]
         );
+    }
+
+    #[test]
+    fn an_option_that_is_wrong_is_told_by_name() {
+        let read = |value| {
+            let mut pairs = COMPLETE.to_vec();
+            pairs.push(("PREFETCH", value));
+            let read =
+                settings(&pairs).unwrap().read_option("PREFETCH", "1", "a number", |text| text.parse().ok());
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(["", "64"].map(read), [Ok(1_u16), Ok(64)]);
+        assert_eq!(read("many"), Err("`PREFETCH` is `many`, which is not a number".to_owned()));
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn machines(calls: usize) -> [usize; 2] {
 
 /// Measures both, one after the other in regions of their own.
 pub async fn compare(project: &Project, engine: &Engine, settings: &Settings) -> Result<()> {
-    let regions = stand_up(project, engine, None).await?;
+    let regions = stand_up(project, engine, settings, None).await?;
     let ours = measure(engine, &regions, settings, |[ours, _]| ours).await?;
     let trouble = trouble::measure(project, engine, &regions, settings).await?;
     let python = match engine.image(PYTHON).await? {
@@ -117,20 +117,25 @@ async fn measure_python(
     settings: &Settings,
     image: &str,
 ) -> Result<Vec<Path>> {
-    let regions = stand_up(project, engine, Some(image)).await?;
+    let regions = stand_up(project, engine, settings, Some(image)).await?;
     measure(engine, &regions, settings, |[_, python]| python).await
 }
 
-async fn stand_up(project: &Project, engine: &Engine, python: Option<&str>) -> Result<[Region; 2]> {
+async fn stand_up(
+    project: &Project,
+    engine: &Engine,
+    settings: &Settings,
+    python: Option<&str>,
+) -> Result<[Region; 2]> {
     project.down()?;
-    project.write(&topology(&project.topology.broker.image, python, 0))?;
+    project.write(&topology(&project.topology.broker.image, python, settings.prefetch, 0))?;
     project.time(&["up"])?;
     let find = async |name| Region::find(project, engine, name, "profile").await;
     Ok([find(REGIONS[0]).await?, find(REGIONS[1]).await?])
 }
 
 /// Each consumer once, in the region under load; only profiles are kept in every region.
-pub fn topology(broker: &str, python: Option<&str>, payment_delay_ms: u32) -> String {
+pub fn topology(broker: &str, python: Option<&str>, prefetch: usize, payment_delay_ms: u32) -> String {
     let service = |name: &str, environment: &str| {
         let image = python.filter(|_| IN_PYTHON.contains(&name)).map(|image| {
             format!(
@@ -141,7 +146,7 @@ pub fn topology(broker: &str, python: Option<&str>, payment_delay_ms: u32) -> St
     };
     let here = [
         service("profile", ""),
-        service("rpc-worker", ""),
+        service("rpc-worker", &format!("PREFETCH: \"{prefetch}\"")),
         service("compute-host", "CAPACITY: \"1000000000\""),
         service("inventory", "STOCK: \"lamp=1000000000\""),
         service("payment", &format!("DELAY_MS: \"{payment_delay_ms}\"")),

@@ -27,13 +27,12 @@ pub mod notification;
 pub mod order;
 pub mod payment;
 
-use anyhow::Context;
 use axum::Router;
 
 use super::messaging::consume::{Consume, Fault, Subscription};
 use super::messaging::message::Message;
 use super::messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
-use super::{Kind, Program, Settings};
+use super::{Kind, Program};
 
 /// The topic exchange of the chain's events; federated, because its name ends in `.events`.
 pub const EVENTS: &str = "checkout.events";
@@ -112,16 +111,4 @@ fn wiring(queue: &str, keys: &[&str]) -> Wiring {
         queues: vec![queue.to_owned()],
         bindings: keys.iter().map(bind).collect(),
     }
-}
-
-/// Reads an option, or its default where it is not set.
-fn option<T>(
-    settings: &Settings,
-    name: &str,
-    default: &str,
-    wanted: &str,
-    read: impl FnOnce(&str) -> Option<T>,
-) -> anyhow::Result<T> {
-    let text = settings.option(name).unwrap_or(default);
-    read(text).with_context(|| format!("`{name}` is `{text}`, which is not {wanted}"))
 }

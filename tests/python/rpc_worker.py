@@ -1,8 +1,9 @@
-"""The service `rpc-worker` by aio-pika: works off requests, one at a time, and replies to the caller's region."""
+"""The service `rpc-worker` by aio-pika: works off as many requests at a time as it is told, and replies."""
 
 import asyncio
 import functools
 import json
+import os
 import re
 from collections import Counter, OrderedDict
 
@@ -12,7 +13,7 @@ from by_aio_pika import Service
 from shared import INSTANCE, REGION, Poison, log
 
 # All that it takes is begun at once: what this worker has not begun, another one may take.
-PREFETCH = 64
+PREFETCH = int(os.environ.get("PREFETCH", "1"))
 LONGEST_SLOW_MS = 10_000
 REMEMBERED = 10_000
 

@@ -5,7 +5,7 @@ use rusqlite::{Transaction, params};
 use super::amount::Amount;
 use super::chain::Means;
 use super::order::Charge;
-use super::{ORDER_CREATED, Part, Program, Step, option, wiring};
+use super::{ORDER_CREATED, Part, Program, Step, wiring};
 use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
 use crate::service::messaging::store::StoreError;
@@ -27,7 +27,7 @@ pub struct Fraud {
 }
 
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let suspicious = option(&program.settings, "SUSPICIOUS", SUSPICIOUS, Amount::WANTED, Amount::read)?;
+    let suspicious = program.settings.read_option("SUSPICIOUS", SUSPICIOUS, Amount::WANTED, Amount::read)?;
     let means = Means::open(program, FILE, TABLES).await?;
     let fraud = Fraud { means, suspicious };
     Ok(Part::new(wiring(QUEUE, &[ORDER_CREATED]), PREFETCH, Step::Fraud(fraud)))

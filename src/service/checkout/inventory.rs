@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chain::{Event, Means};
 use super::order::{Order, Request};
-use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, option, wiring};
+use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, wiring};
 use crate::service::messaging::consume::Fault;
 use crate::service::messaging::message::Message;
 use crate::service::messaging::store::StoreError;
@@ -27,7 +27,7 @@ pub struct Inventory(Means);
 
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let wanted = "`sku=quantity,…` with each sku once";
-    let stock = option(&program.settings, "STOCK", STOCK, wanted, read_stock)?;
+    let stock = program.settings.read_option("STOCK", STOCK, wanted, read_stock)?;
     let means = Means::open(program, FILE, TABLES).await?;
     means.store.write(move |transaction| fill(transaction, &stock)).await?;
     let wiring = wiring(QUEUE, &["order.created", ORDER_CREATED]);

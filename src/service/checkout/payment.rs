@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::amount::Amount;
 use super::chain::{Event, Means};
 use super::order::Order;
-use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, option, wiring};
+use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, wiring};
 use crate::service::messaging::consume::{Fault, Subscription};
 use crate::service::messaging::message::Message;
 use crate::service::messaging::store::StoreError;
@@ -38,10 +38,10 @@ pub struct Payment {
 
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let settings = &program.settings;
-    let limit = option(settings, "LIMIT", LIMIT, Amount::WANTED, Amount::read)?;
+    let limit = settings.read_option("LIMIT", LIMIT, Amount::WANTED, Amount::read)?;
     let wanted = format!("a number of milliseconds up to {LONGEST_DELAY_MS}");
     let milliseconds = |text: &str| text.parse().ok().filter(|delay| *delay <= LONGEST_DELAY_MS);
-    let delay = Duration::from_millis(option(settings, "DELAY_MS", "0", &wanted, milliseconds)?);
+    let delay = Duration::from_millis(settings.read_option("DELAY_MS", "0", &wanted, milliseconds)?);
     let means = Means::open(program, FILE, TABLES).await?;
     let payment = Payment { means, limit, delay, stop: program.stop.clone() };
     let part = Part::new(wiring(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));

@@ -46,9 +46,8 @@ pub fn subscriptions(host: &Host) -> Vec<Subscription> {
 /// # Errors
 /// When one of them is wrong, by name.
 pub fn means(settings: &Settings) -> anyhow::Result<Means> {
-    let cpus = settings.option(CAPACITY).unwrap_or("4");
     let cpus: u32 =
-        cpus.parse().with_context(|| format!("`{CAPACITY}` is `{cpus}`, not a number of processors"))?;
+        settings.read_option(CAPACITY, "4", "a number of processors", |text| text.parse().ok())?;
     let list = settings.option(IMAGES).unwrap_or("debian,alpine");
     let images: Vec<String> =
         list.split(',').map(str::trim).filter(|image| !image.is_empty()).map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! The worker: does what requests ask for, some side by side, and replies to the caller's region.
+//! The worker: does what requests ask for, one at a time or as many as it is told, and replies to the caller's region.
 
 use std::time::Duration;
 
@@ -14,13 +14,17 @@ use crate::service::messaging::publisher::{PublishError, Publisher};
 use crate::service::messaging::recent::Recent;
 use crate::service::{Program, Settings};
 
-/// All that it takes is begun at once: what this worker has not begun, another one may take.
-const PREFETCH: u16 = 64;
+/// One call in hand: others take what comes meanwhile. A worker whose calls wait for something may have more, all begun
+/// at once.
+const PREFETCH: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
 pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, instance, .. } = program.settings.clone();
-    let subscription = Subscription::side_by_side(super::REQUESTS, PREFETCH);
+    let number = |text: &str| text.parse().ok().filter(|prefetch| *prefetch > 0);
+    let wanted = format!("a number from 1 to {}", u16::MAX);
+    let prefetch = program.settings.read_option("PREFETCH", PREFETCH, &wanted, number)?;
+    let subscription = Subscription::side_by_side(super::REQUESTS, prefetch);
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let worker = Worker { region, instance, publisher, log, answered: Recent::default() };
     program.run(super::wiring(&regions), vec![subscription], worker, Router::new()).await
