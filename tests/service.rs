@@ -400,6 +400,8 @@ async fn a_consumer_whose_queue_is_deleted_declares_it_again() {
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
     let (front, indexer) = (europe.start(Products).await, europe.start(Indexer).await);
+    front.accepted("/products", &lamp(1, 4)).await;
+    front.reads(&lamp(1, 4)).await;
     Probe::connect(&uri).await.delete("indexer.europe").await;
     indexer.line("disconnected", |_| true).await;
     indexer.healthy().await;
