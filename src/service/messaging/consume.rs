@@ -120,7 +120,7 @@ impl<C: Consume> Feed<C> {
         let (feed, mut apart) = (Arc::new(self), JoinSet::new());
         let mut hand = Hand { channel, open: BTreeSet::new() };
         loop {
-            // a full queue is no reason for others to wait: deliveries that are there cost a task nothing by themselves
+            // what is there at once spends nothing of the task's budget: else a full queue lets nobody have a turn
             consume_budget().await;
             let ended = tokio::select! {
                 biased;
