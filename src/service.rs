@@ -38,7 +38,7 @@ const LISTEN: &str = "0.0.0.0:8000";
 const STORE: &str = "/var/lib/fedctl";
 /// The variables that only some programs know; each reads and checks its own.
 const OPTIONS: [&str; 8] =
-    ["CAPACITY", "COMPUTE_HOSTS", "DELAY_MS", "IMAGES", "LIMIT", "PREFETCH", "STOCK", "SUSPICIOUS"];
+    ["CAPACITY", "COMPUTE_HOSTS", "DELAY_MS", "IMAGES", "LIMIT", "STOCK", "SUSPICIOUS", "WORKERS"];
 
 /// Which program to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -383,13 +383,13 @@ mod tests {
     fn an_option_that_is_wrong_is_told_by_name() {
         let read = |value| {
             let mut pairs = COMPLETE.to_vec();
-            pairs.push(("PREFETCH", value));
+            pairs.push(("WORKERS", value));
             let read =
-                settings(&pairs).unwrap().read_option("PREFETCH", "1", "a number", |text| text.parse().ok());
+                settings(&pairs).unwrap().read_option("WORKERS", "1", "a number", |text| text.parse().ok());
             read.map_err(|error| error.to_string())
         };
         assert_eq!(["", "64"].map(read), [Ok(1_u16), Ok(64)]);
-        assert_eq!(read("many"), Err("`PREFETCH` is `many`, which is not a number".to_owned()));
+        assert_eq!(read("many"), Err("`WORKERS` is `many`, which is not a number".to_owned()));
     }
 
     #[test]

@@ -181,7 +181,7 @@ async fn replies_that_have_no_queue_are_told_apart_from_those_that_go_with_them(
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let mut asia = Region::new("asia", &uri);
-    asia.options.insert("PREFETCH".to_owned(), "64".to_owned());
+    asia.options.insert("WORKERS".to_owned(), "64".to_owned());
     let _declares = asia.start(Rpc).await;
     let probe = Probe::connect(&uri).await;
     let ids: Vec<String> = (0..60).map(|n| format!("c-{n}")).collect();
@@ -307,19 +307,19 @@ async fn a_hundred_calls_at_once_each_get_their_own_answer() {
     }
 }
 
-/// How many of eleven calls each of two workers has done, the lesser number first: one call is slow.
-async fn shares(prefetch: &str) -> [usize; 2] {
+/// How many of eleven calls each of two containers has done, the lesser number first: one call is slow.
+async fn shares(workers: u32) -> [usize; 2] {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, mut asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
     let front = europe.start(Rpc).await;
-    asia.options.insert("PREFETCH".to_owned(), prefetch.to_owned());
-    let workers = [asia.start(RpcWorker).await, asia.start(RpcWorker).await];
+    asia.options.insert("WORKERS".to_owned(), workers.to_string());
+    let containers = [asia.start(RpcWorker).await, asia.start(RpcWorker).await];
     let probe = Probe::connect(&uri).await;
     let slow = call(&front, json!({"cmd": "slow", "data": {"ms": 4000}}));
     let others = async {
         until("the slow one is in hand", async || {
-            let taken = probe.depth(REQUESTS).await == (0, 2);
+            let taken = probe.depth(REQUESTS).await == (0, 2 * workers);
             (taken && !front.lines("published").is_empty()).then_some(())
         })
         .await;
@@ -334,7 +334,7 @@ async fn shares(prefetch: &str) -> [usize; 2] {
     let (slow, ()) = tokio::join!(slow, others);
     assert_eq!(slow.0, 200);
     let done = async || {
-        let handled = workers.each_ref().map(|worker| worker.lines("rpc_handled").len());
+        let handled = containers.each_ref().map(|container| container.lines("rpc_handled").len());
         (handled.iter().sum::<usize>() == 11).then_some(handled)
     };
     let mut handled = until("all are handled", done).await;
@@ -344,13 +344,33 @@ async fn shares(prefetch: &str) -> [usize; 2] {
 
 #[tokio::test]
 async fn workers_compete_and_a_busy_one_holds_up_nobody() {
-    assert_eq!(shares("1").await, [1, 10], "the busy one takes nothing more");
+    assert_eq!(shares(1).await, [1, 10], "the busy one takes nothing more");
 }
 
 #[tokio::test]
-async fn a_worker_that_may_have_more_in_hand_works_while_one_call_takes_long() {
-    let shares = shares("2").await;
-    assert!(shares[0] > 1, "the busy one works too: {shares:?}");
+async fn two_workers_in_one_work_while_one_call_takes_long() {
+    let shares = shares(2).await;
+    assert!(shares[0] > 1, "the other one in it works: {shares:?}");
+}
+
+#[tokio::test]
+async fn workers_in_one_have_one_call_in_hand_each() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let mut asia = Region::new("asia", &uri);
+    asia.options.insert("WORKERS".to_owned(), "3".to_owned());
+    let worker = asia.start(RpcWorker).await;
+    let probe = Probe::connect(&uri).await;
+    for n in 0..5 {
+        let slow = r#"{"pattern": {"cmd": "slow"}, "data": {"ms": 2000}}"#;
+        probe.publish("", REQUESTS, asking(&format!("c-{n}"), "rpc-replies.asia"), slow).await;
+    }
+    let (waiting, consumers) = (2, 3);
+    let taken = async || (probe.depth(REQUESTS).await == (waiting, consumers)).then_some(());
+    until("three are in hand and no more", taken).await;
+    assert_eq!(worker.lines("rpc_handled").len(), 0, "none of them is done yet");
+    let done = async || (worker.lines("rpc_handled").len() == 5).then_some(());
+    until("all are done", done).await;
 }
 
 #[tokio::test]

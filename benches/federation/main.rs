@@ -31,8 +31,8 @@ struct Settings {
     events: usize,
     /// How many calls, commands, orders or updates make a load.
     calls: usize,
-    /// How many calls a worker has in hand.
-    prefetch: usize,
+    /// How many workers an `rpc-worker` is.
+    workers: usize,
     /// How many events are timed one by one.
     samples: usize,
     /// The one part that is wanted; all of them where it is not said.
@@ -55,7 +55,7 @@ impl Settings {
             repetitions: number("BENCH_REPETITIONS", 3)?.max(1),
             events: number("BENCH_EVENTS", 20_000)?.max(1),
             calls: number("BENCH_CALLS", 2000)?.max(1),
-            prefetch: number("BENCH_PREFETCH", systems::OUTSTANDING)?.max(1),
+            workers: number("BENCH_WORKERS", systems::OUTSTANDING)?.max(1),
             samples: number("BENCH_SAMPLES", 200)?.max(1),
             only,
         })

@@ -128,14 +128,14 @@ async fn stand_up(
     python: Option<&str>,
 ) -> Result<[Region; 2]> {
     project.down()?;
-    project.write(&topology(&project.topology.broker.image, python, settings.prefetch, 0))?;
+    project.write(&topology(&project.topology.broker.image, python, settings.workers, 0))?;
     project.time(&["up"])?;
     let find = async |name| Region::find(project, engine, name, "profile").await;
     Ok([find(REGIONS[0]).await?, find(REGIONS[1]).await?])
 }
 
 /// Each consumer once, in the region under load; only profiles are kept in every region.
-pub fn topology(broker: &str, python: Option<&str>, prefetch: usize, payment_delay_ms: u32) -> String {
+pub fn topology(broker: &str, python: Option<&str>, workers: usize, payment_delay_ms: u32) -> String {
     let service = |name: &str, environment: &str| {
         let image = python.filter(|_| IN_PYTHON.contains(&name)).map(|image| {
             format!(
@@ -146,7 +146,7 @@ pub fn topology(broker: &str, python: Option<&str>, prefetch: usize, payment_del
     };
     let here = [
         service("profile", ""),
-        service("rpc-worker", &format!("PREFETCH: \"{prefetch}\"")),
+        service("rpc-worker", &format!("WORKERS: \"{workers}\"")),
         service("compute-host", "CAPACITY: \"1000000000\""),
         service("inventory", "STOCK: \"lamp=1000000000\""),
         service("payment", &format!("DELAY_MS: \"{payment_delay_ms}\"")),

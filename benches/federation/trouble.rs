@@ -60,7 +60,7 @@ pub async fn measure(
     paid(here).await?;
     let poison = loads(here, "one in ten is poison", settings, Some(GOOD_FOR_POISON)).await?;
     paid(here).await?;
-    project.write(&topology(&project.topology.broker.image, None, settings.prefetch, SLOW_MS))?;
+    project.write(&topology(&project.topology.broker.image, None, settings.workers, SLOW_MS))?;
     project.time(&["up"])?;
     until(PAUSE, async || here.is_ready(engine, "payment").await).await?;
     let slow = loads(here, &format!("payment takes {SLOW_MS} ms more"), settings, None).await?;

@@ -30,14 +30,16 @@ class Service:
 
     `wiring(channel)` declares and gives the queue to consume, `consume(message)` works one off: a failure is
     tried again a few times, then parked. `routes` are pairs of method and path pattern, each with its function.
+    Each of the `workers` is a consumer of its own.
     """
 
-    def __init__(self, wiring, prefetch, consume, routes=None):
-        self.wiring, self.prefetch, self.consume = wiring, prefetch, consume
+    def __init__(self, wiring, prefetch, consume, routes=None, workers=1):
+        self.wiring, self.prefetch, self.consume, self.workers = wiring, prefetch, consume, workers
         self.routes = {("GET", "/healthz"): self.health} | (routes or {})
         self.attached = False
         self.busy = set()
-        self.connection = self.confirming = self.queue = self.tag = None
+        self.tags = []
+        self.connection = self.confirming = self.queue = None
 
     def run(self):
         # The library warns of every failed attempt; what matters of that is in our own lines.
@@ -71,7 +73,7 @@ class Service:
         await channel.set_qos(self.prefetch)
         await self.confirming.declare_queue(PARKING, durable=True)
         self.queue = await self.wiring(channel)
-        self.tag = await self.queue.consume(self.take)
+        self.tags = [await self.queue.consume(self.take) for _ in range(self.workers)]
         self.restored()
 
     def lost(self, _connection, error=None):
@@ -86,7 +88,8 @@ class Service:
         """Takes nothing new, ends what is in hand, and leaves the rest to the broker."""
         if self.attached:
             try:
-                await self.queue.cancel(self.tag, timeout=FINISH_WITHIN)
+                for tag in self.tags:
+                    await self.queue.cancel(tag, timeout=FINISH_WITHIN)
             except (AMQPError, OSError, RuntimeError, asyncio.TimeoutError):
                 pass
         self.attached = False

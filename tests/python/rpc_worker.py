@@ -1,4 +1,4 @@
-"""The service `rpc-worker` by aio-pika: works off as many requests at a time as it is told, and replies."""
+"""The service `rpc-worker` by aio-pika: one worker, or as many as it is told, each with one request in hand."""
 
 import asyncio
 import functools
@@ -12,8 +12,8 @@ from aio_pika.exceptions import PublishError
 from by_aio_pika import Service
 from shared import INSTANCE, REGION, Poison, log
 
-# All that it takes is begun at once: what this worker has not begun, another one may take.
-PREFETCH = int(os.environ.get("PREFETCH", "1"))
+PREFETCH = 1
+WORKERS = int(os.environ.get("WORKERS", "1"))
 LONGEST_SLOW_MS = 10_000
 REMEMBERED = 10_000
 
@@ -97,7 +97,7 @@ class Worker:
     def __init__(self):
         self.answered = OrderedDict()
         declare = functools.partial(rpc_wiring.declare, consumed=rpc_wiring.REQUESTS)
-        self.service = Service(declare, PREFETCH, self.consume)
+        self.service = Service(declare, PREFETCH, self.consume, workers=WORKERS)
 
     async def consume(self, message):
         if message.message_id in self.answered:

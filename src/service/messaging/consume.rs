@@ -1,11 +1,13 @@
 //! Consuming a queue: each message is worked off and then acknowledged, tried again, or parked.
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{once, select_all};
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
@@ -29,7 +31,9 @@ const TRIES: u32 = 4;
 pub struct Subscription {
     /// The queue.
     pub queue: String,
-    /// How many messages may be in hand.
+    /// How many consumers of it there are.
+    pub consumers: u16,
+    /// How many messages each of them may have in hand.
     pub prefetch: u16,
     /// How many are worked off together, and the next ones after them; none where each is for itself.
     pub(super) batch: Option<usize>,
@@ -40,13 +44,19 @@ impl Subscription {
     /// cheaper in numbers.
     #[must_use]
     pub fn in_batches(queue: impl Into<String>, prefetch: u16) -> Self {
-        Self { queue: queue.into(), prefetch, batch: Some(prefetch.into()) }
+        Self { queue: queue.into(), consumers: 1, prefetch, batch: Some(prefetch.into()) }
     }
 
     /// Each message is begun when it comes, in whatever order they end: for what may take long.
     #[must_use]
     pub fn side_by_side(queue: impl Into<String>, prefetch: u16) -> Self {
-        Self { queue: queue.into(), prefetch, batch: None }
+        Self { queue: queue.into(), consumers: 1, prefetch, batch: None }
+    }
+
+    /// Side by side, and the broker counts `workers` consumers with one message in hand each.
+    #[must_use]
+    pub fn by_workers(queue: impl Into<String>, workers: NonZeroU16) -> Self {
+        Self { consumers: workers.get(), ..Self::side_by_side(queue, 1) }
     }
 }
 
@@ -84,16 +94,15 @@ pub trait Consume: Send + Sync + 'static {
 pub(super) async fn subscribe(
     connection: &Connection,
     subscription: &Subscription,
-) -> anyhow::Result<(Channel, Consumer)> {
+) -> anyhow::Result<(Channel, Vec<Consumer>)> {
     let channel = connection.create_channel().await?;
     channel.basic_qos(subscription.prefetch, BasicQosOptions::default()).await?;
     let queue = subscription.queue.as_str();
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    let deliveries = channel
-        .basic_consume(queue.into(), "".into(), options, arguments)
-        .await
-        .with_context(|| format!("consuming queue `{queue}`"))?;
-    Ok((channel, deliveries))
+    let consume = |_| channel.basic_consume(queue.into(), "".into(), options, arguments.clone());
+    let consumers = try_join_all((0..subscription.consumers).map(consume)).await;
+    let consumers = consumers.with_context(|| format!("consuming queue `{queue}`"))?;
+    Ok((channel, consumers))
 }
 
 /// One queue's way to its consumer.
@@ -111,14 +120,18 @@ impl<C: Consume> Feed<C> {
     pub async fn run(
         self,
         channel: Channel,
-        deliveries: Consumer,
+        consumers: Vec<Consumer>,
         subscription: Subscription,
     ) -> anyhow::Result<()> {
         let Subscription { prefetch, batch, .. } = subscription;
-        let tag = deliveries.tag();
-        let mut deliveries = deliveries.ready_chunks(batch.unwrap_or(prefetch.into()));
+        let tags: Vec<_> = consumers.iter().map(Consumer::tag).collect();
+        let most = batch.unwrap_or(usize::from(prefetch) * consumers.len());
+        let with_its_end = |consumer: Consumer| consumer.map(Some).chain(once(ready(None)));
+        // ends with the first of them
+        let deliveries = select_all(consumers.into_iter().map(with_its_end)).scan((), |(), one| ready(one));
+        let mut deliveries = deliveries.ready_chunks(most);
         let (feed, mut apart) = (Arc::new(self), JoinSet::new());
-        let mut hand = Hand { channel, open: BTreeSet::new() };
+        let mut hand = Hand { channel, open: Open::default() };
         loop {
             // what is there at once spends nothing of the task's budget: else a full queue lets nobody have a turn
             consume_budget().await;
@@ -128,7 +141,7 @@ impl<C: Consume> Feed<C> {
                 Some(ended) = apart.join_next() => all_ended(ended, &mut apart)?,
                 delivered = deliveries.next() => {
                     let Some(delivered) = delivered else {
-                        bail!("the broker cancelled the consumer of queue `{}`", feed.queue);
+                        bail!("the broker cancelled a consumer of queue `{}`", feed.queue);
                     };
                     let taken = feed.take(delivered, &mut hand.open)?;
                     if batch.is_some() {
@@ -147,10 +160,8 @@ impl<C: Consume> Feed<C> {
             };
             hand.acknowledge(ended)?;
         }
-        hand.channel
-            .basic_cancel(tag, BasicCancelOptions::default())
-            .await
-            .context("cancelling a consumer")?;
+        let cancel = |tag| hand.channel.basic_cancel(tag, BasicCancelOptions::default());
+        try_join_all(tags.into_iter().map(cancel)).await.context("cancelling a consumer")?;
         while let Some(ended) = apart.join_next().await {
             hand.acknowledge(all_ended(ended, &mut apart)?)?;
         }
@@ -160,12 +171,12 @@ impl<C: Consume> Feed<C> {
     fn take(
         &self,
         delivered: Vec<lapin::Result<Delivery>>,
-        open: &mut BTreeSet<DeliveryTag>,
+        open: &mut Open,
     ) -> anyhow::Result<Vec<(DeliveryTag, Message)>> {
         let take = |delivery: lapin::Result<Delivery>| {
             let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
             let tag = delivery.delivery_tag;
-            open.insert(tag);
+            open.take(tag);
             Ok((tag, Message::new(&self.queue, delivery)))
         };
         delivered.into_iter().map(take).collect()
@@ -256,17 +267,17 @@ fn all_ended(
     Ok(ended)
 }
 
-/// The messages of a channel that are not acknowledged.
+/// A channel and its messages that are not acknowledged.
 struct Hand {
     channel: Channel,
-    open: BTreeSet<DeliveryTag>,
+    open: Open,
 }
 
 impl Hand {
     /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own. They are on
     /// their way then; where they cannot be sent the connection ends, and with it the deliveries.
     fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
-        let (together, apart) = release(&mut self.open, ended);
+        let (together, apart) = self.open.release(ended);
         let together = together.map(|tag| (tag, true));
         for (tag, multiple) in together.into_iter().chain(apart.into_iter().map(|tag| (tag, false))) {
             let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
@@ -276,15 +287,29 @@ impl Hand {
     }
 }
 
-/// Takes out what has ended: the last one that came before all that are still open, and those after it.
-fn release(
-    open: &mut BTreeSet<DeliveryTag>,
-    ended: Vec<DeliveryTag>,
-) -> (Option<DeliveryTag>, BTreeSet<DeliveryTag>) {
-    let mut ended = BTreeSet::from_iter(ended);
-    open.retain(|tag| !ended.contains(tag));
-    let apart = open.first().map(|oldest| ended.split_off(oldest)).unwrap_or_default();
-    (ended.pop_last(), apart)
+/// The deliveries of a channel that are not acknowledged.
+///
+/// The broker counts what it delivers on a channel, but what goes to one consumer may be taken before what went to
+/// another: what was counted and is not taken yet is open too.
+#[derive(Default)]
+struct Open {
+    tags: BTreeSet<DeliveryTag>,
+    last: DeliveryTag,
+}
+
+impl Open {
+    fn take(&mut self, tag: DeliveryTag) {
+        self.tags.extend(self.last + 1..=tag);
+        self.last = self.last.max(tag);
+    }
+
+    /// Takes out what has ended: the last one that came before all that are still open, and those after it.
+    fn release(&mut self, ended: Vec<DeliveryTag>) -> (Option<DeliveryTag>, BTreeSet<DeliveryTag>) {
+        let mut ended = BTreeSet::from_iter(ended);
+        self.tags.retain(|tag| !ended.contains(tag));
+        let apart = self.tags.first().map(|oldest| ended.split_off(oldest)).unwrap_or_default();
+        (ended.pop_last(), apart)
+    }
 }
 
 #[cfg(test)]
@@ -293,15 +318,28 @@ mod tests {
 
     #[test]
     fn one_acknowledgement_is_never_for_a_message_that_is_still_in_hand() {
-        let mut open: BTreeSet<_> = (1..=6).collect();
+        let mut open = Open::default();
+        (1..=6).for_each(|tag| open.take(tag));
         for (ended, together, apart) in [
             (vec![3, 2], None, vec![2, 3]),
             (vec![5, 1], Some(1), vec![5]),
             (vec![], None, vec![]),
             (vec![6, 4], Some(6), vec![]),
         ] {
-            let released = release(&mut open, ended.clone());
+            let released = open.release(ended.clone());
             assert_eq!(released, (together, BTreeSet::from_iter(apart)), "{ended:?}");
         }
+    }
+
+    #[test]
+    fn one_acknowledgement_is_never_for_a_message_that_another_consumer_has_yet_to_take() {
+        let mut open = Open::default();
+        open.take(2);
+        open.take(4);
+        assert_eq!(open.release(vec![2]), (None, BTreeSet::from([2])));
+        open.take(1);
+        assert_eq!(open.release(vec![1, 4]), (Some(1), BTreeSet::from([4])));
+        open.take(3);
+        assert_eq!(open.release(vec![3]), (Some(3), BTreeSet::new()));
     }
 }

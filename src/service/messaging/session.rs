@@ -151,8 +151,8 @@ impl Session {
                 log: self.log.clone(),
                 stop: stop.clone(),
             };
-            let (channel, deliveries) = subscribe(connection, subscription).await?;
-            consumers.spawn(feed.run(channel, deliveries, subscription.clone()));
+            let (channel, attached) = subscribe(connection, subscription).await?;
+            consumers.spawn(feed.run(channel, attached, subscription.clone()));
         }
         self.set_health(Ok(()));
         self.log.info("connected").with("broker", self.broker()).write();

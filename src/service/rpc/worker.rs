@@ -1,5 +1,6 @@
-//! The worker: does what requests ask for, one at a time or as many as it is told, and replies to the caller's region.
+//! The worker, or several in one: each does what requests ask for, one at a time, and replies to the caller's region.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,17 +15,17 @@ use crate::service::messaging::publisher::{PublishError, Publisher};
 use crate::service::messaging::recent::Recent;
 use crate::service::{Program, Settings};
 
-/// One call in hand: others take what comes meanwhile. A worker whose calls wait for something may have more, all begun
-/// at once.
-const PREFETCH: &str = "1";
+/// Each has one call in hand, so that others take what comes meanwhile. Where calls wait for something, or are many,
+/// one process may be more than one worker.
+const WORKERS: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
 pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, instance, .. } = program.settings.clone();
-    let number = |text: &str| text.parse().ok().filter(|prefetch| *prefetch > 0);
     let wanted = format!("a number from 1 to {}", u16::MAX);
-    let prefetch = program.settings.read_option("PREFETCH", PREFETCH, &wanted, number)?;
-    let subscription = Subscription::side_by_side(super::REQUESTS, prefetch);
+    let number = |text: &str| text.parse::<NonZeroU16>().ok();
+    let workers = program.settings.read_option("WORKERS", WORKERS, &wanted, number)?;
+    let subscription = Subscription::by_workers(super::REQUESTS, workers);
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let worker = Worker { region, instance, publisher, log, answered: Recent::default() };
     program.run(super::wiring(&regions), vec![subscription], worker, Router::new()).await
@@ -33,7 +34,7 @@ pub(in crate::service) async fn run(program: Program) -> anyhow::Result<()> {
 /// Answers requests.
 ///
 /// A request that comes again with its `message_id` is answered once, as long as this process remembers it.
-/// Another worker, or this one after a restart, answers it again, under the same identifier: the caller, who no
+/// Another process, or this one after a restart, answers it again, under the same identifier: the caller, who no
 /// longer waits for it, drops that as late.
 struct Worker {
     region: String,
