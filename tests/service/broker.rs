@@ -45,17 +45,7 @@ impl Broker {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let name = format!("fedctl-test-{}", uuid::Uuid::now_v7());
         let publish = format!("127.0.0.1:{free}:5672");
-        docker(&[
-            "create",
-            "--rm",
-            "--label",
-            "io.fedctl.test=1",
-            "--name",
-            &name,
-            "-p",
-            &publish,
-            &broker_image(),
-        ]);
+        docker(&["create", "--label", "io.fedctl.test=1", "--name", &name, "-p", &publish, &broker_image()]);
         let broker = Self { container: name, port: free, vhosts: AtomicUsize::new(0) };
         broker.configure();
         broker
