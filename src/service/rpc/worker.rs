@@ -1,13 +1,16 @@
 //! The worker, or several in one: each does what requests ask for, one at a time, and replies to the caller's region.
 
+use std::borrow::Cow;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use axum::Router;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::analysis;
+use super::analysis::{self, Analysis, Input};
 use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
@@ -44,8 +47,51 @@ struct Worker {
     answered: Recent,
 }
 
-/// A command that is not done: the word and the sentence that the caller gets.
-#[derive(Debug, PartialEq, Eq)]
+/// What is asked. The envelope's `id` may be anything: the property counts.
+#[derive(Debug, Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    pattern: Pattern<'a>,
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pattern<'a> {
+    cmd: Cow<'a, str>,
+}
+
+impl<'a> Request<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+        let refused = |error: serde_json::Error| match error.classify() {
+            Category::Data => format!("no request with a text in `pattern.cmd`: {error}"),
+            Category::Io | Category::Syntax | Category::Eof => format!("not valid JSON: {error}"),
+        };
+        serde_json::from_slice(body).map_err(|error| Refusal::invalid(refused(error)))
+    }
+
+    /// Its data, where that is what the command needs.
+    fn data<T: Deserialize<'a>>(&self) -> Option<T> {
+        self.data.and_then(|data| serde_json::from_str(data.get()).ok())
+    }
+}
+
+/// The reply to a command that is done.
+#[derive(Serialize)]
+struct Success<'a> {
+    status: &'static str,
+    data: Done<'a>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Done<'a> {
+    Analyzed(Analysis),
+    Here { region: &'a str, instance: &'a str },
+    Slept { ms: u64 },
+}
+
+/// The reply to a command that is not done: a word and a sentence.
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct Refusal {
     error: &'static str,
     message: String,
@@ -63,20 +109,24 @@ impl Consume for Worker {
             self.log.info("duplicate_skipped").about(message).write();
             return Ok(());
         };
-        let request = read(&message.body);
+        let request = Request::read(&message.body);
         let reply_to = address(message, request.as_ref().err())?;
         let (cmd, done) = match request {
-            Ok((cmd, data)) => {
-                let done = self.perform(&cmd, &data).await;
-                (Some(cmd), done)
+            Ok(request) => {
+                let done = self.perform(&request).await;
+                (Some(request.pattern.cmd), done)
             }
             Err(refusal) => (None, Err(refusal)),
         };
         let (outcome, reply) = match done {
-            Ok(data) => ("success", json!({"status": "success", "data": data})),
-            Err(Refusal { error, message }) => (error, json!({"error": error, "message": message})),
+            Ok(data) => ("success", Outgoing::json("", reply_to, &Success { status: "success", data })),
+            Err(refusal) => (refusal.error, Outgoing::json("", reply_to, &refusal)),
         };
-        self.reply(Outgoing::json("", reply_to, &reply).answering(message)).await?;
+        self.publisher.publish(reply.answering(message)).await.map_err(|error| match error {
+            // an address that no queue has gets none by waiting: the request is parked at once
+            PublishError::Unroutable { .. } => Fault::Poison(error.to_string()),
+            PublishError::NoSession | PublishError::Unconfirmed => error.into(),
+        })?;
         begun.done();
         self.log
             .info("rpc_handled")
@@ -91,35 +141,19 @@ impl Consume for Worker {
 }
 
 impl Worker {
-    async fn perform(&self, cmd: &str, data: &Value) -> Result<Value, Refusal> {
-        match cmd {
-            "analyze" => analysis::analyze(data).map_err(Refusal::invalid),
-            "ping" => Ok(json!({"region": self.region, "instance": self.instance})),
-            "slow" => slow(data).await,
-            "fail" => Err(Refusal {
-                error: "internal_server_error",
-                message: data["message"].as_str().unwrap_or("failed as asked").to_owned(),
-            }),
-            _ => Err(Refusal { error: "unknown_pattern", message: format!("there is no command `{cmd}`") }),
+    async fn perform(&self, request: &Request<'_>) -> Result<Done<'_>, Refusal> {
+        match &*request.pattern.cmd {
+            "analyze" => {
+                let analyzed = request.data::<Input>().and_then(|input| analysis::analyze(&input));
+                let needed = "`analyze` needs `text` (a string) or `numbers` (a list of numbers)";
+                analyzed.map(Done::Analyzed).ok_or_else(|| Refusal::invalid(needed))
+            }
+            "ping" => Ok(Done::Here { region: &self.region, instance: &self.instance }),
+            "slow" => slow(request.data()).await,
+            "fail" => Err(failure(request.data())),
+            cmd => Err(Refusal { error: "unknown_pattern", message: format!("there is no command `{cmd}`") }),
         }
     }
-
-    /// An address that no queue has gets none by waiting: the request is parked at once.
-    async fn reply(&self, reply: Outgoing) -> Result<(), Fault> {
-        self.publisher.publish(reply).await.map_err(|error| match error {
-            PublishError::Unroutable { .. } => Fault::Poison(error.to_string()),
-            PublishError::NoSession | PublishError::Unconfirmed => error.into(),
-        })
-    }
-}
-
-/// The command of a request and its data. The envelope's `id` may be anything: the property counts.
-fn read(body: &[u8]) -> Result<(String, Value), Refusal> {
-    let mut envelope: Value =
-        serde_json::from_slice(body).map_err(|error| Refusal::invalid(format!("not valid JSON: {error}")))?;
-    let cmd = envelope.pointer("/pattern/cmd").and_then(Value::as_str).map(str::to_owned);
-    let cmd = cmd.ok_or_else(|| Refusal::invalid("no text in `pattern.cmd`"))?;
-    Ok((cmd, envelope["data"].take()))
 }
 
 /// Where the reply goes; a request that has nobody to answer is parked with all that is wrong.
@@ -135,35 +169,62 @@ fn address<'a>(message: &'a Message, refusal: Option<&Refusal>) -> Result<&'a st
     })
 }
 
+#[derive(Deserialize)]
+struct Slow {
+    ms: u64,
+}
+
 /// Takes as long as it is told, for trying what a caller does meanwhile.
-async fn slow(data: &Value) -> Result<Value, Refusal> {
-    let ms = data["ms"].as_u64().filter(|ms| *ms <= LONGEST_SLOW_MS);
-    let ms = ms.ok_or_else(|| Refusal::invalid(format!("`ms`: not an integer up to {LONGEST_SLOW_MS}")))?;
+async fn slow(asked: Option<Slow>) -> Result<Done<'static>, Refusal> {
+    let asked = asked.filter(|asked| asked.ms <= LONGEST_SLOW_MS);
+    let wrong = || Refusal::invalid(format!("`ms`: not an integer up to {LONGEST_SLOW_MS}"));
+    let Slow { ms } = asked.ok_or_else(wrong)?;
     let _ = timeout(Duration::from_millis(ms), std::future::pending::<()>()).await;
-    Ok(json!({"ms": ms}))
+    Ok(Done::Slept { ms })
+}
+
+#[derive(Deserialize)]
+struct Fail {
+    message: String,
+}
+
+/// Fails as it is told, for trying what a caller does then.
+fn failure(asked: Option<Fail>) -> Refusal {
+    let message = asked.map_or_else(|| "failed as asked".to_owned(), |asked| asked.message);
+    Refusal { error: "internal_server_error", message }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(body: &str) -> Result<(String, Option<&str>), String> {
+        let request = Request::read(body.as_bytes()).map_err(|refusal| refusal.message)?;
+        Ok((request.pattern.cmd.into_owned(), request.data.map(RawValue::get)))
+    }
+
     #[test]
     fn a_request_needs_a_command_and_nothing_else() {
-        let request = |body: &str| read(body.as_bytes()).map_err(|refusal| refusal.message);
-        assert_eq!(request(r#"{"pattern": {"cmd": "ping"}}"#), Ok(("ping".to_owned(), Value::Null)));
-        let full = r#"{"pattern": {"cmd": "a", "v": 2}, "data": [1], "id": {"any": "thing"}}"#;
-        assert_eq!(request(full), Ok(("a".to_owned(), json!([1]))));
+        assert_eq!(read(r#"{"pattern": {"cmd": "ping"}}"#), Ok(("ping".to_owned(), None)));
+        let full = r#"{"pattern": {"cmd": "a\n", "v": 2}, "data": [1], "id": {"any": "thing"}}"#;
+        assert_eq!(read(full), Ok(("a\n".to_owned(), Some("[1]"))));
         for body in ["[]", "7", "{}", r#"{"pattern": "ping"}"#, r#"{"pattern": {"cmd": 1}}"#] {
-            assert_eq!(request(body), Err("no text in `pattern.cmd`".to_owned()), "{body}");
+            assert!(read(body).unwrap_err().starts_with("no request with a text in `pattern.cmd`"), "{body}");
         }
-        assert!(request("{not json").unwrap_err().starts_with("not valid JSON"));
+        for body in ["{not json", "{", ""] {
+            assert!(read(body).unwrap_err().starts_with("not valid JSON"), "{body}");
+        }
     }
 
     #[tokio::test]
     async fn slowness_is_bounded() {
-        assert_eq!(slow(&json!({"ms": 0})).await, Ok(json!({"ms": 0})));
-        for data in [json!({"ms": 10_001}), json!({"ms": -1}), json!({}), Value::Null] {
-            assert_eq!(slow(&data).await.unwrap_err().error, "invalid_request", "{data}");
+        let slow = async |data| {
+            let body = format!(r#"{{"pattern": {{"cmd": "slow"}}, "data": {data}}}"#);
+            slow(Request::read(body.as_bytes()).unwrap().data()).await
+        };
+        assert_eq!(slow(r#"{"ms": 0}"#).await, Ok(Done::Slept { ms: 0 }));
+        for data in [r#"{"ms": 10001}"#, r#"{"ms": -1}"#, r#"{"ms": 1.5}"#, "{}", "null"] {
+            assert_eq!(slow(data).await.unwrap_err().error, "invalid_request", "{data}");
         }
     }
 }
