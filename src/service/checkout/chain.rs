@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::EVENTS;
 use super::order::Order;
 use crate::service::Program;
-use crate::service::messaging::log::Log;
+use crate::service::messaging::consume::Fault;
+use crate::service::messaging::log::{Fields, Log};
 use crate::service::messaging::message::{Message, Outgoing, fresh_id};
-use crate::service::messaging::publisher::{PublishError, Publisher};
+use crate::service::messaging::publisher::Publisher;
 use crate::service::messaging::store::{Store, StoreError, remember, remembered};
 
 /// The consumer's name in its store: each service of the chain has a file and one queue of its own.
@@ -19,8 +20,7 @@ const CONSUMER: &str = "chain";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     message_id: String,
-    /// Its routing key.
-    pub key: String,
+    key: String,
     body: Map<String, Value>,
 }
 
@@ -36,14 +36,6 @@ impl Event {
     pub fn saying(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.body.insert(field.to_owned(), value.into());
         self
-    }
-
-    /// Its body for a log line, in which `region` is where the line was written.
-    #[must_use]
-    pub fn notes(&self) -> Map<String, Value> {
-        let mut notes = self.body.clone();
-        notes.remove("region");
-        notes
     }
 }
 
@@ -94,15 +86,18 @@ impl Means {
         self.store.write(move |transaction| Ok(remembered(transaction, CONSUMER, &id)?.is_some())).await
     }
 
-    /// As [`Means::once`], and keeps the event that comes of it; says whether the work was done now.
+    /// As [`Means::once`], for work that an event follows from: that is kept too, and what was done is logged by
+    /// the word for the event's key. Publishes the event, also when it was published before: whether it got out
+    /// then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors
-    /// As [`Means::once`].
+    /// [`Fault`]: of the store, when nothing is changed, or of the publisher.
     pub async fn follow(
         &self,
         message: &Message,
         work: impl FnOnce(&Transaction<'_>) -> Result<Event, StoreError> + Send + 'static,
-    ) -> Result<(Event, bool), StoreError> {
+        logged_as: impl FnOnce(&str) -> &'static str,
+    ) -> Result<(), Fault> {
         let id = message.identity().to_owned();
         let worked = move |transaction: &Transaction<'_>| {
             if let Some(event) = remembered(transaction, CONSUMER, &id)? {
@@ -112,26 +107,19 @@ impl Means {
             remember(transaction, CONSUMER, &id, Some(&serde_json::to_string(&event)?))?;
             Ok((event, true))
         };
-        let (event, now) = self.store.write(worked).await?;
-        if !now {
+        let (Event { message_id, key, body }, now) = self.store.write(worked).await?;
+        // `region` is where a line was written
+        let notes: Fields = body.iter().filter(|(name, _)| *name != "region").collect();
+        if now {
+            self.log.info(logged_as(&key)).about(message).with_all(&notes).write();
+        } else {
             self.skipped(message);
         }
-        Ok((event, now))
-    }
-
-    /// Publishes the event that follows from `message`, also when it was published before: whether it got out
-    /// then cannot be known, and its identifier makes a second one harmless.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub async fn announce(&self, message: &Message, event: &Event) -> Result<(), PublishError> {
-        let mut outgoing = Outgoing::json(EVENTS, event.key.as_str(), &event.body)
-            .identified(&event.message_id)
-            .correlated(message.correlation_id());
-        for (name, value) in event.notes() {
-            outgoing = outgoing.noting(&name, value);
-        }
-        self.publisher.publish(outgoing).await
+        let event = Outgoing::json(EVENTS, key, &body)
+            .identified(&message_id)
+            .correlated(message.correlation_id())
+            .noted(notes);
+        Ok(self.publisher.publish(event).await?)
     }
 
     /// Tells that a message was worked off before.

@@ -37,13 +37,8 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
 impl Inventory {
     pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
         let order = Order::read(&message.json()?)?;
-        let (event, now) = self.0.follow(message, move |transaction| reserve(transaction, &order)).await?;
-        if now {
-            let reserved = event.key == INVENTORY_RESERVED;
-            let word = if reserved { "stock_reserved" } else { "stock_rejected" };
-            self.0.log.info(word).about(message).with_all(&event.notes()).write();
-        }
-        Ok(self.0.announce(message, &event).await?)
+        let word = |key: &str| if key == INVENTORY_RESERVED { "stock_reserved" } else { "stock_rejected" };
+        self.0.follow(message, move |transaction| reserve(transaction, &order), word).await
     }
 }
 

@@ -54,13 +54,8 @@ impl Payment {
         self.wait().await?;
         let limit = self.limit.clone();
         let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit);
-        let (event, now) = self.means.follow(message, take).await?;
-        if now {
-            let captured = event.key == PAYMENT_CAPTURED;
-            let word = if captured { "payment_captured" } else { "payment_failed" };
-            self.means.log.info(word).about(message).with_all(&event.notes()).write();
-        }
-        Ok(self.means.announce(message, &event).await?)
+        let word = |key: &str| if key == PAYMENT_CAPTURED { "payment_captured" } else { "payment_failed" };
+        self.means.follow(message, take, word).await
     }
 
     /// Takes as long as a bank may take; a service that is to stop gives the order back instead.

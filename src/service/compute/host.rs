@@ -114,7 +114,7 @@ impl ComputeHost {
         };
         let mut line = self.log.info(word).about(message).with("host", self.own.to_string());
         if let Some(Value::Object(vm)) = vm {
-            line = line.with_all(vm);
+            line = line.with_all(&vm.iter().collect());
         }
         line.write();
     }

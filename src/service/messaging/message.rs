@@ -7,10 +7,11 @@ use lapin::BasicProperties;
 use lapin::message::BasicReturnMessage;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::consume::Fault;
+use super::log::Fields;
 
 /// Bytes that an AMQP property of type short string can hold.
 const SHORT_STRING: usize = 255;
@@ -180,7 +181,7 @@ pub struct Outgoing {
     pub(super) properties: BasicProperties,
     pub(super) body: Vec<u8>,
     /// Fields for the line that is logged once the broker has confirmed it; no line when `None`.
-    pub(super) notes: Option<Map<String, Value>>,
+    pub(super) notes: Option<Fields>,
 }
 
 impl Outgoing {
@@ -190,10 +191,15 @@ impl Outgoing {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_content_encoding("utf-8".into())
-            .with_delivery_mode(2)
-            .with_message_id(fresh_id().into());
+            .with_delivery_mode(2);
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Self { exchange: exchange.to_owned(), key: key.into(), properties, body, notes: Some(Map::new()) }
+        Self {
+            exchange: exchange.to_owned(),
+            key: key.into(),
+            properties,
+            body,
+            notes: Some(Fields::default()),
+        }
     }
 
     /// Sets the correlation identifier.
@@ -264,9 +270,20 @@ impl Outgoing {
 
     /// Adds a field to the line that is logged when the broker has confirmed the message.
     #[must_use]
-    pub fn noting(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.notes.get_or_insert_default().insert(name.to_owned(), value.into());
+    pub fn noting(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.notes.get_or_insert_default().add(name, value);
         self
+    }
+
+    /// These are the fields of that line, and no others.
+    #[must_use]
+    pub fn noted(self, notes: Fields) -> Self {
+        Self { notes: Some(notes), ..self }
+    }
+
+    /// Gives it an identifier of its own where it has none.
+    pub(super) fn with_own_id(self) -> Self {
+        if self.properties.message_id().is_some() { self } else { self.identified(&fresh_id()) }
     }
 
     /// `message` for the parking queue: as it was, with headers that say why and from where.

@@ -73,7 +73,7 @@ impl Publisher {
     pub async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
         let (done, confirmed) = oneshot::channel();
         let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
-        jobs.send(Job { message, done }).await.map_err(|_| PublishError::NoSession)?;
+        jobs.send(Job { message: message.with_own_id(), done }).await.map_err(|_| PublishError::NoSession)?;
         drop(jobs);
         confirmed.await.unwrap_or(Err(PublishError::Unconfirmed))
     }
