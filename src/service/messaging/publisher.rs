@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::maybe_done;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, Connection};
+use lapin::{Channel, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -48,13 +48,19 @@ struct Job {
     done: oneshot::Sender<Result<(), PublishError>>,
 }
 
+/// What a confirm says, and what it brings.
+struct Confirmed {
+    taken: bool,
+    returned: Option<Box<BasicReturnMessage>>,
+}
+
 /// Publishes over the present session. Cheap to clone.
 ///
 /// Every message is mandatory and confirmed: `Ok` means a queue has it. A caller that goes away does not
 /// take its message back. For a direct reply, which no queue ever has, `Ok` means that the broker took it.
 #[derive(Clone)]
 pub struct Publisher {
-    jobs: watch::Sender<Option<mpsc::Sender<Job>>>,
+    jobs: watch::Sender<Option<mpsc::Sender<Box<Job>>>>,
     log: Log,
     pub(super) metrics: Metrics,
 }
@@ -70,12 +76,16 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError`], which says whether the message may have arrived.
-    pub async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
+    pub fn publish(&self, message: Outgoing) -> impl Future<Output = Result<(), PublishError>> {
         let (done, confirmed) = oneshot::channel();
-        let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
-        jobs.send(Job { message: message.with_own_id(), done }).await.map_err(|_| PublishError::NoSession)?;
-        drop(jobs);
-        confirmed.await.unwrap_or(Err(PublishError::Unconfirmed))
+        // not in the future: whoever waits for it holds nothing of the message
+        let job = Box::new(Job { message: message.with_own_id(), done });
+        async {
+            let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
+            jobs.send(job).await.map_err(|_| PublishError::NoSession)?;
+            drop(jobs);
+            confirmed.await.unwrap_or(Err(PublishError::Unconfirmed))
+        }
     }
 
     /// Starts publishing over `connection`; it ends with an error when the session is broken.
@@ -121,65 +131,62 @@ impl Publisher {
 ///
 /// What comes while others are under way waits until they are confirmed, and then goes together: the busier the service,
 /// the more messages share a write, a confirm, and the switches between threads for both.
-async fn work(channel: Channel, mut jobs: mpsc::Receiver<Job>, publisher: Publisher) -> anyhow::Result<()> {
+async fn work(
+    channel: Channel,
+    mut jobs: mpsc::Receiver<Box<Job>>,
+    publisher: Publisher,
+) -> anyhow::Result<()> {
     let mut together = Vec::with_capacity(WINDOW);
     while jobs.recv_many(&mut together, WINDOW).await > 0 {
         let confirmed = timeout(CONFIRM_WITHIN, send(&channel, &together)).await;
         let late = || anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
-        let confirmations = confirmed.map_err(|_| late())??;
-        for (job, fate) in fates(together.drain(..), confirmations) {
-            publisher.tell(job, fate);
+        let fates = fates(&together, confirmed.map_err(|_| late())??);
+        for (job, fate) in together.drain(..).zip(fates) {
+            publisher.tell(*job, fate);
         }
     }
     Ok(())
 }
 
 /// Sends these and waits for all their confirms. An error ends the session.
-async fn send(channel: &Channel, jobs: &[Job]) -> anyhow::Result<Vec<Confirmation>> {
-    let begin = |job| Box::pin(maybe_done(confirmed(channel, job)));
-    let mut sending: Vec<_> = jobs.iter().map(begin).collect();
+async fn send(channel: &Channel, jobs: &[Box<Job>]) -> anyhow::Result<Vec<Confirmed>> {
+    let mut sending: Vec<_> = jobs.iter().map(|job| Box::pin(maybe_done(confirmed(channel, job)))).collect();
     for one in &mut sending {
         one.now_or_never();
     }
-    let mut confirmations = Vec::with_capacity(sending.len());
+    let mut all = Vec::with_capacity(sending.len());
     // the last is mostly confirmed with or after the others, so that nothing has to wake this task for them
     for one in sending.iter_mut().rev() {
         one.as_mut().await;
-        confirmations.extend(one.as_mut().take_output().transpose()?);
+        all.extend(one.as_mut().take_output().transpose()?);
     }
-    confirmations.reverse();
-    Ok(confirmations)
+    all.reverse();
+    Ok(all)
 }
 
-async fn confirmed(channel: &Channel, Job { message, .. }: &Job) -> anyhow::Result<Confirmation> {
+async fn confirmed(channel: &Channel, Job { message, .. }: &Job) -> anyhow::Result<Confirmed> {
     let options = BasicPublishOptions { mandatory: message.is_mandatory(), ..BasicPublishOptions::default() };
     let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
     let properties = message.properties.clone();
     let sent = channel.basic_publish(exchange, key, options, &message.body, properties).await;
-    sent.context("publishing")?.await.context("waiting for a confirm")
+    let confirmation = sent.context("publishing")?.await.context("waiting for a confirm")?;
+    Ok(Confirmed { taken: confirmation.is_ack(), returned: confirmation.take_message().map(Box::new) })
 }
 
 /// What became of each message, when all are confirmed.
 ///
 /// The broker returns a message before it confirms it, but lapin 4.12 hands the return, which it keeps in a line, to
 /// whichever confirm resolves next. So what a confirm brings may be about another message of those that went together.
-fn fates(
-    jobs: impl Iterator<Item = Job>,
-    confirmations: Vec<Confirmation>,
-) -> Vec<(Job, Result<(), PublishError>)> {
-    let acknowledged: Vec<bool> = confirmations.iter().map(Confirmation::is_ack).collect();
-    let mut returned: Vec<_> = confirmations.into_iter().filter_map(Confirmation::take_message).collect();
-    let fate = |(job, acknowledged): (Job, bool)| {
-        let returned =
-            returned.iter().position(|returned| job.message.is(returned)).map(|at| returned.swap_remove(at));
-        let fate = match returned {
-            Some(returned) => Err(unroutable(&job.message, &returned)),
-            None if acknowledged => Ok(()),
+fn fates(jobs: &[Box<Job>], mut confirmed: Vec<Confirmed>) -> Vec<Result<(), PublishError>> {
+    let mut returned: Vec<_> = confirmed.iter_mut().filter_map(|one| one.returned.take()).collect();
+    let told = jobs.iter().zip(confirmed).map(|(job, confirmed)| {
+        match returned.iter().position(|returned| job.message.is(returned)) {
+            Some(at) => Err(unroutable(&job.message, &returned.swap_remove(at))),
+            None if confirmed.taken => Ok(()),
             None => Err(PublishError::Unconfirmed),
-        };
-        (job, fate)
-    };
-    jobs.zip(acknowledged).map(fate).collect()
+        }
+    });
+    told.collect()
 }
 
 fn unroutable(message: &Outgoing, returned: &BasicReturnMessage) -> PublishError {
@@ -214,21 +221,22 @@ mod tests {
     use super::*;
 
     /// A message with this identifier, acknowledged; its confirm brings the return of the one named.
-    fn landed(id: &str, brought: Option<&str>) -> (Job, Confirmation) {
-        let brought = brought.map(|id| {
+    fn landed(id: &str, brought: Option<&str>) -> (Box<Job>, Confirmed) {
+        let returned = brought.map(|id| {
             let mut delivery = Delivery::mock(0, "".into(), "key".into(), false, b"null".to_vec());
             delivery.properties = BasicProperties::default().with_message_id(id.into());
-            BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() }
+            Box::new(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
         });
         let message = Outgoing::json("", "key", &()).identified(id);
-        (Job { message, done: oneshot::channel().0 }, Confirmation::Ack(brought))
+        (Box::new(Job { message, done: oneshot::channel().0 }), Confirmed { taken: true, returned })
     }
 
     /// Identifiers with `+` for a message that is in a queue and `-` for one that is in none.
-    fn told(landed: Vec<(Job, Confirmation)>) -> String {
-        let (jobs, confirmations): (Vec<_>, Vec<_>) = landed.into_iter().unzip();
-        let told: Vec<String> = fates(jobs.into_iter(), confirmations)
-            .into_iter()
+    fn told(landed: Vec<(Box<Job>, Confirmed)>) -> String {
+        let (jobs, confirmed): (Vec<_>, Vec<_>) = landed.into_iter().unzip();
+        let told: Vec<String> = jobs
+            .iter()
+            .zip(fates(&jobs, confirmed))
             .map(|(job, fate)| {
                 let id = job.message.properties.message_id().as_ref().map(ToString::to_string);
                 format!("{}{}", id.unwrap_or_default(), if fate.is_ok() { '+' } else { '-' })
@@ -248,6 +256,7 @@ mod tests {
     #[test]
     fn what_the_broker_refuses_is_not_in_a_queue() {
         let (job, _) = landed("a", None);
-        assert_eq!(told(vec![(job, Confirmation::Nack(None)), landed("b", None)]), "a- b+");
+        let refused = Confirmed { taken: false, returned: None };
+        assert_eq!(told(vec![(job, refused), landed("b", None)]), "a- b+");
     }
 }
