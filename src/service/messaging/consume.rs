@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, ready};
+use std::iter::{self, from_fn};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use futures_util::future::{join_all, try_join_all};
-use futures_util::stream::{once, select_all};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::stream::{FuturesUnordered, once, select_all};
+use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{DeliveryTag, FieldTable};
 use lapin::{Channel, Connection, Consumer};
-use tokio::task::{JoinError, JoinSet, consume_budget};
+use tokio::task::consume_budget;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -129,8 +130,8 @@ impl<C: Consume> Feed<C> {
         let with_its_end = |consumer: Consumer| consumer.map(Some).chain(once(ready(None)));
         // ends with the first of them
         let deliveries = select_all(consumers.into_iter().map(with_its_end)).scan((), |(), one| ready(one));
-        let mut deliveries = deliveries.ready_chunks(most);
-        let (feed, mut apart) = (Arc::new(self), JoinSet::new());
+        tokio::pin!(deliveries);
+        let (feed, mut apart) = (&self, FuturesUnordered::new());
         let mut hand = Hand { channel, open: Open::default() };
         loop {
             // what is there at once spends nothing of the task's budget: else a full queue lets nobody have a turn
@@ -138,21 +139,24 @@ impl<C: Consume> Feed<C> {
             let ended = tokio::select! {
                 biased;
                 () = feed.stop.cancelled() => break,
-                Some(ended) = apart.join_next() => all_ended(ended, &mut apart)?,
-                delivered = deliveries.next() => {
-                    let Some(delivered) = delivered else {
+                Some(ended) = apart.next() => all_ended(ended, &mut apart)?,
+                first = deliveries.next() => {
+                    let Some(first) = first else {
                         bail!("the broker cancelled a consumer of queue `{}`", feed.queue);
                     };
-                    let taken = feed.take(delivered, &mut hand.open)?;
+                    let further = from_fn(|| deliveries.next().now_or_never().flatten());
+                    let at_once = iter::once(first).chain(further).take(most);
+                    let taken = at_once.map(|delivery| feed.take(delivery, &mut hand.open));
                     if batch.is_some() {
-                        let (done, failed) = feed.work_off(taken).await;
+                        let (done, failed) = feed.work_off(taken.collect::<Result<_, _>>()?).await;
                         for (tag, message, fault) in failed {
-                            apart.spawn(Arc::clone(&feed).settle(tag, message, fault));
+                            apart.push(feed.finish(tag, Box::new(message), Some(fault)));
                         }
                         done
                     } else {
-                        for (tag, message) in taken {
-                            apart.spawn(Arc::clone(&feed).finish(tag, message));
+                        for taken in taken {
+                            let (tag, message) = taken?;
+                            apart.push(feed.finish(tag, Box::new(message), None));
                         }
                         Vec::new()
                     }
@@ -162,7 +166,7 @@ impl<C: Consume> Feed<C> {
         }
         let cancel = |tag| hand.channel.basic_cancel(tag, BasicCancelOptions::default());
         try_join_all(tags.into_iter().map(cancel)).await.context("cancelling a consumer")?;
-        while let Some(ended) = apart.join_next().await {
+        while let Some(ended) = apart.next().await {
             hand.acknowledge(all_ended(ended, &mut apart)?)?;
         }
         Ok(())
@@ -170,16 +174,13 @@ impl<C: Consume> Feed<C> {
 
     fn take(
         &self,
-        delivered: Vec<lapin::Result<Delivery>>,
+        delivery: lapin::Result<Delivery>,
         open: &mut Open,
-    ) -> anyhow::Result<Vec<(DeliveryTag, Message)>> {
-        let take = |delivery: lapin::Result<Delivery>| {
-            let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
-            let tag = delivery.delivery_tag;
-            open.take(tag);
-            Ok((tag, Message::new(&self.queue, delivery)))
-        };
-        delivered.into_iter().map(take).collect()
+    ) -> anyhow::Result<(DeliveryTag, Message)> {
+        let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
+        let tag = delivery.delivery_tag;
+        open.take(tag);
+        Ok((tag, Message::new(&self.queue, delivery)))
     }
 
     /// Works off a batch: gives what is done, and what failed.
@@ -200,27 +201,33 @@ impl<C: Consume> Feed<C> {
         (done, failed)
     }
 
-    /// Brings a message to its end, whatever it takes.
+    /// Brings a message to its end, whatever it takes; with its first fault where it was tried before.
     async fn finish(
-        self: Arc<Self>,
+        &self,
         tag: DeliveryTag,
-        message: Message,
+        message: Box<Message>,
+        fault: Option<Fault>,
     ) -> anyhow::Result<Option<DeliveryTag>> {
-        match self.consumer.consume(&message).await {
+        let tried = match fault {
+            Some(fault) => Err(fault),
+            None => self.consumer.consume(&message).await,
+        };
+        match tried {
             Ok(()) => {
                 self.count(Counter::CONSUMED, 1);
                 Ok(Some(tag))
             }
-            Err(fault) => self.settle(tag, message, fault).await,
+            // rare, and large
+            Err(fault) => Box::pin(self.settle(tag, message, fault)).await,
         }
     }
 
     /// Brings a message that failed once to its end: worked off at a later try, or parked; none where it is left
     /// to the broker, since the service stops while it waits.
     async fn settle(
-        self: Arc<Self>,
+        &self,
         tag: DeliveryTag,
-        message: Message,
+        message: Box<Message>,
         mut fault: Fault,
     ) -> anyhow::Result<Option<DeliveryTag>> {
         for failures in 0..TRIES {
@@ -257,12 +264,12 @@ impl<C: Consume> Feed<C> {
 
 /// What has ended until now, this one first.
 fn all_ended(
-    first: Result<anyhow::Result<Option<DeliveryTag>>, JoinError>,
-    apart: &mut JoinSet<anyhow::Result<Option<DeliveryTag>>>,
+    first: anyhow::Result<Option<DeliveryTag>>,
+    apart: &mut (impl Stream<Item = anyhow::Result<Option<DeliveryTag>>> + Unpin),
 ) -> anyhow::Result<Vec<DeliveryTag>> {
-    let mut ended = Vec::from_iter(first??);
-    while let Some(next) = apart.try_join_next() {
-        ended.extend(next??);
+    let mut ended = Vec::from_iter(first?);
+    while let Some(next) = apart.next().now_or_never().flatten() {
+        ended.extend(next?);
     }
     Ok(ended)
 }
@@ -306,7 +313,9 @@ impl Open {
     /// Takes out what has ended: the last one that came before all that are still open, and those after it.
     fn release(&mut self, ended: Vec<DeliveryTag>) -> (Option<DeliveryTag>, BTreeSet<DeliveryTag>) {
         let mut ended = BTreeSet::from_iter(ended);
-        self.tags.retain(|tag| !ended.contains(tag));
+        for tag in &ended {
+            self.tags.remove(tag);
+        }
         let apart = self.tags.first().map(|oldest| ended.split_off(oldest)).unwrap_or_default();
         (ended.pop_last(), apart)
     }
