@@ -22,7 +22,7 @@ const FILE: &str = "payments.db";
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS payments (
     order_id TEXT PRIMARY KEY, amount TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch())
-) STRICT;
+) STRICT, WITHOUT ROWID;
 ";
 const LIMIT: &str = "10000";
 /// Less than the time after which a broker takes a message back from a silent consumer, half an hour.
