@@ -148,10 +148,12 @@ impl<C: Consume> Feed<C> {
                     let at_once = iter::once(first).chain(further).take(most);
                     let taken = at_once.map(|delivery| feed.take(delivery, &mut hand.open));
                     if batch.is_some() {
-                        let (done, failed) = feed.work_off(taken.collect::<Result<_, _>>()?).await;
+                        let work = feed.work_off(taken.collect::<Result<_, _>>()?);
+                        let ((mut done, failed), ended) = beside(work, &mut apart).await?;
                         for (tag, message, fault) in failed {
                             apart.push(feed.finish(tag, Box::new(message), Some(fault)));
                         }
+                        done.extend(ended);
                         done
                     } else {
                         for taken in taken {
@@ -262,6 +264,23 @@ impl<C: Consume> Feed<C> {
     }
 }
 
+/// Does `work` while what is apart goes on, and gives with it what of that has ended. What is apart may hold places in a
+/// line, for the store or the publisher, that `work` stands in too: left alone meanwhile, it would never give them back.
+async fn beside<T>(
+    work: impl Future<Output = T>,
+    apart: &mut (impl Stream<Item = anyhow::Result<Option<DeliveryTag>>> + Unpin),
+) -> anyhow::Result<(T, Vec<DeliveryTag>)> {
+    tokio::pin!(work);
+    let mut ended = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(one) = apart.next() => ended.extend(one?),
+            done = &mut work => return Ok((done, ended)),
+        }
+    }
+}
+
 /// What has ended until now, this one first.
 fn all_ended(
     first: anyhow::Result<Option<DeliveryTag>>,
@@ -323,7 +342,25 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_batch_gets_through_a_line_in_which_what_is_tried_again_stands_before_it() {
+        let (line, mut counter) = mpsc::channel(1);
+        let send = async |tag| line.send(tag).await.map(|()| Some(tag)).map_err(anyhow::Error::from);
+        let mut apart = FuturesUnordered::from_iter([1, 2, 3].map(&send));
+        // one is through, the others stand in the line
+        assert_eq!(apart.next().await.unwrap().unwrap(), Some(1));
+        assert!(apart.next().now_or_never().is_none());
+        let work = async { tokio::join!(send(4), async { while counter.recv().await != Some(4) {} }).0 };
+        let worked = timeout(Duration::from_secs(5), beside(work, &mut apart)).await;
+        let (done, ended) = worked.expect("the batch waits for ever").unwrap();
+        assert_eq!((done.unwrap(), BTreeSet::from_iter(ended)), (Some(4), BTreeSet::from([2, 3])));
+    }
 
     #[test]
     fn one_acknowledgement_is_never_for_a_message_that_is_still_in_hand() {
