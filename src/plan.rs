@@ -139,6 +139,8 @@ pub enum Cause {
     Deaf,
     /// The broker has not started the links that it calls for.
     Unstarted,
+    /// The broker has not told its links of it.
+    Untold,
     /// A step before it needs it.
     Follows,
     /// The topology does not have it any more.

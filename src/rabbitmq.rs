@@ -2,6 +2,7 @@
 
 mod answer;
 mod http;
+mod upstream;
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -14,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    desired::{AMQP_PORT, Policy, Upstream, User, VHOST},
+    desired::{AMQP_PORT, Policy, User, VHOST},
     observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
     secret::{Secret, rabbitmq_hash, salt},
     topology::RegionName,
@@ -289,16 +290,6 @@ impl Broker {
         self.put(&["permissions", VHOST, &user.name], &body).await
     }
 
-    /// Puts an upstream. An equal one restarts nothing.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
-    pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
-        let path = ["parameters", "federation-upstream", VHOST, &upstream.name];
-        self.put(&path, &json!({ "value": upstream.value() })).await
-    }
-
     /// Puts a policy.
     ///
     /// # Errors
@@ -324,15 +315,6 @@ impl Broker {
     /// If the broker does not answer or refuses.
     pub async fn delete_user(&self, name: &str) -> Result<()> {
         self.delete(&["users", name], "").await
-    }
-
-    /// Deletes an upstream, and with it its links.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
-    pub async fn delete_upstream(&self, name: &str) -> Result<()> {
-        self.delete(&["parameters", "federation-upstream", VHOST, name], "").await
     }
 
     /// Deletes a policy.

@@ -24,7 +24,8 @@ use crate::{
 /// How often a plan may turn out to need another: images come, brokers answer that did not before, or are started
 /// anew because they let nobody in.
 const ROUNDS: usize = 4;
-/// How long a broker may take to start a link, and bindings to cross one that runs, before either is mended.
+/// How long a broker may take to start a link or to give it its password, and bindings to cross one that runs, before
+/// it is mended.
 const STUCK_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.

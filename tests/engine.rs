@@ -87,6 +87,8 @@ fn three_regions_come_up_are_hardened_prove_themselves_and_are_put_back() {
         demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
         put_back::a_removed_upstream_is_put_back,
         put_back::an_edited_upstream_is_mended_without_losing_what_waits,
+        put_back::a_changed_upstream_reaches_every_link_though_the_broker_fails,
+        put_back::links_that_were_not_told_of_their_password_are,
         put_back::a_paused_broker_goes_on,
         put_back::a_killed_broker_is_started,
         put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,

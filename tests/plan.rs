@@ -593,22 +593,28 @@ fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_comma
 }
 
 #[test]
-fn a_link_that_carries_nothing_is_restarted_and_one_never_started_has_its_policy_put_anew() {
-    let link = |resource, state| LinkStatus {
+fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
+    let link = |resource, state, error: &str| LinkStatus {
         upstream: region("europe"),
         downstream: region("asia"),
         resource,
         state,
-        error: Some("for a reason".into()),
+        error: Some(error.into()),
         age_seconds: None,
         waiting: None,
     };
-    let deaf = link(Resource::Exchange("shop.events".into()), LinkState::Starting);
-    let missing = link(Resource::Queue("fed.orders".into()), LinkState::Missing);
-    assert!(deaf.is_stuck() && missing.is_stuck());
-    let plan = mend([&deaf, &missing], &wanted(TWO)).to_string();
+    let deaf = link(Resource::Exchange("shop.events".into()), LinkState::Starting, "for a reason");
+    let missing = link(Resource::Queue("fed.orders".into()), LinkState::Missing, "for a reason");
+    let refused = "the upstream refuses the link's user or password";
+    let refused = link(Resource::Queue("fed.bills".into()), LinkState::Down, refused);
+    assert!(deaf.is_stuck() && missing.is_stuck() && refused.is_stuck());
+    let down = link(Resource::Queue("fed.bills".into()), LinkState::Down, "no route to the upstream");
+    assert!(!down.is_stuck(), "comes up by itself");
+    let plan = mend([&deaf, &missing, &refused], &wanted(TWO)).to_string();
     let expected = [
         "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
+        "~ broker asia: upstream europe (its links have not been told of it)",
+        "~ broker asia: upstream europe (its links have not been told of it)",
         "- broker asia: policy fed (its links have not been started)",
         "+ broker asia: policy fed on queues",
     ];

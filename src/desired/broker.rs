@@ -148,6 +148,14 @@ fn permission(user: &User) -> Value {
 }
 
 impl Upstream {
+    /// The same upstream in other words: a broker takes it for another one and starts its links anew.
+    #[must_use]
+    pub fn respelled(&self) -> Self {
+        let mut other = self.clone();
+        other.settings.insert("trust-user-id".into(), false.into());
+        other
+    }
+
     /// The definition as RabbitMQ takes it, with the URI and the password in it.
     #[must_use]
     pub fn value(&self) -> Map<String, Value> {

@@ -144,7 +144,9 @@ impl Planned {
                 Sign::Change
             }
             _ => match self.cause {
-                Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) => Sign::Change,
+                Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) | Cause::Untold => {
+                    Sign::Change
+                }
                 _ => Sign::Add,
             },
         }
@@ -180,6 +182,7 @@ impl fmt::Display for Cause {
             Cause::NotReady(reason) => f.write_str(reason),
             Cause::LockedOut => f.write_str("refuses fedctl's administrator, whom its start puts back"),
             Cause::Unstarted => f.write_str("its links have not been started"),
+            Cause::Untold => f.write_str("its links have not been told of it"),
             Cause::Deaf => f.write_str("bindings do not cross it"),
             Cause::Unknown => f.write_str("does not answer; what it holds is compared when it does"),
             Cause::Differs { key, found, wanted } => {

@@ -1,5 +1,8 @@
 //! A broker's error in plain words.
 
+/// The upstream lets the link's user in no more, or not with that password.
+pub(super) const REFUSED: &str = "the upstream refuses the link's user or password";
+
 /// What a link's status and error mean. The broker gives the error as an Erlang term; where it is one that
 /// fedctl knows the meaning is said, and everything else is shown as it is.
 pub(super) fn plain(status: &str, error: Option<&str>) -> String {
@@ -10,7 +13,7 @@ pub(super) fn plain(status: &str, error: Option<&str>) -> String {
         ("nxdomain", "the upstream's host name is unknown: is its broker stopped, or off the network?"),
         ("ehostunreach", "no route to the upstream"),
         ("etimedout", "the upstream does not answer"),
-        ("auth_failure", "the upstream refuses the link's user or password"),
+        ("auth_failure", REFUSED),
         ("not_allowed", "the upstream refuses the link's user in that virtual host"),
         ("heartbeat_timeout", "the upstream fell silent"),
         // after the longer word that it is part of

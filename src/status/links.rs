@@ -81,11 +81,12 @@ impl<'a> Seen<'a> {
 
 impl LinkStatus {
     /// Whether it may stay as it is for ever. Its broker calls it running though bindings have not crossed it: so
-    /// it is where the exchange was deleted and declared anew on the upstream. Or the broker has not started it.
+    /// it is where the exchange was deleted and declared anew on the upstream. Or the broker has not started it. Or
+    /// the broker has not told it of its new password.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let deaf = self.state == LinkState::Starting && self.error.is_some();
-        deaf || self.state == LinkState::Missing
+        deaf || self.state == LinkState::Missing || self.error.as_deref() == Some(error::REFUSED)
     }
 
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows

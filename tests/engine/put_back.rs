@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde_json::json;
+use fedctl::{desired::Upstream, secret::Secret};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::{
     demo,
@@ -60,6 +62,69 @@ pub fn an_edited_upstream_is_mended_without_losing_what_waits(project: &Project)
     let arrived: BTreeSet<String> = asia.take(&queue).into_iter().collect();
     assert_eq!(arrived.len(), BACKLOG, "each message arrives");
     asia.delete(&format!("/queues/%2F/{queue}"));
+}
+
+/// Evaluates Erlang in the broker of `asia`.
+fn evaluate(project: &Project, expression: &str) {
+    docker(&["exec", &project.container("asia", "broker"), "rabbitmqctl", "eval", expression]);
+}
+
+/// Has a link of `asia` connect again just when it is next stopped for good, at which the broker fails.
+const CONNECT_WHEN_STOPPED: &str = "
+    [{_, Links, _, _} | _] = mirrored_supervisor:which_children(rabbit_federation_queue_link_sup_sup),
+    Test = self(),
+    spawn(fun() ->
+        erlang:trace(Links, true, ['receive']),
+        Test ! ready,
+        receive {trace, _, 'receive', {'$gen_call', _, {terminate_child, Link}}} ->
+            Links ! {delayed_restart, {shutdown, {child, undefined, Link, no, no, no, no, no}}}
+        end
+    end),
+    receive ready -> ok end.";
+
+pub fn a_changed_upstream_reaches_every_link_though_the_broker_fails(project: &Project) {
+    let asia = project.broker("asia");
+    let europe = project.container("europe", "broker");
+    let definition = asia.get("/parameters/federation-upstream/%2F/europe")["value"].clone();
+    let uri = definition["uri"].as_str().unwrap().replace("@europe:", &format!("@{europe}:"));
+    let Value::Object(mut settings) = definition else { panic!("{definition}") };
+    settings.remove("uri");
+    let upstream = Upstream { name: "europe".into(), uri: Secret::new(uri), settings };
+    let (broker, runtime) = (asia.under_test(), Runtime::new().unwrap());
+    let fails = |times: usize| {
+        let log = || docker(&["logs", &project.container("asia", "broker")]);
+        let failed = || log().matches("exit with reason {badmatch,{error,running}}").count() == times;
+        until("the broker has failed", || failed().then_some(()));
+    };
+
+    evaluate(project, CONNECT_WHEN_STOPPED);
+    runtime.block_on(broker.put_upstream(&upstream)).unwrap();
+    fails(1);
+    let to_europe = |link: &Value| link["uri"].as_str().unwrap().contains(&europe);
+    until("every link is told", || Some(asia.links_from("europe")?.iter().all(to_europe)).filter(|all| *all));
+    assert_eq!(asia.get("/parameters/federation-upstream/%2F/europe")["value"], json!(upstream.value()));
+
+    evaluate(project, CONNECT_WHEN_STOPPED);
+    runtime.block_on(broker.delete_upstream("europe")).unwrap();
+    fails(2);
+    assert_eq!(until("the links", || asia.links_from("europe")), Vec::<Value>::new());
+    demo::passes_again(project);
+}
+
+/// As a broker leaves them that failed while it told them, if nobody is there to tell them again.
+pub fn links_that_were_not_told_of_their_password_are(project: &Project) {
+    let asia = project.broker("asia");
+    let path = "/parameters/federation-upstream/%2F/europe";
+    let right = asia.get(path)["value"].clone();
+    let mut wrong = right.clone();
+    wrong["uri"] = json!("amqp://link-asia:wrong@europe");
+    asia.put(path, &json!({"value": wrong}));
+    until("the links are down", || (project.links("down").len() == 8).then_some(()));
+    let right = format!("maps:to_list(rabbit_json:decode(<<{:?}>>))", right.to_string());
+    let place = "<<\"/\">>, <<\"federation-upstream\">>, <<\"europe\">>";
+    evaluate(project, &format!("rabbit_db_rtparams:set({place}, {right})."));
+    project.fedctl(&["plan"]).exits(0).says("nothing to do");
+    demo::passes_again(project);
 }
 
 pub fn a_paused_broker_goes_on(project: &Project) {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
+use fedctl::{rabbitmq::Connector, secret::Secret, topology::RegionName};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -87,6 +88,21 @@ impl Broker {
             })?;
             Some(())
         });
+    }
+
+    /// The links from an upstream; none where the broker fails to list them, as it does while they come and go.
+    pub fn links_from(&self, upstream: &str) -> Option<Vec<Value>> {
+        let (status, links) =
+            self.ask(Method::GET, "/federation-links/%2F", None, ("fedctl", &self.password));
+        let links = links.as_array().filter(|_| status.is_success())?;
+        Some(links.iter().filter(|link| link["upstream"] == upstream).cloned().collect())
+    }
+
+    /// The same broker, through the code under test.
+    pub fn under_test(&self) -> fedctl::rabbitmq::Broker {
+        let port = self.base.trim_start_matches("http://127.0.0.1:").trim_end_matches("/api");
+        let (region, password) = (RegionName::new(&self.region), Secret::new(self.password.clone()));
+        Connector::default().broker(&region, port.parse().unwrap(), &password)
     }
 
     #[track_caller]
