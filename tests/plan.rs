@@ -610,7 +610,15 @@ fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
     assert!(deaf.is_stuck() && missing.is_stuck() && refused.is_stuck());
     let down = link(Resource::Queue("fed.bills".into()), LinkState::Down, "no route to the upstream");
     assert!(!down.is_stuck(), "comes up by itself");
-    let plan = mend([&deaf, &missing, &refused], &wanted(TWO)).to_string();
+    let plan = mend([&deaf, &missing, &refused], &wanted(TWO));
+    let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
+        Step::PutUpstream { upstream, .. } => Some(upstream.value()),
+        _ => None,
+    });
+    let upstreams: Vec<_> = upstreams.collect();
+    assert_ne!(upstreams[0], upstreams[1]);
+    assert_eq!(upstreams[1], wanted(TWO).brokers[1].upstreams[0].value());
+    let plan = plan.to_string();
     let expected = [
         "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
         "~ broker asia: upstream europe (its links have not been told of it)",

@@ -148,11 +148,15 @@ fn permission(user: &User) -> Value {
 }
 
 impl Upstream {
-    /// The same upstream in other words: a broker takes it for another one and starts its links anew.
+    /// The same upstream in other words, and of those in the words of before: a broker takes it for another one and
+    /// starts its links anew.
     #[must_use]
     pub fn respelled(&self) -> Self {
         let mut other = self.clone();
-        other.settings.insert("trust-user-id".into(), false.into());
+        // what is left out is as if it were false
+        if other.settings.remove("trust-user-id").is_none() {
+            other.settings.insert("trust-user-id".into(), false.into());
+        }
         other
     }
 

@@ -23,16 +23,12 @@ pub fn mend<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Desir
     let (mut missing, mut refused) = (BTreeSet::new(), BTreeSet::new());
     for link in links {
         let LinkStatus { upstream, downstream, resource, state, .. } = link.clone();
-        match state {
-            LinkState::Missing => {
-                missing.insert((downstream, matches!(resource, Resource::Exchange(_))));
-            }
-            LinkState::Down => {
-                refused.insert((downstream, upstream));
-            }
-            _ => {
-                plan.push(Step::RestartLink { region: downstream, upstream, resource }, Cause::Deaf, []);
-            }
+        if link.is_refused() {
+            refused.insert((downstream, upstream));
+        } else if state == LinkState::Missing {
+            missing.insert((downstream, matches!(resource, Resource::Exchange(_))));
+        } else {
+            plan.push(Step::RestartLink { region: downstream, upstream, resource }, Cause::Deaf, []);
         }
     }
     for broker in &desired.brokers {

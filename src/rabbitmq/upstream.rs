@@ -6,10 +6,13 @@
 //! does nothing, for what is stored is no other (RabbitMQ 3.10 to 4.3, `rabbit_federation_link_sup:stop/3` and
 //! `rabbit_runtime_parameters:set_any0/5`). So the upstream is made another one in between.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{Broker, Result};
-use crate::desired::{Upstream, VHOST};
+use crate::{
+    desired::{Upstream, VHOST},
+    secret::Secret,
+};
 
 /// How often a change is made before a broker's failure is believed to be of another kind.
 const ATTEMPTS: usize = 10;
@@ -21,42 +24,44 @@ impl Broker {
     ///
     /// If the broker does not answer or refuses.
     pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
-        let (name, other) = (&upstream.name, upstream.respelled());
-        self.change(name, async || self.put_definition(name, upstream.value()).await, other.value()).await
+        for _ in 1..ATTEMPTS {
+            if heard(self.put_definition(upstream).await)? {
+                return Ok(());
+            }
+            heard(self.put_definition(&upstream.respelled()).await)?;
+        }
+        self.put_definition(upstream).await
     }
 
-    /// Deletes an upstream, and with it its links. One that is gone is no error.
+    /// Deletes an upstream, and with it its links. It is led to nowhere first, also where it is gone: another deletion
+    /// may have been cut short before all links had heard of it.
     ///
     /// # Errors
     ///
     /// If the broker does not answer or refuses.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
-        let path = ["parameters", "federation-upstream", VHOST, name];
-        let nobody = json!({"uri": "amqp://localhost:1", "resource-cleanup-mode": "never"});
-        let Value::Object(nobody) = nobody else { unreachable!("an object literal") };
-        self.change(name, async || self.delete(&path, "").await, nobody).await
-    }
-
-    async fn change(
-        &self,
-        name: &str,
-        change: impl AsyncFn() -> Result<()>,
-        other: Map<String, Value>,
-    ) -> Result<()> {
+        let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);
+        let nowhere = Upstream { name: name.into(), uri: Secret::new("amqp://localhost:1"), settings };
+        let delete = async || self.delete(&["parameters", "federation-upstream", VHOST, name], "").await;
         for _ in 1..ATTEMPTS {
-            match change().await {
-                Err(error) if error.is_internal() => {}
-                changed => return changed,
-            }
-            match self.put_definition(name, other.clone()).await {
-                Err(error) if !error.is_internal() => return Err(error),
-                _ => {}
+            heard(self.put_definition(&nowhere).await)?;
+            if heard(delete().await)? {
+                return Ok(());
             }
         }
-        change().await
+        delete().await
     }
 
-    async fn put_definition(&self, name: &str, value: Map<String, Value>) -> Result<()> {
-        self.put(&["parameters", "federation-upstream", VHOST, name], &json!({ "value": value })).await
+    async fn put_definition(&self, upstream: &Upstream) -> Result<()> {
+        let path = ["parameters", "federation-upstream", VHOST, &upstream.name];
+        self.put(&path, &json!({ "value": upstream.value() })).await
+    }
+}
+
+/// Whether every link heard of a change.
+fn heard(change: Result<()>) -> Result<bool> {
+    match change {
+        Err(error) if error.is_internal() => Ok(false),
+        change => change.map(|()| true),
     }
 }

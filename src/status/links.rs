@@ -86,7 +86,13 @@ impl LinkStatus {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let deaf = self.state == LinkState::Starting && self.error.is_some();
-        deaf || self.state == LinkState::Missing || self.error.as_deref() == Some(error::REFUSED)
+        deaf || self.state == LinkState::Missing || self.is_refused()
+    }
+
+    /// Whether the upstream refuses its user or password.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.error.as_deref() == Some(error::REFUSED)
     }
 
     /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows

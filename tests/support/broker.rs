@@ -36,6 +36,11 @@ impl Broker {
         self.must(&Method::DELETE, path, None);
     }
 
+    /// Whether it could be deleted.
+    pub fn try_delete(&self, path: &str) -> bool {
+        self.ask(Method::DELETE, path, None, ("fedctl", &self.password)).0.is_success()
+    }
+
     /// The status of a request by another user.
     pub fn status_for(&self, user: &str, password: &str, path: &str) -> StatusCode {
         self.ask(Method::GET, path, None, (user, password)).0
