@@ -5,12 +5,13 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use axum::Router;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::analysis::{self, Analysis, Input};
+use super::analysis::{Analysis, numbers, words};
 use crate::service::messaging::consume::{Consume, Fault, Subscription};
 use crate::service::messaging::log::Log;
 use crate::service::messaging::message::{Message, Outgoing};
@@ -49,30 +50,52 @@ struct Worker {
 
 /// What is asked. The envelope's `id` may be anything: the property counts.
 #[derive(Debug, Deserialize)]
-struct Request<'a> {
+struct Envelope<'a> {
     #[serde(borrow)]
-    pattern: Pattern<'a>,
+    pattern: &'a RawValue,
     data: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Pattern<'a> {
+    #[serde(borrow)]
     cmd: Cow<'a, str>,
+}
+
+#[derive(Debug)]
+struct Request<'a> {
+    cmd: Cow<'a, str>,
+    data: Option<&'a RawValue>,
 }
 
 impl<'a> Request<'a> {
     fn read(body: &'a [u8]) -> Result<Self, Refusal> {
-        let refused = |error: serde_json::Error| match error.classify() {
-            Category::Data => format!("no request with a text in `pattern.cmd`: {error}"),
-            Category::Io | Category::Syntax | Category::Eof => format!("not valid JSON: {error}"),
+        let read = || {
+            let Envelope { pattern, data } = object(body)?;
+            let Pattern { cmd } = object(pattern.get().as_bytes())?;
+            Ok(Self { cmd, data })
         };
-        serde_json::from_slice(body).map_err(|error| Refusal::invalid(refused(error)))
+        read().map_err(|error: serde_json::Error| {
+            Refusal::invalid(match error.classify() {
+                Category::Data => format!("no request with a text in `pattern.cmd`: {error}"),
+                Category::Io | Category::Syntax | Category::Eof => format!("not valid JSON: {error}"),
+            })
+        })
     }
 
     /// Its data, where that is what the command needs.
     fn data<T: Deserialize<'a>>(&self) -> Option<T> {
-        self.data.and_then(|data| serde_json::from_str(data.get()).ok())
+        self.data.and_then(|data| object(data.get().as_bytes()).ok())
     }
+}
+
+/// Reads a JSON object. A list of its fields' values is none, though serde would take it for one.
+fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
+    if json.trim_ascii_start().starts_with(b"{") {
+        return serde_json::from_slice(json);
+    }
+    serde_json::from_slice::<IgnoredAny>(json)?;
+    Err(serde_json::Error::custom("not an object"))
 }
 
 /// The reply to a command that is done.
@@ -114,7 +137,7 @@ impl Consume for Worker {
         let (cmd, done) = match request {
             Ok(request) => {
                 let done = self.perform(&request).await;
-                (Some(request.pattern.cmd), done)
+                (Some(request.cmd), done)
             }
             Err(refusal) => (None, Err(refusal)),
         };
@@ -142,12 +165,8 @@ impl Consume for Worker {
 
 impl Worker {
     async fn perform(&self, request: &Request<'_>) -> Result<Done<'_>, Refusal> {
-        match &*request.pattern.cmd {
-            "analyze" => {
-                let analyzed = request.data::<Input>().and_then(|input| analysis::analyze(&input));
-                let needed = "`analyze` needs `text` (a string) or `numbers` (a list of numbers)";
-                analyzed.map(Done::Analyzed).ok_or_else(|| Refusal::invalid(needed))
-            }
+        match &*request.cmd {
+            "analyze" => analyze(request).map(Done::Analyzed),
             "ping" => Ok(Done::Here { region: &self.region, instance: &self.instance }),
             "slow" => slow(request.data()).await,
             "fail" => Err(failure(request.data())),
@@ -167,6 +186,14 @@ fn address<'a>(message: &'a Message, refusal: Option<&Refusal>) -> Result<&'a st
             None => "no `reply_to`".to_owned(),
         })
     })
+}
+
+/// Analyzes a text or, where there is none, numbers.
+fn analyze(request: &Request) -> Result<Analysis, Refusal> {
+    let text = request.data().map(|text| words(&text));
+    let analyzed = text.or_else(|| request.data().map(|list| numbers(&list)));
+    let needed = "`analyze` needs `text` (a string) or `numbers` (a list of numbers)";
+    analyzed.ok_or_else(|| Refusal::invalid(needed))
 }
 
 #[derive(Deserialize)]
@@ -200,7 +227,7 @@ mod tests {
 
     fn read(body: &str) -> Result<(String, Option<&str>), String> {
         let request = Request::read(body.as_bytes()).map_err(|refusal| refusal.message)?;
-        Ok((request.pattern.cmd.into_owned(), request.data.map(RawValue::get)))
+        Ok((request.cmd.into_owned(), request.data.map(RawValue::get)))
     }
 
     #[test]
@@ -208,11 +235,33 @@ mod tests {
         assert_eq!(read(r#"{"pattern": {"cmd": "ping"}}"#), Ok(("ping".to_owned(), None)));
         let full = r#"{"pattern": {"cmd": "a\n", "v": 2}, "data": [1], "id": {"any": "thing"}}"#;
         assert_eq!(read(full), Ok(("a\n".to_owned(), Some("[1]"))));
-        for body in ["[]", "7", "{}", r#"{"pattern": "ping"}"#, r#"{"pattern": {"cmd": 1}}"#] {
+        let without = [r#"[["ping"], null]"#, r#"{"pattern": ["ping"]}"#, r#"{"pattern": "ping"}"#];
+        for body in ["[]", "7", "{}", r#"{"pattern": {"cmd": 1}}"#].into_iter().chain(without) {
             assert!(read(body).unwrap_err().starts_with("no request with a text in `pattern.cmd`"), "{body}");
         }
         for body in ["{not json", "{", ""] {
             assert!(read(body).unwrap_err().starts_with("not valid JSON"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_analyzed_or_else_numbers() {
+        let analyzed = |data| {
+            let body = format!(r#"{{"pattern": {{"cmd": "analyze"}}, "data": {data}}}"#);
+            analyze(&Request::read(body.as_bytes()).unwrap())
+        };
+        for data in
+            [r#"{"text": ""}"#, r#"{"text": "a", "numbers": [1]}"#, r#"{"text": "a", "numbers": ["x"]}"#]
+        {
+            assert!(matches!(analyzed(data), Ok(Analysis::Words { .. })), "{data}");
+        }
+        for data in
+            [r#"{"numbers": [1, 1.5]}"#, r#"{"text": null, "numbers": []}"#, r#"{"text": 5, "numbers": [1]}"#]
+        {
+            assert!(matches!(analyzed(data), Ok(Analysis::Numbers { .. })), "{data}");
+        }
+        for data in ["null", "{}", r#"{"text": 1}"#, r#"{"numbers": [1, "2"]}"#, r#""text""#, r#"["text"]"#] {
+            assert_eq!(analyzed(data).unwrap_err().error, "invalid_request", "{data}");
         }
     }
 
@@ -223,7 +272,7 @@ mod tests {
             slow(Request::read(body.as_bytes()).unwrap().data()).await
         };
         assert_eq!(slow(r#"{"ms": 0}"#).await, Ok(Done::Slept { ms: 0 }));
-        for data in [r#"{"ms": 10001}"#, r#"{"ms": -1}"#, r#"{"ms": 1.5}"#, "{}", "null"] {
+        for data in [r#"{"ms": 10001}"#, r#"{"ms": -1}"#, r#"{"ms": 1.5}"#, "[5]", "{}", "null"] {
             assert_eq!(slow(data).await.unwrap_err().error, "invalid_request", "{data}");
         }
     }
