@@ -106,6 +106,10 @@ pub(super) async fn subscribe(
     Ok((channel, consumers))
 }
 
+/// How a message came to its end: what to acknowledge, none where it is left to the broker since the service stops, or
+/// why the session has to end.
+type Ended = anyhow::Result<Option<DeliveryTag>>;
+
 /// One queue's way to its consumer.
 pub(super) struct Feed<C> {
     pub queue: Arc<str>,
@@ -139,7 +143,7 @@ impl<C: Consume> Feed<C> {
             let ended = tokio::select! {
                 biased;
                 () = feed.stop.cancelled() => break,
-                Some(ended) = apart.next() => all_ended(ended, &mut apart)?,
+                Some(ended) = apart.next() => all_ended(ended, &mut apart),
                 first = deliveries.next() => {
                     let Some(first) = first else {
                         bail!("the broker cancelled a consumer of queue `{}`", feed.queue);
@@ -149,12 +153,12 @@ impl<C: Consume> Feed<C> {
                     let taken = at_once.map(|delivery| feed.take(delivery, &mut hand.open));
                     if batch.is_some() {
                         let work = feed.work_off(taken.collect::<Result<_, _>>()?);
-                        let ((mut done, failed), ended) = beside(work, &mut apart).await?;
+                        let ((done, failed), mut ended) = beside(work, &mut apart).await;
                         for (tag, message, fault) in failed {
                             apart.push(feed.finish(tag, Box::new(message), Some(fault)));
                         }
-                        done.extend(ended);
-                        done
+                        ended.extend(done.into_iter().map(|tag| Ok(Some(tag))));
+                        ended
                     } else {
                         for taken in taken {
                             let (tag, message) = taken?;
@@ -167,9 +171,12 @@ impl<C: Consume> Feed<C> {
             hand.acknowledge(ended)?;
         }
         let cancel = |tag| hand.channel.basic_cancel(tag, BasicCancelOptions::default());
-        try_join_all(tags.into_iter().map(cancel)).await.context("cancelling a consumer")?;
+        let cancelling = try_join_all(tags.into_iter().map(cancel));
+        let (cancelled, ended) = beside(cancelling, &mut apart).await;
+        hand.acknowledge(ended)?;
+        cancelled.context("cancelling a consumer")?;
         while let Some(ended) = apart.next().await {
-            hand.acknowledge(all_ended(ended, &mut apart)?)?;
+            hand.acknowledge(all_ended(ended, &mut apart))?;
         }
         Ok(())
     }
@@ -204,12 +211,7 @@ impl<C: Consume> Feed<C> {
     }
 
     /// Brings a message to its end, whatever it takes; with its first fault where it was tried before.
-    async fn finish(
-        &self,
-        tag: DeliveryTag,
-        message: Box<Message>,
-        fault: Option<Fault>,
-    ) -> anyhow::Result<Option<DeliveryTag>> {
+    async fn finish(&self, tag: DeliveryTag, message: Box<Message>, fault: Option<Fault>) -> Ended {
         let tried = match fault {
             Some(fault) => Err(fault),
             None => self.consumer.consume(&message).await,
@@ -224,14 +226,8 @@ impl<C: Consume> Feed<C> {
         }
     }
 
-    /// Brings a message that failed once to its end: worked off at a later try, or parked; none where it is left
-    /// to the broker, since the service stops while it waits.
-    async fn settle(
-        &self,
-        tag: DeliveryTag,
-        message: Box<Message>,
-        mut fault: Fault,
-    ) -> anyhow::Result<Option<DeliveryTag>> {
+    /// Brings a message that failed once to its end: worked off at a later try, or parked.
+    async fn settle(&self, tag: DeliveryTag, message: Box<Message>, mut fault: Fault) -> Ended {
         for failures in 0..TRIES {
             if matches!(fault, Fault::Poison(_)) {
                 break;
@@ -268,29 +264,22 @@ impl<C: Consume> Feed<C> {
 /// line, for the store or the publisher, that `work` stands in too: left alone meanwhile, it would never give them back.
 async fn beside<T>(
     work: impl Future<Output = T>,
-    apart: &mut (impl Stream<Item = anyhow::Result<Option<DeliveryTag>>> + Unpin),
-) -> anyhow::Result<(T, Vec<DeliveryTag>)> {
+    apart: &mut (impl Stream<Item = Ended> + Unpin),
+) -> (T, Vec<Ended>) {
     tokio::pin!(work);
     let mut ended = Vec::new();
     loop {
         tokio::select! {
             biased;
-            Some(one) = apart.next() => ended.extend(one?),
-            done = &mut work => return Ok((done, ended)),
+            Some(one) = apart.next() => ended.push(one),
+            done = &mut work => return (done, ended),
         }
     }
 }
 
 /// What has ended until now, this one first.
-fn all_ended(
-    first: anyhow::Result<Option<DeliveryTag>>,
-    apart: &mut (impl Stream<Item = anyhow::Result<Option<DeliveryTag>>> + Unpin),
-) -> anyhow::Result<Vec<DeliveryTag>> {
-    let mut ended = Vec::from_iter(first?);
-    while let Some(next) = apart.next().now_or_never().flatten() {
-        ended.extend(next?);
-    }
-    Ok(ended)
+fn all_ended(first: Ended, apart: &mut (impl Stream<Item = Ended> + Unpin)) -> Vec<Ended> {
+    iter::once(first).chain(from_fn(|| apart.next().now_or_never().flatten())).collect()
 }
 
 /// A channel and its messages that are not acknowledged.
@@ -301,15 +290,23 @@ struct Hand {
 
 impl Hand {
     /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own. They are on
-    /// their way then; where they cannot be sent the connection ends, and with it the deliveries.
-    fn acknowledge(&mut self, ended: Vec<DeliveryTag>) -> anyhow::Result<()> {
-        let (together, apart) = self.open.release(ended);
+    /// their way then; where they cannot be sent the connection ends, and with it the deliveries. Gives the first
+    /// error of one that has not come to its end.
+    fn acknowledge(&mut self, ended: Vec<Ended>) -> anyhow::Result<()> {
+        let (mut done, mut failed) = (Vec::with_capacity(ended.len()), Ok(()));
+        for one in ended {
+            match one {
+                Ok(tag) => done.extend(tag),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        let (together, apart) = self.open.release(done);
         let together = together.map(|tag| (tag, true));
         for (tag, multiple) in together.into_iter().chain(apart.into_iter().map(|tag| (tag, false))) {
             let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
             sent.transpose().context("acknowledging")?;
         }
-        Ok(())
+        failed
     }
 }
 
@@ -358,8 +355,17 @@ mod tests {
         assert!(apart.next().now_or_never().is_none());
         let work = async { tokio::join!(send(4), async { while counter.recv().await != Some(4) {} }).0 };
         let worked = timeout(Duration::from_secs(5), beside(work, &mut apart)).await;
-        let (done, ended) = worked.expect("the batch waits for ever").unwrap();
-        assert_eq!((done.unwrap(), BTreeSet::from_iter(ended)), (Some(4), BTreeSet::from([2, 3])));
+        let (done, ended) = worked.expect("the batch waits for ever");
+        let ended: BTreeSet<_> = ended.into_iter().map(Result::unwrap).collect();
+        assert_eq!((done.unwrap(), ended), (Some(4), BTreeSet::from([Some(2), Some(3)])));
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_worked_off_though_something_beside_it_fails() {
+        let mut apart =
+            FuturesUnordered::from_iter([ready(Err(anyhow::anyhow!("parking"))), ready(Ok(Some(1)))]);
+        let (done, ended) = beside(tokio::task::yield_now(), &mut apart).await;
+        assert_eq!((done, ended.iter().filter(|one| one.is_ok()).count(), ended.len()), ((), 1, 2));
     }
 
     #[test]
