@@ -173,7 +173,7 @@ fn text(value: &LongString) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// A message to be sent: persistent JSON with an identifier of its own.
+/// A message to be sent: persistent JSON. One without an identifier gets one of its own when it is published.
 #[derive(Debug)]
 pub struct Outgoing {
     pub(super) exchange: String,
@@ -217,7 +217,7 @@ impl Outgoing {
         self.properties.correlation_id().as_ref().map(ShortString::as_str)
     }
 
-    /// Replaces the message identifier, for a message that may be sent again and must be known as the same.
+    /// Sets the message identifier, for a message that may be sent again and must be known as the same.
     #[must_use]
     pub fn identified(mut self, id: &str) -> Self {
         self.properties = self.properties.with_message_id(id.into());
@@ -231,7 +231,7 @@ impl Outgoing {
         self.correlated(request.correlation_id()).following(request.identity(), "reply")
     }
 
-    /// Replaces the message identifier by one that follows from the message of identifier `cause`, so that it is
+    /// Sets the message identifier to one that follows from the message of identifier `cause`, so that it is
     /// the same however often it is sent because of that one; `part` keeps apart what several send.
     #[must_use]
     pub fn following(self, cause: &str, part: &str) -> Self {
@@ -286,7 +286,8 @@ impl Outgoing {
         if self.properties.message_id().is_some() { self } else { self.identified(&fresh_id()) }
     }
 
-    /// `message` for the parking queue: as it was, with headers that say why and from where.
+    /// `message` for the parking queue: as it was, with headers that say why and from where. One that came without an
+    /// identifier keeps the one under which it was tried, so that it is known when somebody sends it once more.
     pub(super) fn parked(message: &Message, parking: &str, reason: &str) -> Self {
         let mut headers: FieldTable = message.properties.headers().clone().unwrap_or_default();
         let said = [
@@ -301,7 +302,11 @@ impl Outgoing {
         Self {
             exchange: String::new(),
             key: parking.to_owned(),
-            properties: message.properties.clone().with_headers(headers),
+            properties: message
+                .properties
+                .clone()
+                .with_headers(headers)
+                .with_message_id(message.identity().into()),
             body: message.body.clone(),
             notes: None,
         }
@@ -359,5 +364,15 @@ mod tests {
         let key = AMQPValue::LongString("order_product".into());
         assert_eq!(received(&[("x-original-routing-key", key)]).routing_key(), "order_product");
         assert_eq!(received(&[]).routing_key(), "fed.q");
+    }
+
+    #[test]
+    fn a_parked_message_is_known_when_it_is_sent_once_more() {
+        let message = received(&[]);
+        let parked = Outgoing::parked(&message, "dead-letters", "poison");
+        assert_eq!(
+            parked.properties.message_id().as_ref().map(ShortString::as_str),
+            Some(message.identity())
+        );
     }
 }

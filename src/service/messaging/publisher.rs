@@ -78,7 +78,7 @@ impl Publisher {
     /// [`PublishError`], which says whether the message may have arrived.
     pub fn publish(&self, message: Outgoing) -> impl Future<Output = Result<(), PublishError>> {
         let (done, confirmed) = oneshot::channel();
-        // not in the future: whoever waits for it holds nothing of the message
+        // made here, so that whoever waits for it holds a pointer and not the message
         let job = Box::new(Job { message: message.with_own_id(), done });
         async {
             let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
