@@ -1,5 +1,5 @@
-//! The plan that mends links which a broker should have and has not, which run and carry nothing, or which come with a
-//! password of before.
+//! The plan that mends links which a broker should have and has not, which run and carry nothing, or which it has not
+//! told of their new password.
 
 use std::collections::BTreeSet;
 
