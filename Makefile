@@ -20,7 +20,7 @@ down: build ## remove what `make demo` made, but not its data
 
 test: setup ## every test, those against real brokers too
 	cargo run --locked -- pull
-	cargo test --locked
+	cargo test --workspace --locked
 
 # what cargo builds for a bench unwinds: larger than what is shipped, and in the same place
 bench: build ## how fast and how small, beside plain brokers, Nameko, aio-pika and pika
@@ -30,7 +30,7 @@ bench: build ## how fast and how small, beside plain brokers, Nameko, aio-pika a
 
 check: ## form, lints, documentation, dependencies
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
 	cargo deny check bans licenses sources

@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
-use crate::scenario::Scenario;
+use fedctl_scenarios::Scenario;
 
 /// Stand up, federate, watch and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]

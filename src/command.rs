@@ -20,11 +20,12 @@ use clap::CommandFactory;
 
 use crate::{
     cli::{Cli, Command, Explain, SchemaOf},
-    outcome::Outcome,
     output::Output,
-    proof,
-    service::messaging::log,
-    status as report,
+};
+use fedctl_messaging::log;
+use fedctl_model::{
+    outcome::Outcome,
+    proof, status as report,
     topology::{self, Code},
 };
 
@@ -67,8 +68,8 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
                 SchemaOf::Topology => topology::schema(),
                 SchemaOf::Status => report::schema(),
                 SchemaOf::Demo => proof::schema(),
-                SchemaOf::Queues => crate::queues::schema(),
-                SchemaOf::Trace => crate::trace::schema(),
+                SchemaOf::Queues => fedctl_model::queues::schema(),
+                SchemaOf::Trace => fedctl_model::trace::schema(),
             };
             print(output, &format!("{schema:#}\n"))
         }

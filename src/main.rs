@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use fedctl::{cli::Cli, command, outcome::Outcome};
+use fedctl::{cli::Cli, command};
+use fedctl_model::outcome::Outcome;
 
 fn main() -> ExitCode {
     // the one TLS provider of every client

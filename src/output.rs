@@ -1,4 +1,5 @@
 //! What people and programs see: every word and colour.
+#![expect(clippy::disallowed_methods, reason = "the owner of standard output and standard error")]
 
 pub mod failure;
 pub mod findings;
@@ -43,6 +44,23 @@ impl Output {
         }
     }
 
+    /// Writes bytes to standard output as they are.
+    ///
+    /// # Errors
+    ///
+    /// If writing fails.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
+    /// Whether standard output is a terminal.
+    #[must_use]
+    pub fn is_terminal() -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Writes to standard error. If that fails there is nowhere left to say so.
     pub fn message(&self, text: &str) {
         AutoStream::new(io::stderr().lock(), self.choice()).write_all(text.as_bytes()).ok();
@@ -84,7 +102,7 @@ impl Output {
     ///
     /// If writing fails.
     pub fn clear_screen(&self) -> io::Result<()> {
-        if io::stdout().is_terminal() { self.data("\u{1b}[2J\u{1b}[H") } else { Ok(()) }
+        if Self::is_terminal() { self.data("\u{1b}[2J\u{1b}[H") } else { Ok(()) }
     }
 
     fn choice(self) -> anstream::ColorChoice {

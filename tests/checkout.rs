@@ -16,11 +16,11 @@ mod region;
 use std::collections::BTreeSet;
 
 use broker::{Broker, Probe};
-use fedctl::service::Kind::{
+use fedctl_messaging::log::Log;
+use fedctl_services::Kind::{
     self, Analytics, Checkout, Email, Fraud, Inventory, Notification, Payment, Push, Sms,
 };
-use fedctl::service::messaging::log::Log;
-use fedctl::service::run_logged;
+use fedctl_services::run_logged;
 use futures_util::future::join_all;
 use lapin::BasicProperties;
 use lapin::message::Delivery;

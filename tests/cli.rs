@@ -13,7 +13,8 @@ use std::{
 
 use assert_fs::{TempDir, prelude::*};
 use clap::CommandFactory;
-use fedctl::{cli::Cli, topology::Code};
+use fedctl::cli::Cli;
+use fedctl_model::topology::Code;
 
 const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
 

@@ -12,9 +12,9 @@ mod image;
 mod region;
 
 use broker::{Broker, Probe};
-use fedctl::service::Kind::{Compute, ComputeHost};
-use fedctl::service::messaging::log::Log;
-use fedctl::service::run_logged;
+use fedctl_messaging::log::Log;
+use fedctl_services::Kind::{Compute, ComputeHost};
+use fedctl_services::run_logged;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use region::{Region, Running, until};

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fedctl::{
+use fedctl_model::{
     export::{Files, compose::compose},
     topology::{self, Topology},
 };

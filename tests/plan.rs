@@ -12,7 +12,7 @@ use std::{
     fmt::Write,
 };
 
-use fedctl::{
+use fedctl_model::{
     desired::{self, Desired, internal_queue},
     observed::{ContainerState, Object, Policy, Queue, Resource},
     plan::{Plan, Removal, Step, mend, plan, remove},

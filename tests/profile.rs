@@ -12,7 +12,7 @@ mod image;
 mod region;
 
 use broker::{Broker, Probe};
-use fedctl::service::Kind::Profile;
+use fedctl_services::Kind::Profile;
 use lapin::BasicProperties;
 use region::{Region, Running, until};
 use serde_json::{Value, json};

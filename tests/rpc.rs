@@ -12,7 +12,7 @@ mod image;
 mod region;
 
 use broker::{Broker, Probe};
-use fedctl::service::Kind::{Rpc, RpcWorker};
+use fedctl_services::Kind::{Rpc, RpcWorker};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use lapin::BasicProperties;

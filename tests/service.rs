@@ -10,7 +10,7 @@ mod image;
 mod region;
 
 use broker::{Broker, Probe};
-use fedctl::service::Kind::{Indexer, Products, Taxes};
+use fedctl_services::Kind::{Indexer, Products, Taxes};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use region::{Region, until};

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use anstream::adapter::strip_str;
-use fedctl::{
+use fedctl::output;
+use fedctl_model::{
     desired::{self, internal_queue},
     observed::{Binding, BrokerHealth, Container, ContainerState, EngineState, Link, Queue, Resource},
-    output,
     status::{self, BrokerState, LinkState, LinkStatus, Status},
     topology::{self, RegionName, Topology},
 };

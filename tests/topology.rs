@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration, time::Instant};
 
-use fedctl::{
-    output::findings::render,
-    topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Code, Federation, FederationPolicy, Finding,
-        Port, Region, RegionName, Service, Severity, Shape, Topology, UpstreamSettings,
-    },
+use fedctl::output::findings::render;
+use fedctl_model::topology::{
+    self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Code, Federation, FederationPolicy, Finding, Port,
+    Region, RegionName, Service, Severity, Shape, Topology, UpstreamSettings,
 };
 use proptest::{
     collection::{btree_map, vec},

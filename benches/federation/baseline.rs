@@ -9,11 +9,8 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
-use fedctl::{
-    desired::{self, AMQP_PORT, BROKER, Container},
-    docker::Engine,
-    workdir::Workdir,
-};
+use fedctl_engine::{docker::Engine, workdir::Workdir};
+use fedctl_model::desired::{self, AMQP_PORT, BROKER, Container};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -89,6 +86,7 @@ impl Drop for Baseline<'_> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 fn run(broker: &Container, port: u16) -> Result<()> {
     output(Command::new("docker").args(["run", "--detach"]).args(arguments(broker, port)))?;
     let deadline = Instant::now() + PATIENCE;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use fedctl::service::{messaging::message::fresh_id as fresh_message, messaging::wiring::Wiring};
+use fedctl_messaging::{message::fresh_id as fresh_message, wiring::Wiring};
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use lapin::{
     Channel, Connection, Consumer,

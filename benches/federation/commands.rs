@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use fedctl::desired::{BROKER, container};
+use fedctl_model::desired::{BROKER, container};
 
 use crate::{
     baseline::Baseline,
@@ -123,6 +123,6 @@ fn all_at_once(project: &Project) -> Result<Duration> {
 fn federation_status(region: &str) -> Result<()> {
     let script = "dir=$(echo /usr/lib/rabbitmq/lib/*/plugins); [ ! -d $dir ] || export RABBITMQ_PLUGINS_DIR=$dir; \
                   exec rabbitmqctl federation_status";
-    let broker = container(NAME, &fedctl::topology::RegionName::new(region), BROKER);
+    let broker = container(NAME, &fedctl_model::topology::RegionName::new(region), BROKER);
     output(Command::new("docker").args(["exec", &broker, "sh", "-c", script])).map(drop)
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use fedctl::{
+use fedctl_engine::workdir::Workdir;
+use fedctl_model::{
     desired::Passwords,
     topology::{self, Topology},
-    workdir::Workdir,
 };
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use fedctl::{
+use fedctl_model::{
     desired::{
         ADMINISTRATOR, AMQP_PORT, APPLICATION, BROKER, MANAGEMENT_PORT, PasswordId, SERVICE_PORT, container,
         internal_queue,
@@ -126,6 +126,7 @@ pub fn fresh_id() -> i64 {
 }
 
 /// Looks every few milliseconds until it is so; a failed look is one at which it is not.
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub async fn until<F: Future<Output = Result<bool>>>(
     pause: Duration,
     mut look: impl FnMut() -> F,

@@ -1,10 +1,10 @@
 //! The four systems that span regions under load, beside the same consumers in Python.
 
 use anyhow::{Error, Result, anyhow, bail};
-use fedctl::service::{
+use fedctl_messaging::wiring::Wiring;
+use fedctl_services::{
     checkout,
     compute::contract::{self, Host, Verb},
-    messaging::wiring::Wiring,
     rpc,
 };
 use serde_json::json;

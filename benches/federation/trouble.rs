@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use fedctl::service::checkout;
+use fedctl_services::checkout;
 use lapin::{
     Connection,
     options::{QueueBindOptions, QueueDeclareOptions},

@@ -9,10 +9,8 @@ use clap_complete::{
     env::Shells,
 };
 
-use crate::{
-    cli::Cli,
-    topology::{self, Topology},
-};
+use crate::cli::Cli;
+use fedctl_model::topology::{self, Topology};
 
 /// The variable by which a shell asks for completions: its own name.
 const VARIABLE: &str = "COMPLETE";
@@ -67,7 +65,7 @@ fn regions(topology: &Topology) -> Vec<String> {
 fn services(topology: &Topology) -> Vec<String> {
     let services = topology.regions.iter().flat_map(|region| &region.services);
     let mut names: Vec<String> = services.flat_map(topology::Service::instances).collect();
-    names.push(crate::desired::BROKER.into());
+    names.push(fedctl_model::desired::BROKER.into());
     names.sort_unstable();
     names.dedup();
     names

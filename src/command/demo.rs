@@ -2,13 +2,14 @@
 
 use crate::{
     cli::{self, Global, TextFormat},
-    collect,
-    docker::Engine,
-    outcome::Outcome,
     output::{self, Output},
-    proof::{FORMAT_VERSION, Proofs},
-    scenario::{Scenario, Stage, StageError, is_up},
 };
+use fedctl_engine::{collect, docker::Engine};
+use fedctl_model::{
+    outcome::Outcome,
+    proof::{FORMAT_VERSION, Proofs},
+};
+use fedctl_scenarios::{Scenario, Stage, StageError, is_up};
 
 use super::{failure::Failure, project::Project, stop::Stop, up};
 

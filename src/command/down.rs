@@ -6,13 +6,13 @@ use anyhow::anyhow;
 use tokio::time::Instant;
 
 use crate::{
-    apply::apply,
     cli::{self, Global},
-    collect,
-    desired::IMAGE_LABEL,
-    docker::Engine,
-    outcome::Outcome,
     output::{Output, progress},
+};
+use fedctl_engine::{apply::apply, collect, docker::Engine};
+use fedctl_model::{
+    desired::IMAGE_LABEL,
+    outcome::Outcome,
     plan::{self, Removal},
 };
 

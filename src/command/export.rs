@@ -1,21 +1,19 @@
 //! `fedctl export`.
 
-use std::{
-    fs,
-    io::{self, IsTerminal, Write},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use anyhow::{Context, anyhow};
 use futures_util::StreamExt;
 
 use crate::{
     cli::{self, ExportForm, Global},
+    output::Output,
+};
+use fedctl_engine::executable::Executable;
+use fedctl_model::{
     desired::{SERVICE_ID, service_store},
-    executable::Executable,
     export::{Files, compose},
     outcome::Outcome,
-    output::Output,
 };
 
 use super::{failure::Failure, project::Project};
@@ -27,7 +25,7 @@ pub async fn run(global: &Global, asked: &cli::Export, output: Output) -> Result
             write(&asked.output, &compose::compose(&project.topology), output)?;
             output.message(&format!("hint: sh {}\n", asked.output.join("secrets.sh").display()));
         }
-        ExportForm::ServiceImage => service_image().await?,
+        ExportForm::ServiceImage => service_image(output).await?,
     }
     Ok(Outcome::Done)
 }
@@ -45,19 +43,18 @@ fn write(directory: &Path, files: &Files, output: Output) -> Result<(), Failure>
     Ok(())
 }
 
-async fn service_image() -> Result<(), Failure> {
-    let mut stdout = io::stdout();
-    if stdout.is_terminal() {
+async fn service_image(output: Output) -> Result<(), Failure> {
+    if Output::is_terminal() {
         let error = anyhow!("an image is not written to a terminal");
         return Err(Failure::new(Outcome::Usage, error)
             .hint("fedctl export service-image | docker import - fedctl-service:local"));
     }
-    stdout.write_all(&store_entry()?)?;
+    output.bytes(&store_entry()?)?;
     let mut layer = Executable::of_this_process()?.layer();
     while let Some(bytes) = layer.next().await {
-        stdout.write_all(&bytes?)?;
+        output.bytes(&bytes?)?;
     }
-    Ok(stdout.flush()?)
+    Ok(())
 }
 
 /// The archive's entry for the directory that the services share: an engine gives a new volume the content

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use crate::output::{self, Output};
+use fedctl_engine::{
     apply::{Report, StepError},
     docker::EngineError,
-    outcome::Outcome,
-    output::{self, Output},
     up::UpError,
     workdir::WorkdirError,
 };
+use fedctl_model::outcome::Outcome;
 
 /// A command that did not do what it was asked for.
 #[derive(Debug)]

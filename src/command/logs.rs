@@ -5,12 +5,16 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     cli::{self, Global},
+    output::{self, Output},
+};
+use fedctl_engine::{
     collect,
-    desired::{REGION_LABEL, SERVICE_LABEL},
     docker::{Engine, LogLine},
+};
+use fedctl_model::{
+    desired::{REGION_LABEL, SERVICE_LABEL},
     observed::Container,
     outcome::Outcome,
-    output::{self, Output},
 };
 
 use super::{failure::Failure, project::Project, stop::Stop};

@@ -2,15 +2,12 @@
 
 use crate::{
     cli::{self, Global, TextFormat},
-    collect, desired,
-    docker::Engine,
-    endpoint::Endpoints,
-    executable::Executable,
-    outcome::Outcome,
     output::{self, Output},
-    plan,
-    rabbitmq::Connector,
 };
+use fedctl_engine::{
+    collect, docker::Engine, endpoint::Endpoints, executable::Executable, rabbitmq::Connector,
+};
+use fedctl_model::{desired, outcome::Outcome, plan};
 
 use super::{failure::Failure, project::Project};
 

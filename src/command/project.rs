@@ -6,16 +6,15 @@ use anyhow::anyhow;
 use tokio::time::Instant;
 
 use crate::{
-    apply::Tools,
     cli::Global,
-    desired::{self, ADMINISTRATOR, Desired, Passwords},
-    docker::Engine,
-    event::Events,
-    executable::Executable,
-    outcome::Outcome,
     output::{self, Output},
+};
+use fedctl_engine::{apply::Tools, docker::Engine, executable::Executable, workdir::Workdir};
+use fedctl_model::{
+    desired::{self, ADMINISTRATOR, Desired, Passwords},
+    event::Events,
+    outcome::Outcome,
     topology::{self, RegionName, Topology},
-    workdir::Workdir,
 };
 
 use super::failure::Failure;
@@ -96,8 +95,8 @@ pub fn tools(
         .collect();
     Tools {
         engine,
-        connector: crate::rabbitmq::Connector::default(),
-        endpoints: crate::endpoint::Endpoints::default(),
+        connector: fedctl_engine::rabbitmq::Connector::default(),
+        endpoints: fedctl_engine::endpoint::Endpoints::default(),
         executable,
         administrators,
         brokers: std::cell::RefCell::default(),

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::{
     cli::Global,
-    collect,
-    docker::Engine,
-    event::Events,
-    image::{self, ImageError},
-    outcome::Outcome,
     output::{Output, progress},
 };
+use fedctl_engine::{
+    collect,
+    docker::Engine,
+    image::{self, ImageError},
+};
+use fedctl_model::{event::Events, outcome::Outcome};
 
 use super::{failure::Failure, project::Project};
 

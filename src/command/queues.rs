@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use crate::{
     cli::{self, Format, Global},
-    collect,
-    docker::Engine,
-    outcome::Outcome,
     output::{self, Output},
+};
+use fedctl_engine::{collect, docker::Engine, rabbitmq::Connector, wait};
+use fedctl_model::{
+    outcome::Outcome,
     queues::{self, History, Queues},
-    rabbitmq::Connector,
-    wait,
 };
 
 use super::{failure::Failure, project::Project, stop::Stop};

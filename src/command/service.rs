@@ -1,6 +1,7 @@
 //! `fedctl service`, which runs inside the regions' containers.
 
-use crate::{outcome::Outcome, service};
+use fedctl_model::outcome::Outcome;
+use fedctl_services::{self as service};
 
 use super::{failure::Failure, stop::Stop};
 

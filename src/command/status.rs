@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use crate::{
     cli::{self, Format, Global},
-    collect, desired,
-    docker::Engine,
-    endpoint::Endpoints,
-    outcome::Outcome,
     output::{self, Output},
-    rabbitmq::Connector,
+};
+use fedctl_engine::{collect, docker::Engine, endpoint::Endpoints, rabbitmq::Connector, wait};
+use fedctl_model::{
+    desired,
+    outcome::Outcome,
     status::{self, Status},
-    wait,
 };
 
 use super::{failure::Failure, project::Project, stop::Stop};

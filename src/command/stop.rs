@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::outcome::Outcome;
+use fedctl_model::outcome::Outcome;
 
 /// Cancelled by the first signal; the second ends the program at once.
 pub struct Stop {

@@ -4,13 +4,10 @@ use anyhow::anyhow;
 
 use crate::{
     cli::{self, Global, TextFormat},
-    collect,
-    docker::Engine,
-    outcome::Outcome,
     output::{self, Output},
-    topology::RegionName,
-    trace,
 };
+use fedctl_engine::{collect, docker::Engine};
+use fedctl_model::{outcome::Outcome, topology::RegionName, trace};
 
 use super::{failure::Failure, project::Project};
 

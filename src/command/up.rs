@@ -6,13 +6,10 @@ use tokio::time::Instant;
 
 use crate::{
     cli::{self, Global},
-    desired,
-    docker::Engine,
-    executable::Executable,
-    outcome::Outcome,
     output::{Output, progress},
-    up::Up,
 };
+use fedctl_engine::{docker::Engine, executable::Executable, up::Up};
+use fedctl_model::{desired, outcome::Outcome};
 
 use super::{
     failure::Failure,

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use crate::topology::{Finding, Severity};
+use fedctl_model::topology::{Finding, Severity};
 
 /// The findings in `text`, which was read from `path`, each with its line, a caret and its help.
 #[must_use]

@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 
 use serde_json::{Value, json};
 
-use crate::plan::{Blocked, Plan, Planned, Sign};
+use fedctl_model::plan::{Blocked, Plan, Planned, Sign};
 
 /// Every step with its sign, cause and risk, then what stands in the way, then the counts.
 #[must_use]

@@ -11,10 +11,8 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 
 use super::Output;
-use crate::{
-    cli::Progress,
-    event::{Event, Events},
-};
+use crate::cli::Progress;
+use fedctl_model::event::{Event, Events};
 
 /// Events to lines on standard error.
 #[must_use]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use crate::proof::{Proof, Proofs};
+use fedctl_model::proof::{Proof, Proofs};
 
 /// Each scenario's claim, story and verdict.
 #[must_use]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use owo_colors::OwoColorize;
 use tabled::{builder::Builder, settings::Style};
 
-use crate::queues::{QueueStatus, Queues};
+use fedctl_model::queues::{QueueStatus, Queues};
 
 /// The queues that hold something or that nobody consumes, and all of them with `wide`; then what is wrong.
 #[must_use]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use owo_colors::OwoColorize;
 use tabled::{builder::Builder, settings::Style};
 
-use crate::{
+use fedctl_model::{
     observed::Resource,
     status::{BrokerState, BrokerStatus, LinkState, LinkStatus, RegionStatus, Status},
     topology::RegionName,
@@ -95,7 +95,7 @@ fn waiting(messages: Option<u64>) -> String {
 
 /// Each service with its port, or only how many run where they are many; what does not run is said.
 fn services(region: &RegionStatus, wide: bool) -> String {
-    let service = |service: &crate::status::ServiceStatus| {
+    let service = |service: &fedctl_model::status::ServiceStatus| {
         let ports = service.ports.values().fold(String::new(), |ports, port| format!("{ports}:{port}"));
         match (&service.container, service.running) {
             (_, true) if service.error.is_some() => {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use owo_colors::OwoColorize;
 use serde_json::Value;
 
-use crate::trace::{Step, Trace};
+use fedctl_model::trace::{Step, Trace};
 
 /// One line a step: when, where, who, what.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fedctl::docker::Engine;
+use fedctl_engine::docker::Engine;
 use serde_json::json;
 
 use crate::support::{
@@ -86,6 +86,7 @@ pub fn an_interrupt_while_brokers_boot(project: &Project) {
     assert!(signalled.elapsed() < SOON, "took {:?}", signalled.elapsed());
 }
 
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub fn a_second_interrupt_leaves_at_once(project: &Project) {
     remove_brokers(project);
     let mut up = project.begin_up().until_it_says(BOOTING);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use fedctl::{desired::Upstream, secret::Secret};
+use fedctl_model::{desired::Upstream, secret::Secret};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 

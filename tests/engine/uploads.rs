@@ -1,8 +1,8 @@
 //! Files for containers that share a volume.
 
-use fedctl::{
+use fedctl_engine::docker::Engine;
+use fedctl_model::{
     desired::{self, BROKER, Passwords},
-    docker::Engine,
     secret::Secret,
     topology,
 };

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fedctl::endpoint::{Endpoint, Endpoints};
+use fedctl_engine::endpoint::{Endpoint, Endpoints};
 use serde_json::{Value, json};
 
 use super::{image::broker_image, mode, read, run, shipped};
@@ -52,7 +52,7 @@ impl Project {
     }
 
     fn export(&self) {
-        super::write(self.path(), &fedctl::export::compose::compose(&shipped()));
+        super::write(self.path(), &fedctl_model::export::compose::compose(&shipped()));
         let labels = json!({"io.fedctl.test": "1"});
         let (mut services, mut volumes) = (json!({}), json!({}));
         for region in super::REGIONS {
@@ -146,6 +146,7 @@ impl Project {
     }
 
     /// Looks until it is so.
+    #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
     pub async fn until(&self, deadline: Instant, look: impl AsyncFn() -> Result<(), String>) {
         while let Err(reason) = look().await {
             assert!(Instant::now() < deadline, "{reason}\n{}", self.logs());

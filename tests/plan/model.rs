@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fedctl::{
+use fedctl_model::{
     desired::{self, Attachment, BROKER, Desired, Network, User, Volume},
     observed::{
         self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Upstream,

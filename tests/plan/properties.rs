@@ -1,6 +1,6 @@
 //! What holds for every topology and every damage.
 
-use fedctl::{
+use fedctl_model::{
     desired::{self, Desired, internal_queue},
     observed::{Container, ContainerState, Definitions, Queue},
     plan::{Plan, plan},

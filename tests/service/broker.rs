@@ -86,6 +86,7 @@ impl Broker {
 
     /// The engine accepts connections to a published port before anybody listens behind it, so only the
     /// broker's first frame tells that it is there.
+    #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
     fn wait(&self) {
         let deadline = Instant::now() + BOOT_WITHIN;
         while !self.speaks_amqp() {

@@ -5,9 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fedctl::secret::Secret;
-use fedctl::service::messaging::log::Log;
-use fedctl::service::{Kind, Settings, run_logged};
+use fedctl_messaging::log::Log;
+use fedctl_services::{Kind, Settings, run_logged};
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer.
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -62,7 +62,7 @@ impl Region {
             region: self.name.to_owned(),
             regions: vec!["europe".to_owned(), "asia".to_owned()],
             master_region: "europe".to_owned(),
-            amqp_uri: Secret::new(&*self.uri),
+            amqp_uri: (*self.uri).into(),
             listen: "127.0.0.1:0".parse().unwrap(),
             store: self.store.path().to_owned(),
             instance: instance.to_owned(),

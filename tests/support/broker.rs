@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use fedctl::{rabbitmq::Connector, secret::Secret, topology::RegionName};
+use fedctl_engine::rabbitmq::Connector;
+use fedctl_model::{secret::Secret, topology::RegionName};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -104,7 +105,7 @@ impl Broker {
     }
 
     /// The same broker, through the code under test.
-    pub fn under_test(&self) -> fedctl::rabbitmq::Broker {
+    pub fn under_test(&self) -> fedctl_engine::rabbitmq::Broker {
         let port = self.base.trim_start_matches("http://127.0.0.1:").trim_end_matches("/api");
         let (region, password) = (RegionName::new(&self.region), Secret::new(self.password.clone()));
         Connector::default().broker(&region, port.parse().unwrap(), &password)

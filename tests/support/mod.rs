@@ -28,6 +28,7 @@ use ran::{Ran, Running};
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Looks again and again until there is something.
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

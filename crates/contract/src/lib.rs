@@ -1,0 +1,1 @@
+//! The names and message forms that services and scenarios share.

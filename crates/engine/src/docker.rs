@@ -1,0 +1,331 @@
+//! A Docker engine, in its own terms.
+
+mod body;
+mod error;
+mod image;
+mod log;
+mod upload;
+
+use std::collections::HashMap;
+
+use bollard::{
+    Docker,
+    models::{ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, NetworkConnectRequest},
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+        ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+    },
+};
+pub use error::{EngineError, Operation};
+pub use log::LogLine;
+use upload::Uploads;
+
+use fedctl_model::{
+    desired::{Attachment, Container, Network, PROJECT_LABEL, Volume},
+    observed::{self, ContainerState, Object},
+};
+
+/// Seconds until the engine must have begun to answer. Above every container's stop timeout, since the
+/// engine answers a stop only when the container has stopped.
+const TIMEOUT: u64 = 120;
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// The oldest API that fedctl works with: Docker 20.10.
+const OLDEST_API: (u32, u32) = (1, 41);
+
+type Result<T> = std::result::Result<T, EngineError>;
+
+/// A connection to an engine.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    docker: Docker,
+    uploads: Uploads,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it runs.
+    pub running: bool,
+    /// How often the engine started it anew since it was last started on purpose.
+    pub restarts: i64,
+    /// Where the port that was asked for is published.
+    pub port: Option<u16>,
+}
+
+impl Engine {
+    /// The engine at `host`, or at the default socket. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If `host` is not an address, or there is no socket.
+    pub fn at(host: Option<&str>) -> Result<Self> {
+        let shown = host.unwrap_or(DEFAULT_HOST);
+        let mut docker = match host {
+            Some(host) => Docker::connect_with_host(host),
+            None => Docker::connect_with_unix_defaults(),
+        }
+        .map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
+        docker.set_timeout(std::time::Duration::from_secs(TIMEOUT));
+        Ok(Self { docker, uploads: Uploads::default() })
+    }
+
+    /// The same, once it has answered that it is new enough. That takes an engine some milliseconds, which
+    /// are for those who change something.
+    ///
+    /// # Errors
+    ///
+    /// If no engine answers there, it refuses this user, or its API is older than 1.41.
+    pub async fn connect(host: Option<&str>) -> Result<Self> {
+        let engine = Self::at(host)?;
+        let shown = host.unwrap_or(DEFAULT_HOST);
+        let version = engine.docker.version().await;
+        let version = version.map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
+        let version = version.api_version.unwrap_or_default();
+        let spoken = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        if spoken.is_none_or(|spoken: (u32, u32)| spoken < OLDEST_API) {
+            return Err(EngineError::too_old(shown, &version));
+        }
+        Ok(engine)
+    }
+
+    /// All networks.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn networks(&self) -> Result<Vec<Object>> {
+        let options = ListNetworksOptionsBuilder::default().build();
+        let networks = self.docker.list_networks(Some(options)).await;
+        let networks = networks.map_err(|source| EngineError::new(Operation::List, "networks", source))?;
+        Ok(networks
+            .into_iter()
+            .map(|network| Object {
+                name: network.name.unwrap_or_default(),
+                labels: network.labels.unwrap_or_default().into_iter().collect(),
+            })
+            .collect())
+    }
+
+    /// All volumes.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn volumes(&self) -> Result<Vec<Object>> {
+        let options = ListVolumesOptionsBuilder::default().build();
+        let volumes = self.docker.list_volumes(Some(options)).await;
+        let volumes = volumes.map_err(|source| EngineError::new(Operation::List, "volumes", source))?;
+        Ok(volumes
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|volume| Object { name: volume.name, labels: volume.labels.into_iter().collect() })
+            .collect())
+    }
+
+    /// All containers, running or not, or only those with a label: `key=value`.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn containers(&self, label: Option<&str>) -> Result<Vec<observed::Container>> {
+        let filters = label.map(|label| HashMap::from([("label", vec![label])])).unwrap_or_default();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let containers = self.docker.list_containers(Some(options)).await;
+        let containers =
+            containers.map_err(|source| EngineError::new(Operation::List, "containers", source))?;
+        let mut containers: Vec<_> = containers.into_iter().map(container).collect();
+        containers.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(containers)
+    }
+
+    /// Creates a bridge network. An engine may have made two of that name, if whoever asked first was killed and
+    /// asked again: of these one is left, and one that a container is attached to stays.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails, for example because it has no address range left.
+    pub async fn create_network(&self, network: &Network) -> Result<()> {
+        if self.network_ids(&network.name).await?.is_empty() {
+            let created = self.docker.create_network(body::network(network)).await;
+            created.map_err(|source| EngineError::new(Operation::Create, &network.name, source))?;
+        }
+        let ids = self.network_ids(&network.name).await?;
+        let mut left = ids.len();
+        for id in ids {
+            if left > 1 && self.docker.remove_network(&id).await.is_ok() {
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a network, and others of that name. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a container is attached to it, or the engine fails.
+    pub async fn remove_network(&self, name: &str) -> Result<()> {
+        for id in self.network_ids(name).await? {
+            let removed = self.docker.remove_network(&id).await;
+            gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))?;
+        }
+        Ok(())
+    }
+
+    /// The ids of fedctl's networks of this name: an engine asked by name for one of two refuses.
+    async fn network_ids(&self, name: &str) -> Result<Vec<String>> {
+        let filters = HashMap::from([("label", vec![PROJECT_LABEL])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let networks = self.docker.list_networks(Some(options)).await;
+        let networks = networks.map_err(|source| EngineError::new(Operation::List, "networks", source))?;
+        let named = networks.into_iter().filter(|network| network.name.as_deref() == Some(name));
+        Ok(named.filter_map(|network| network.id).collect())
+    }
+
+    /// Creates a volume.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn create_volume(&self, volume: &Volume) -> Result<()> {
+        let created = self.docker.create_volume(body::volume(volume)).await;
+        created.map(drop).map_err(|source| EngineError::new(Operation::Create, &volume.name, source))
+    }
+
+    /// Removes a volume and what is in it. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a container uses it, or the engine fails.
+    pub async fn remove_volume(&self, name: &str) -> Result<()> {
+        let options = RemoveVolumeOptionsBuilder::default().build();
+        let removed = self.docker.remove_volume(name, Some(options)).await;
+        gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
+    }
+
+    /// Creates a container and does not start it.
+    ///
+    /// # Errors
+    ///
+    /// If its image is not there or its name is taken, or the engine fails.
+    pub async fn create_container(&self, container: &Container) -> Result<()> {
+        let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
+        let created = self.docker.create_container(Some(options), body::container(container)).await;
+        created.map(drop).map_err(|source| EngineError::new(Operation::Create, &container.name, source))
+    }
+
+    /// Attaches a container to a network.
+    ///
+    /// # Errors
+    ///
+    /// If either is not there, or the engine fails.
+    pub async fn connect_network(&self, container: &str, attachment: &Attachment) -> Result<()> {
+        let endpoint =
+            EndpointSettings { aliases: Some(vec![attachment.alias.clone()]), ..EndpointSettings::default() };
+        let request = NetworkConnectRequest { container: container.into(), endpoint_config: Some(endpoint) };
+        let connected = self.docker.connect_network(&attachment.network, request).await;
+        connected.map_err(|source| EngineError::new(Operation::Connect, container, source))
+    }
+
+    /// Starts a container. One that runs is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a port is taken, a limit is above the engine's own, or the engine fails.
+    pub async fn start(&self, name: &str) -> Result<()> {
+        let started = self.docker.start_container(name, None).await;
+        started.map_err(|source| EngineError::new(Operation::Start, name, source))
+    }
+
+    /// Lets a frozen container go on.
+    ///
+    /// # Errors
+    ///
+    /// If it is not frozen, or the engine fails.
+    pub async fn unpause(&self, name: &str) -> Result<()> {
+        let unpaused = self.docker.unpause_container(name).await;
+        unpaused.map_err(|source| EngineError::new(Operation::Unpause, name, source))
+    }
+
+    /// Stops a container cleanly, within its own stop timeout. One that is gone or stopped is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn stop(&self, name: &str) -> Result<()> {
+        let options = None::<bollard::query_parameters::StopContainerOptions>;
+        let stopped = self.docker.stop_container(name, options).await;
+        gone(stopped.map_err(|source| EngineError::new(Operation::Stop, name, source)))
+    }
+
+    /// Removes a container. One that is gone is no error, and one that runs is stopped first: who asked the engine
+    /// to start it may have been killed before it was.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn remove_container(&self, name: &str) -> Result<()> {
+        match self.remove_stopped(name).await {
+            Err(error) if error.is_running() => {
+                self.stop(name).await?;
+                self.remove_stopped(name).await
+            }
+            removed => removed,
+        }
+    }
+
+    async fn remove_stopped(&self, name: &str) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        let removed = self.docker.remove_container(name, Some(options)).await;
+        gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
+    }
+
+    /// Whether a container is up, and where `port` is published.
+    ///
+    /// # Errors
+    ///
+    /// If the container is not there, or the engine fails.
+    pub async fn health(&self, name: &str, port: u16) -> Result<Health> {
+        let found = self.docker.inspect_container(name, None).await;
+        let found = found.map_err(|source| EngineError::new(Operation::Inspect, name, source))?;
+        let state = found.state.unwrap_or_default();
+        let ports = found.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
+        let bindings = ports.get(&format!("{port}/tcp")).cloned().flatten().unwrap_or_default();
+        Ok(Health {
+            running: state.running.unwrap_or_default(),
+            restarts: found.restart_count.unwrap_or_default(),
+            port: bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok()),
+        })
+    }
+}
+
+/// What was to be taken away and is not there is as good as taken away, and so is what somebody else is
+/// just taking away.
+fn gone(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_not_found() || error.is_removal_in_progress() => Ok(()),
+        result => result,
+    }
+}
+
+fn container(summary: ContainerSummary) -> observed::Container {
+    let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let ports = summary.ports.unwrap_or_default();
+    let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    observed::Container {
+        name: name.trim_start_matches('/').to_owned(),
+        labels: summary.labels.unwrap_or_default().into_iter().collect(),
+        state: match summary.state {
+            Some(ContainerSummaryStateEnum::CREATED) => ContainerState::Created,
+            Some(ContainerSummaryStateEnum::RUNNING) => ContainerState::Running,
+            Some(ContainerSummaryStateEnum::PAUSED) => ContainerState::Paused,
+            Some(ContainerSummaryStateEnum::RESTARTING) => ContainerState::Restarting,
+            _ => ContainerState::Stopped,
+        },
+        status: summary.status.unwrap_or_default(),
+        image_id: summary.image_id.unwrap_or_default(),
+        networks: networks.into_keys().collect(),
+        ports: ports.iter().filter_map(|port| Some((port.private_port, port.public_port?))).collect(),
+    }
+}

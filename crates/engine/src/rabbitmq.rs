@@ -1,0 +1,378 @@
+//! A broker's management API, in its own terms.
+
+mod answer;
+mod http;
+mod upstream;
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use reqwest::{Client, StatusCode, Url};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use fedctl_model::{
+    desired::{AMQP_PORT, Policy, User, VHOST},
+    observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
+    secret::{Secret, rabbitmq_hash, salt},
+    topology::RegionName,
+};
+
+/// How long a broker may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to answer, unless told.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the links are asked for before a broker's own fault is believed.
+const LISTING_ATTEMPTS: usize = 3;
+/// The first words of an AMQP client, and how the broker's answer begins: a method on channel 0.
+const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+const AMQP_METHOD: [u8; 3] = [1, 0, 0];
+
+/// A broker, reached through its management API as fedctl's administrator.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    region: RegionName,
+    base: Url,
+    password: Secret,
+    client: Client,
+}
+
+/// A request to a broker that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} on broker `{region}`: {reason}")]
+pub struct BrokerError {
+    operation: String,
+    region: RegionName,
+    reason: String,
+    status: Option<StatusCode>,
+}
+
+impl BrokerError {
+    /// Whether the broker did not answer at all.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Whether the broker has no such object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the broker failed to answer by a fault of its own.
+    fn is_internal(&self) -> bool {
+        self.status == Some(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether the broker refused fedctl's password.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.status == Some(StatusCode::UNAUTHORIZED)
+    }
+}
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// Makes [`Broker`]s that share one HTTP client.
+#[derive(Debug, Clone)]
+pub struct Connector(Client);
+
+impl Default for Connector {
+    /// Ten seconds for an answer.
+    fn default() -> Self {
+        Self::within(TIMEOUT)
+    }
+}
+
+impl Connector {
+    /// Brokers that may take so long to answer.
+    ///
+    /// # Panics
+    ///
+    /// If no TLS provider was installed at the start of the program.
+    #[must_use]
+    pub fn within(timeout: Duration) -> Self {
+        let client = Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .build();
+        Self(client.expect("a client without certificates can always be built"))
+    }
+
+    /// The broker of `region`, whose management API is published on this port of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// Never: the address is well formed for every port.
+    #[must_use]
+    pub fn broker(&self, region: &RegionName, port: u16, password: &Secret) -> Broker {
+        let base = Url::parse(&format!("http://127.0.0.1:{port}/api")).expect("a well-formed address");
+        Broker { region: region.clone(), base, password: password.clone(), client: self.0.clone() }
+    }
+}
+
+/// Whether a broker behind this port of the loopback address speaks AMQP, which it begins last of all when it
+/// starts. That something accepts a connection says nothing: the engine's proxy always does.
+pub async fn speaks_amqp(port: u16) -> bool {
+    let greet = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(AMQP_HEADER).await?;
+        let mut frame = [0; AMQP_METHOD.len()];
+        stream.read_exact(&mut frame).await?;
+        Ok::<_, std::io::Error>(frame == AMQP_METHOD)
+    };
+    matches!(timeout(CONNECT_TIMEOUT, greet).await, Ok(Ok(true)))
+}
+
+impl Broker {
+    /// Whether the broker accepts AMQP connections: its listener opens last of all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not yet, or the management API does not answer.
+    pub async fn ready(&self) -> Result<()> {
+        let port = AMQP_PORT.to_string();
+        self.get::<Value>(&["health", "checks", "port-listener", &port], "").await.map(drop)
+    }
+
+    /// What the broker holds, as far as a plan needs it.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+        let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+            self.get::<answer::Name>(&["cluster-name"], ""),
+            self.get::<Vec<answer::User>>(&["users"], ""),
+            self.get::<Vec<answer::Permission>>(&["vhosts", VHOST, "permissions"], ""),
+            self.get::<Vec<answer::Parameter>>(&["parameters", "federation-upstream", VHOST], ""),
+            self.get::<Vec<answer::Policy>>(&["policies", VHOST], ""),
+            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.queues(),
+            self.owned(ownership_parameter),
+        )?;
+        Ok(Definitions {
+            cluster_name: cluster_name.name,
+            users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
+            permissions: permissions.into_iter().map(answer::Permission::into_pair).collect(),
+            upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
+            policies: policies.into_iter().map(answer::Policy::into_pair).collect(),
+            exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
+            queues,
+            owned,
+        })
+    }
+
+    /// How the broker and its links are.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn health(&self) -> Result<BrokerHealth> {
+        let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
+        let binding = "columns=source,destination,routing_key";
+        let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
+            self.version(),
+            self.get::<Vec<Value>>(&["nodes"], node),
+            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.queues(),
+            self.get::<Vec<answer::Binding>>(&["bindings", VHOST], binding),
+            self.links("columns=exchange,queue,upstream,status,error,timestamp"),
+        )?;
+        let node = answer::Node::of(nodes);
+        Ok(BrokerHealth {
+            version,
+            uptime_ms: node.uptime,
+            memory_used: node.mem_used,
+            alarms: node.alarms(),
+            exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
+            queues,
+            bindings: bindings.into_iter().map(Into::into).collect(),
+            links: links.into_iter().filter_map(|link| link.into_link(now)).collect(),
+        })
+    }
+
+    /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.
+    async fn version(&self) -> Result<String> {
+        match self.get::<String>(&["version"], "").await {
+            Err(error) if error.is_not_found() => {
+                let overview = self
+                    .get::<answer::Overview>(&["overview"], "disable_stats=true&columns=rabbitmq_version");
+                Ok(overview.await?.rabbitmq_version)
+            }
+            version => version,
+        }
+    }
+
+    /// Every queue, and how it moves: depths as of now, consumers and growth as of the broker's last count.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer, or not in the form fedctl knows.
+    pub async fn queue_details(&self) -> Result<Vec<QueueDetails>> {
+        let counted = "columns=name,consumers,messages_details.rate";
+        let now = "disable_stats=true&enable_queue_totals=true";
+        let (counted, now) = tokio::try_join!(
+            self.get::<Vec<answer::QueueCounts>>(&["queues", VHOST], counted),
+            self.get::<Vec<answer::QueueDepth>>(&["queues", VHOST], now),
+        )?;
+        Ok(answer::queue_details(counted, now))
+    }
+
+    async fn queues(&self) -> Result<Vec<fedctl_model::observed::Queue>> {
+        let query = "disable_stats=true&enable_queue_totals=true";
+        let queues = self.get::<Vec<answer::Queue>>(&["queues", VHOST], query).await?;
+        Ok(queues.into_iter().map(Into::into).collect())
+    }
+
+    /// The links, and the broker's clock. While links come and go the broker may fail for it looks up processes
+    /// that have just ended (rabbitmq-server #13701): it is asked again.
+    async fn links(&self, query: &str) -> Result<(Vec<answer::Link>, Option<jiff::Timestamp>)> {
+        let mut left = LISTING_ATTEMPTS;
+        loop {
+            left -= 1;
+            match self.get_at(&["federation-links", VHOST], query).await {
+                Err(error) if error.is_internal() && left > 0 => {}
+                links => return links,
+            }
+        }
+    }
+
+    async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
+        match self.get::<answer::GlobalParameter>(&["global-parameters", parameter], "").await {
+            Ok(parameter) => Ok(Some(parameter.value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the cluster name.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_cluster_name(&self, name: &str) -> Result<()> {
+        self.put(&["cluster-name"], &json!({ "name": name })).await
+    }
+
+    /// Puts a user. Only a hash of the password is sent.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_user(&self, user: &User) -> Result<()> {
+        let body = json!({
+            "password_hash": rabbitmq_hash(&user.password, salt(&user.password)),
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": "",
+        });
+        self.put(&["users", &user.name], &body).await
+    }
+
+    /// Puts a user's permissions.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_permissions(&self, user: &User) -> Result<()> {
+        let permissions = &user.permissions;
+        let body = json!({
+            "configure": permissions.configure,
+            "write": permissions.write,
+            "read": permissions.read,
+        });
+        self.put(&["permissions", VHOST, &user.name], &body).await
+    }
+
+    /// Puts a policy.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_policy(&self, policy: &Policy) -> Result<()> {
+        self.put(&["policies", VHOST, &policy.name], &Value::Object(policy.value())).await
+    }
+
+    /// Records what a project owns on this broker.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn put_owned(&self, parameter: &str, owned: &Owned) -> Result<()> {
+        self.put(&["global-parameters", parameter], &json!({ "value": owned })).await
+    }
+
+    /// Deletes a user. One that is gone is no error, here and below.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_user(&self, name: &str) -> Result<()> {
+        self.delete(&["users", name], "").await
+    }
+
+    /// Deletes a policy.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_policy(&self, name: &str) -> Result<()> {
+        self.delete(&["policies", VHOST, name], "").await
+    }
+
+    /// Deletes an exchange.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn delete_exchange(&self, name: &str) -> Result<()> {
+        self.delete(&["exchanges", VHOST, name], "").await
+    }
+
+    /// Deletes a queue if no message is in it; the broker itself makes sure of that.
+    ///
+    /// # Errors
+    ///
+    /// If a message is in it, or the broker does not answer or refuses.
+    pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
+        self.delete(&["queues", VHOST, name], "if-empty=true").await
+    }
+
+    /// Publishes a persistent message. The management API takes an exchange's name only, so the default exchange
+    /// goes by the name that it has there.
+    ///
+    /// # Errors
+    ///
+    /// If no queue takes it, or the broker does not answer or refuses.
+    pub async fn publish(&self, exchange: &str, key: &str, body: &str, correlation_id: &str) -> Result<()> {
+        let exchange = if exchange.is_empty() { "amq.default" } else { exchange };
+        let path = ["exchanges", VHOST, exchange, "publish"];
+        let message = json!({
+            "properties": {"delivery_mode": 2, "correlation_id": correlation_id},
+            "routing_key": key,
+            "payload": body,
+            "payload_encoding": "string",
+        });
+        let answer: answer::Published = self.post(&path, &message).await?;
+        if answer.routed { Ok(()) } else { Err(self.refused("POST", &path, "no queue takes it")) }
+    }
+
+    /// Restarts a link. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not answer or refuses.
+    pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
+        let (links, _) = self.links("").await?;
+        for link in links.iter().filter(|link| link.is(upstream.as_str(), resource)) {
+            self.delete(&["federation-links", "vhost", VHOST, &link.id, &link.node, "restart"], "").await?;
+        }
+        Ok(())
+    }
+}

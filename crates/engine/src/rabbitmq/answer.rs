@@ -1,0 +1,275 @@
+//! What the management API answers, as far as fedctl reads it.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use fedctl_model::{
+    observed::{self, Owned, Resource},
+    secret::Secret,
+};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Name {
+    pub name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub name: String,
+    #[serde(default)]
+    pub password_hash: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Permission {
+    user: String,
+    configure: String,
+    write: String,
+    read: String,
+}
+
+impl Permission {
+    pub fn into_pair(self) -> (String, [String; 3]) {
+        (self.user, [self.configure, self.write, self.read])
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameter {
+    name: String,
+    value: Map<String, Value>,
+}
+
+impl Parameter {
+    /// A list of URIs becomes text too: it differs from the one that fedctl puts, which is all a plan needs.
+    pub fn into_upstream(mut self) -> (String, observed::Upstream) {
+        let uri = match self.value.remove("uri") {
+            Some(Value::String(uri)) => uri,
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        (self.name, observed::Upstream { uri: Secret::new(uri), settings: self.value })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Policy {
+    name: String,
+    pattern: String,
+    apply_to: String,
+    #[serde(default)]
+    priority: i32,
+    definition: Map<String, Value>,
+}
+
+impl Policy {
+    pub fn into_pair(self) -> (String, observed::Policy) {
+        let Self { name, pattern, apply_to, priority, definition } = self;
+        (name, observed::Policy { pattern, apply_to, priority, definition })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Queue {
+    name: String,
+    #[serde(default)]
+    messages: u64,
+}
+
+impl From<Queue> for observed::Queue {
+    fn from(Queue { name, messages }: Queue) -> Self {
+        Self { name, messages }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct QueueDepth {
+    name: String,
+    #[serde(default)]
+    messages_ready: u64,
+    #[serde(default)]
+    messages_unacknowledged: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct QueueCounts {
+    name: String,
+    #[serde(default)]
+    consumers: u64,
+    #[serde(default)]
+    messages_details: Rate,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Rate {
+    #[serde(default)]
+    rate: f64,
+}
+
+/// What is true now, with what the broker counted last; of a new queue it has counted nothing.
+pub(super) fn queue_details(counted: Vec<QueueCounts>, now: Vec<QueueDepth>) -> Vec<observed::QueueDetails> {
+    let counted: HashMap<String, QueueCounts> =
+        counted.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
+    let details = |queue: QueueDepth| {
+        let counts = counted.get(&queue.name);
+        observed::QueueDetails {
+            ready: queue.messages_ready,
+            unacknowledged: queue.messages_unacknowledged,
+            consumers: counts.map_or(0, |counts| counts.consumers),
+            growth: counts.map_or(0.0, |counts| counts.messages_details.rate),
+            name: queue.name,
+        }
+    };
+    now.into_iter().map(details).collect()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Binding {
+    source: String,
+    destination: String,
+    routing_key: String,
+}
+
+impl From<Binding> for observed::Binding {
+    fn from(Binding { source, destination, routing_key }: Binding) -> Self {
+        Self { source, destination, routing_key }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GlobalParameter {
+    pub value: Owned,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Overview {
+    pub rabbitmq_version: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Node {
+    pub uptime: Option<u64>,
+    pub mem_used: Option<u64>,
+    #[serde(default)]
+    mem_alarm: bool,
+    #[serde(default)]
+    disk_free_alarm: bool,
+}
+
+impl Node {
+    /// The first of the nodes. In the first seconds after its start a node says nothing of itself, and the
+    /// answer is an empty list where the object will be.
+    pub fn of(nodes: Vec<Value>) -> Self {
+        let node = nodes.into_iter().next().filter(Value::is_object);
+        node.and_then(|node| serde_json::from_value(node).ok()).unwrap_or_default()
+    }
+
+    pub fn alarms(&self) -> Vec<&'static str> {
+        [("memory", self.mem_alarm), ("disk", self.disk_free_alarm)]
+            .into_iter()
+            .filter_map(|(name, raised)| raised.then_some(name))
+            .collect()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub node: String,
+    exchange: Option<String>,
+    queue: Option<String>,
+    upstream: Option<String>,
+    status: String,
+    error: Option<Value>,
+    timestamp: Option<String>,
+}
+
+impl Link {
+    /// Whether it is the link from this upstream that carries `resource`.
+    pub fn is(&self, upstream: &str, resource: &Resource) -> bool {
+        let carried = match resource {
+            Resource::Exchange(_) => &self.exchange,
+            Resource::Queue(_) => &self.queue,
+        };
+        self.upstream.as_deref() == Some(upstream) && carried.as_deref() == Some(resource.name())
+    }
+
+    /// The broker gives the time of a status in its own zone and does not name it; in our containers it is UTC.
+    /// Its hour has one digit before ten.
+    pub fn into_link(self, now: Option<jiff::Timestamp>) -> Option<observed::Link> {
+        let resource = match (self.exchange, self.queue) {
+            (Some(exchange), _) => Resource::Exchange(exchange),
+            (None, Some(queue)) => Resource::Queue(queue),
+            (None, None) => return None,
+        };
+        let since = self.timestamp.and_then(|text| {
+            let since = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+            since.to_zoned(jiff::tz::TimeZone::UTC).ok()
+        });
+        let age = now
+            .zip(since)
+            .and_then(|(now, since)| u64::try_from(now.as_second() - since.timestamp().as_second()).ok());
+        let error = self.error.map(|error| match error {
+            Value::String(text) => text,
+            other => other.to_string(),
+        });
+        Some(observed::Link {
+            resource,
+            upstream: self.upstream.unwrap_or_default(),
+            status: self.status,
+            error,
+            age,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Published {
+    pub routed: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Refusal {
+    error: Option<String>,
+    reason: Option<Value>,
+}
+
+impl Refusal {
+    pub fn text(self) -> Option<String> {
+        match self.reason {
+            Some(Value::String(reason)) => Some(reason),
+            Some(other) => Some(other.to_string()),
+            None => self.error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_link_is_known_at_any_hour() {
+        for (text, age) in [("2026-11-22 2:55:20", 40), ("2026-11-22 02:55:20", 40)] {
+            let link = json!({"exchange": "x", "upstream": "asia", "status": "running", "timestamp": text});
+            let link: Link = serde_json::from_value(link).unwrap();
+            let now = "2026-11-22T02:56:00Z".parse().unwrap();
+            assert_eq!(link.into_link(Some(now)).unwrap().age, Some(age));
+        }
+    }
+
+    #[test]
+    fn a_node_that_has_just_started_says_nothing_of_itself() {
+        let node = Node::of(vec![json!([])]);
+        assert_eq!((node.uptime, node.mem_used, node.alarms()), (None, None, vec![]));
+        let node = Node::of(vec![json!({"uptime": 7, "mem_alarm": true})]);
+        assert_eq!((node.uptime, node.alarms()), (Some(7), vec!["memory"]));
+    }
+}

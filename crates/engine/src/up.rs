@@ -1,0 +1,222 @@
+//! Plan, apply, and wait until every expected link runs.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::{Report, Tools, apply},
+    collect,
+    docker::EngineError,
+    wait::{Gave, Look, until},
+};
+use fedctl_model::{
+    desired::{Desired, Passwords},
+    event::Event,
+    plan::{Blocked, Plan, Step, mend, plan},
+    status::{LinkState, LinkStatus, links},
+    topology::{RegionName, Topology},
+};
+
+/// How often a plan may turn out to need another: images come, brokers answer that did not before, or are started
+/// anew because they let nobody in.
+const ROUNDS: usize = 4;
+/// How long a broker may take to start a link or to give it its password, and bindings to cross one that runs, before
+/// it is mended.
+const STUCK_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why the regions are not up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The engine failed while it was looked at.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something cannot be done without harm, so nothing was done.
+    #[error("{} of the planned changes cannot be made without harm, so none was made", .0.len())]
+    Blocked(Vec<Blocked>),
+    /// Some steps failed or were interrupted.
+    #[error("not everything could be done")]
+    Steps(Report),
+    /// Brokers came and went while what they hold was compared.
+    #[error("brokers come and go: what they hold could not be compared")]
+    Unsettled,
+    /// The links did not run in time.
+    #[error("time ran out while waiting for {missing} of {expected} links: {first}")]
+    Links {
+        /// How many do not run.
+        missing: usize,
+        /// How many are expected.
+        expected: usize,
+        /// The first that does not run, and why.
+        first: String,
+    },
+    /// Interrupted while looking or waiting.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What `up` works on.
+pub struct Up<'a> {
+    /// The topology.
+    pub topology: &'a Topology,
+    /// What it asks for, or the chosen regions' part of it.
+    pub desired: &'a Desired,
+    /// The passwords.
+    pub passwords: &'a Passwords,
+    /// What steps work with.
+    pub tools: &'a Tools,
+    /// Cancelled to interrupt.
+    pub stop: &'a CancellationToken,
+}
+
+impl Up<'_> {
+    /// Makes it so. The steps done and the links that run.
+    ///
+    /// # Errors
+    ///
+    /// See [`UpError`]. Whatever was begun, another `up` finishes.
+    pub async fn run(&self) -> Result<(usize, usize), UpError> {
+        let mut done = 0;
+        let mut rounds = 0;
+        loop {
+            let plan = tokio::select! {
+                planned = self.plan() => planned?,
+                () = self.stop.cancelled() => return Err(UpError::Interrupted),
+            };
+            if !plan.blocked.is_empty() {
+                return Err(UpError::Blocked(plan.blocked));
+            }
+            self.note_images(&plan);
+            done += self.carry_out(&plan).await?;
+            rounds += 1;
+            match plan.provisional {
+                false => break,
+                true if rounds == ROUNDS => return Err(UpError::Unsettled),
+                true => {}
+            }
+        }
+        tokio::select! {
+            running = self.await_links() => Ok((done, running?)),
+            () = self.stop.cancelled() => Err(UpError::Interrupted),
+        }
+    }
+
+    async fn carry_out(&self, plan: &Plan) -> Result<usize, UpError> {
+        let report = apply(plan, self.tools, self.stop).await;
+        if report.interrupted || !report.failures.is_empty() {
+            Err(UpError::Steps(report))
+        } else {
+            Ok(report.done)
+        }
+    }
+
+    /// Says which images are used as they are found; those that are made or pulled say so themselves.
+    fn note_images(&self, plan: &Plan) {
+        let steps = || plan.steps.iter().map(|planned| &planned.step);
+        let used: BTreeSet<&str> = steps()
+            .filter_map(|step| {
+                if let Step::CreateContainer(container) = step {
+                    Some(container.image.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
+        let fetched = |image: &str| {
+            steps().any(|step| {
+                matches!(step, Step::ProvideImage { reference } | Step::ImportServiceImage { reference } if reference == image)
+            })
+        };
+        for image in used.into_iter().filter(|image| !fetched(image)) {
+            self.tools.events.send(Event::Note(format!("image {image} was found on the engine")));
+        }
+    }
+
+    async fn plan(&self) -> Result<Plan, UpError> {
+        let Tools { engine, connector, endpoints, .. } = self.tools;
+        let observed = collect::observed(engine, connector, endpoints, self.desired, self.passwords).await?;
+        let regions: Vec<RegionName> =
+            self.desired.brokers.iter().map(|broker| broker.region.clone()).collect();
+        let brokers =
+            collect::brokers(&observed.engine, connector, &self.desired.project, &regions, self.passwords);
+        self.tools.brokers.borrow_mut().extend(brokers);
+        Ok(plan(self.desired, &observed))
+    }
+
+    async fn await_links(&self) -> Result<usize, UpError> {
+        let started = Instant::now();
+        let events = &self.tools.events;
+        let seen = RefCell::new((0, 0));
+        let mut stuck = BTreeMap::new();
+        let look = async || match self.links_now().await {
+            Err(reason) => Look::NotYet(reason),
+            Ok(links) => {
+                let running = links.iter().filter(|link| link.state == LinkState::Running).count();
+                let first = links.iter().find(|link| link.state != LinkState::Running).map(in_words);
+                let expected = links.len();
+                *seen.borrow_mut() = (running, expected);
+                events.send(Event::Links { running, expected, first: first.clone() });
+                self.mend(&links, &mut stuck).await;
+                first.map_or(Look::Done(expected), Look::NotYet)
+            }
+        };
+        let waited: Result<usize, Gave<std::convert::Infallible>> =
+            until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
+        match waited {
+            Ok(expected) => {
+                events.send(Event::LinksRunning { expected, took: started.elapsed() });
+                Ok(expected)
+            }
+            Err(Gave::Up(first)) => {
+                let (running, expected) = seen.into_inner();
+                let first = first.unwrap_or_else(|| "the brokers do not answer".into());
+                Err(UpError::Links { missing: expected - running, expected, first })
+            }
+        }
+    }
+
+    /// Mends the links that have been stuck for a while. One that cannot be mended is reported, and waited for
+    /// like any other.
+    async fn mend(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
+        let stuck = || links.iter().filter(|link| link.is_stuck());
+        since.retain(|known, _| stuck().any(|link| name(link) == *known));
+        let due: Vec<&LinkStatus> = stuck()
+            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= STUCK_LIMIT)
+            .collect();
+        if !due.is_empty() {
+            since.clear();
+            apply(&mend(due, self.desired), self.tools, self.stop).await;
+        }
+    }
+
+    /// The links between the chosen regions, or the first reason for which they cannot be seen.
+    async fn links_now(&self) -> Result<Vec<LinkStatus>, String> {
+        let brokers = self.tools.brokers.borrow().clone();
+        let health = collect::health(&brokers).await;
+        if let Some((_, Err(error))) = health.iter().find(|(_, health)| health.is_err()) {
+            return Err(error.to_string());
+        }
+        let health =
+            health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
+        let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
+        let mut links = links(self.topology, &health.collect());
+        links.retain(|link| {
+            link.state != LinkState::Unexpected && chosen(&link.upstream) && chosen(&link.downstream)
+        });
+        Ok(links)
+    }
+}
+
+fn in_words(link: &LinkStatus) -> String {
+    let reason = link.error.as_deref().unwrap_or("connecting");
+    format!("{}: {reason}", name(link))
+}
+
+fn name(link: &LinkStatus) -> String {
+    format!("{} → {}, {}", link.upstream, link.downstream, link.resource.name())
+}

@@ -1,0 +1,261 @@
+//! The directory `.fedctl` beside a topology: its passwords, and the lock of whoever is changing things.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rand::{RngExt, distr::Alphanumeric};
+
+use fedctl_model::{
+    desired::{PasswordId, Passwords},
+    secret::Secret,
+    topology::RegionName,
+};
+
+/// Characters of a password; 32 of 62 letters and digits hold 190 bits.
+const PASSWORD_LENGTH: usize = 32;
+
+/// A topology's directory.
+#[derive(Debug, Clone)]
+pub struct Workdir {
+    path: PathBuf,
+}
+
+/// Held while the project is being changed; given back when dropped, or by the kernel if the program dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// What can go wrong in the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkdirError {
+    /// A file could not be read or written.
+    #[error("cannot {operation} `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of passwords is not what fedctl writes.
+    #[error("`{}` is not a file of passwords: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Another fedctl is changing the project.
+    #[error("another fedctl is changing this project (it holds `{}`)", path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+    },
+}
+
+impl WorkdirError {
+    /// Whether another fedctl is at work.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+}
+
+impl Workdir {
+    /// The directory beside the topology file at `topology`.
+    #[must_use]
+    pub fn beside(topology: &Path) -> Self {
+        Self { path: topology.parent().unwrap_or(Path::new("")).join(".fedctl") }
+    }
+
+    /// Takes the lock.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else has it, or the directory cannot be written.
+    pub fn lock(&self) -> Result<Lock, WorkdirError> {
+        self.create()?;
+        let path = self.path.join("lock");
+        let file = open_private(&path).map_err(|source| WorkdirError::Io {
+            operation: "write",
+            path: path.clone(),
+            source,
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(WorkdirError::Locked { path }),
+            Err(fs::TryLockError::Error(source)) => Err(WorkdirError::Io { operation: "lock", path, source }),
+        }
+    }
+
+    /// The passwords that are there.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is not one of passwords. That there is none is no error.
+    pub fn passwords(&self) -> Result<Passwords, WorkdirError> {
+        let path = self.passwords_file();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Passwords::new()),
+            Err(source) => return Err(WorkdirError::Io { operation: "read", path, source }),
+        };
+        let regions: BTreeMap<String, BTreeMap<String, String>> =
+            serde_json::from_str(&text).map_err(|source| WorkdirError::Malformed { path, source })?;
+        let entry = |region: &str, (user, password): (String, String)| {
+            (PasswordId { region: RegionName::new(region), user }, Secret::new(password))
+        };
+        Ok(regions
+            .iter()
+            .flat_map(|(region, users)| users.clone().into_iter().map(move |user| entry(region, user)))
+            .collect())
+    }
+
+    /// The passwords, with a new random one for each of `needed` that is not there. New ones are on disk
+    /// before this returns; nothing is written where none is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or is not one of passwords.
+    pub fn complete_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
+        let found = self.passwords()?.len();
+        let passwords = self.preview_passwords(needed)?;
+        if passwords.len() > found {
+            self.write_passwords(&passwords)?;
+        }
+        Ok(passwords)
+    }
+
+    /// As [`complete_passwords`](Self::complete_passwords), but new ones are not kept.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is not one of passwords.
+    pub fn preview_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
+        let mut passwords = self.passwords()?;
+        for id in needed {
+            passwords.entry(id.clone()).or_insert_with(random_password);
+        }
+        Ok(passwords)
+    }
+
+    /// Removes the directory with every password in it. One that is gone is no error.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn remove(&self) -> Result<(), WorkdirError> {
+        match fs::remove_dir_all(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(WorkdirError::Io { operation: "remove", path: self.path.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn passwords_file(&self) -> PathBuf {
+        self.path.join("passwords.json")
+    }
+
+    fn create(&self) -> Result<(), WorkdirError> {
+        let error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| WorkdirError::Io { operation: "write", path, source }
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(error(&self.path))?;
+        fs::set_permissions(&self.path, Permissions::from_mode(0o700)).map_err(error(&self.path))?;
+        let ignore = self.path.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n").map_err(error(&ignore))?;
+        }
+        Ok(())
+    }
+
+    /// Written beside and renamed, so that a crash or a full disk leaves the old file or the new one.
+    fn write_passwords(&self, passwords: &Passwords) -> Result<(), WorkdirError> {
+        self.create()?;
+        let path = self.passwords_file();
+        let mut regions: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+        for (id, password) in passwords {
+            regions.entry(id.region.as_str()).or_default().insert(&id.user, password.expose());
+        }
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o600))
+                .tempfile_in(&self.path)?;
+            serde_json::to_writer_pretty(&mut file, &regions)?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| WorkdirError::Io { operation: "write", path: path.clone(), source })
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn random_password() -> Secret {
+    Secret::new(
+        rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect::<String>(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(user: &str) -> PasswordId {
+        PasswordId { region: RegionName::new("europe"), user: user.into() }
+    }
+
+    #[test]
+    fn passwords_are_kept_and_only_missing_ones_are_made() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let first = workdir.complete_passwords(&[id("a")]).unwrap();
+        let second = workdir.complete_passwords(&[id("a"), id("b")]).unwrap();
+        assert_eq!(first[&id("a")], second[&id("a")]);
+        assert_ne!(second[&id("a")], second[&id("b")]);
+        assert_eq!(workdir.passwords().unwrap(), second);
+    }
+
+    #[test]
+    fn nobody_else_can_read_the_passwords() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        workdir.complete_passwords(&[id("a")]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&workdir.path), 0o700);
+        assert_eq!(mode(&workdir.passwords_file()), 0o600);
+    }
+
+    #[test]
+    fn two_cannot_hold_the_lock() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let lock = workdir.lock().unwrap();
+        assert!(workdir.lock().unwrap_err().is_locked());
+        drop(lock);
+        workdir.lock().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_not_one_of_passwords_is_named() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        workdir.create().unwrap();
+        fs::write(workdir.passwords_file(), "{").unwrap();
+        let error = workdir.passwords().unwrap_err().to_string();
+        assert!(error.contains("passwords.json"), "{error}");
+    }
+}

@@ -1,0 +1,208 @@
+//! One connection to the region's broker, kept up: connect, declare, consume, and start again on any error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::backoff;
+use super::consume::{Consume, Feed, Subscription, subscribe};
+use super::log::Log;
+use super::publisher::Publisher;
+use super::wiring::Wiring;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// A session that lived this long was a good one: the next failure is a first failure again.
+const GOOD_AFTER: Duration = Duration::from_secs(2);
+/// lapin keeps 32 frames of buffer in each direction; the broker's own 128 KiB would cost 8 MiB.
+const FRAME_MAX: u32 = 16 * 1024;
+
+/// What one service wants of its session.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The connection's name, as the broker shows it.
+    pub name: String,
+    /// What must exist.
+    pub wiring: Wiring,
+    /// What is consumed.
+    pub subscriptions: Vec<Subscription>,
+    /// The durable queue for messages that cannot be worked off; declared too.
+    pub parking: String,
+    /// Seconds between heartbeats, where the URI does not say.
+    pub heartbeat: u16,
+}
+
+/// Healthy, or the reason why not.
+pub type Health = Result<(), String>;
+
+/// A session with the broker.
+pub struct Session {
+    uri: AMQPUri,
+    spec: Spec,
+    publisher: Publisher,
+    health: watch::Sender<Health>,
+    log: Log,
+}
+
+impl Session {
+    /// Prepares a session; nothing is connected before [`Session::run`].
+    ///
+    /// # Errors
+    /// When `uri` is no AMQP URI. The error does not show it.
+    pub fn new(uri: &str, mut spec: Spec, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
+        let mut uri: AMQPUri =
+            uri.parse().map_err(|_: String| anyhow!("the AMQP URI is not valid (it is not shown)"))?;
+        uri.query.heartbeat.get_or_insert(spec.heartbeat);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
+        spec.wiring.queues.push(spec.parking.clone());
+        let health = watch::Sender::new(Err("not connected yet".to_owned()));
+        Ok(Self { uri, spec, publisher, health, log })
+    }
+
+    /// Whether all consumers are attached, and why not, as it changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// Keeps the session up until `stop`; then finishes what is in hand, for at most 5 s, and closes.
+    ///
+    /// What is not finished by then stays unacknowledged, so the broker hands it out again.
+    pub async fn run(self, consumer: Arc<impl Consume>, stop: CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let connected = tokio::select! {
+                connected = self.connect() => connected,
+                () = stop.cancelled() => break,
+            };
+            let begun = Instant::now();
+            let ended = match connected {
+                Ok(connection) => self.serve(connection, &consumer, &stop).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = ended else { break };
+            if begun.elapsed() > GOOD_AFTER {
+                failures = 0;
+            }
+            let pause = backoff(failures);
+            failures += 1;
+            let reason = self.shown(&error);
+            self.log
+                .warn("disconnected")
+                .with("reason", reason.as_str())
+                .with("retry_in_ms", u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))
+                .write();
+            self.set_health(Err(reason));
+            let _ = timeout(pause, stop.cancelled()).await;
+        }
+        self.set_health(Err("stopped".to_owned()));
+    }
+
+    fn set_health(&self, health: Health) {
+        let _before = self.health.send_replace(health);
+    }
+
+    async fn connect(&self) -> anyhow::Result<Connection> {
+        let properties = ConnectionProperties::default().with_connection_name(self.spec.name.as_str().into());
+        timeout(CONNECT_WITHIN, Connection::connect_uri(self.uri.clone(), properties))
+            .await
+            .map_err(|_| anyhow!("no answer within {CONNECT_WITHIN:?}"))?
+            .context("connecting")
+    }
+
+    async fn serve(
+        &self,
+        connection: Connection,
+        consumer: &Arc<impl Consume>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let ended = self.work(&connection, consumer, stop).await;
+        self.publisher.detach();
+        let _ = timeout(CLOSE_WITHIN, connection.close(200, "OK".into())).await;
+        ended
+    }
+
+    async fn work<C: Consume>(
+        &self,
+        connection: &Connection,
+        consumer: &Arc<C>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        self.spec.wiring.declare(connection).await?;
+        let mut publishing = self.publisher.attach(connection).await.context("opening a channel")?;
+        let mut consumers = JoinSet::new();
+        for subscription in &self.spec.subscriptions {
+            let feed = Feed {
+                queue: subscription.queue.as_str().into(),
+                parking: self.spec.parking.as_str().into(),
+                consumer: Arc::clone(consumer),
+                publisher: self.publisher.clone(),
+                log: self.log.clone(),
+                stop: stop.clone(),
+            };
+            let (channel, attached) = subscribe(connection, subscription).await?;
+            consumers.spawn(feed.run(channel, attached, subscription.clone()));
+        }
+        self.set_health(Ok(()));
+        self.log.info("connected").with("broker", self.broker()).write();
+        tokio::select! {
+            Some(ended) = consumers.join_next() => ended??,
+            ended = &mut publishing => ended??,
+            () = stop.cancelled() => {}
+        }
+        let finish = async {
+            while let Some(ended) = consumers.join_next().await {
+                ended??;
+            }
+            self.publisher.detach();
+            publishing.await?
+        };
+        timeout(FINISH_WITHIN, finish).await.unwrap_or(Ok(()))
+    }
+
+    fn broker(&self) -> String {
+        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+    }
+
+    /// The error with its causes, and without the password, whatever a broker or library put into it.
+    fn shown(&self, error: &anyhow::Error) -> String {
+        let text = format!("{}: {error:#}", self.broker());
+        match self.uri.authority.userinfo.password.as_str() {
+            "" => text,
+            password => text.replace(password, "***"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn heartbeat(uri: &str) -> Option<u16> {
+        let spec = Spec {
+            name: "test".to_owned(),
+            wiring: Wiring::default(),
+            subscriptions: Vec::new(),
+            parking: "dead-letters.test".to_owned(),
+            heartbeat: 30,
+        };
+        let log = Log::to("asia", "test", |_| {});
+        let publisher = Publisher::new(log.clone(), Metrics::default());
+        Session::new(uri, spec, publisher, log).unwrap().uri.query.heartbeat
+    }
+
+    #[test]
+    fn the_uri_has_the_last_word_on_heartbeats() {
+        assert_eq!(heartbeat("amqp://broker"), Some(30));
+        assert_eq!(heartbeat("amqp://broker?heartbeat=5"), Some(5));
+    }
+}

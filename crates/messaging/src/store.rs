@@ -1,0 +1,298 @@
+//! What a service keeps: one `SQLite` file, and in it the identifiers of the messages whose effects are there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::backoff::backoff;
+use super::consume::Fault;
+
+/// Shorter than a service takes to stop, so that what is under way ends, one way or the other, before it.
+const BUSY_FOR: Duration = Duration::from_secs(2);
+const OPEN_TRIES: u32 = 5;
+const WAITING: usize = 64;
+/// What waits to be written is written at once, up to so many: they share the disk's time.
+const AT_ONCE: usize = 64;
+
+/// FULL, not NORMAL: an acknowledged message must outlive a power cut, not only a crash.
+const SCHEMA: &str = "
+PRAGMA synchronous = FULL;
+PRAGMA cache_size = -512;
+CREATE TABLE IF NOT EXISTS seen (
+    consumer TEXT NOT NULL, message_id TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()),
+    event TEXT, PRIMARY KEY (consumer, message_id)
+) STRICT, WITHOUT ROWID;
+DELETE FROM seen WHERE at < unixepoch() - 7 * 86400;
+";
+
+/// Why the store did not do as asked: it may be busy, full, or broken.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// `SQLite` refused; perhaps several that were written at once.
+    #[error("store: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    /// What is stored cannot be read back.
+    #[error("store: {0}")]
+    Stored(#[from] serde_json::Error),
+    /// The store's thread is gone.
+    #[error("store: closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+enum Job {
+    Read(Box<dyn FnOnce(&Connection) + Send>),
+    /// Without a transaction it does nothing.
+    Write(Write),
+}
+
+type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>;
+
+/// Tells who asked for a write what came of it, once it is known whether it stays.
+type Tell = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
+
+/// The store: one connection on a thread of its own, so that a slow disk never holds up the network.
+///
+/// Message identifiers are remembered for at least 7 days. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Store {
+    /// Opens the store at `path`, creating file and `tables`, an SQL script, where they are missing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or stays locked.
+    pub async fn open(path: PathBuf, tables: &'static str) -> anyhow::Result<Self> {
+        let (opened, result) = oneshot::channel();
+        let (jobs, mut queue) = mpsc::channel::<Job>(WAITING);
+        let shown = path.display().to_string();
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            let mut connection = match connect(&path, tables) {
+                Ok(connection) => connection,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            let _ = opened.send(Ok(()));
+            let mut jobs = Vec::with_capacity(AT_ONCE);
+            while queue.blocking_recv_many(&mut jobs, AT_ONCE) > 0 {
+                work_off(&mut connection, jobs.drain(..));
+            }
+        })?;
+        result.await?.with_context(|| format!("opening the store `{shown}`"))?;
+        Ok(Self { jobs })
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, result) = oneshot::channel();
+        self.run(Job::Read(Box::new(move |connection| drop(done.send(work(connection)))))).await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Writes all that `work` does or nothing of it. Nothing is written for a caller that has gone: nobody would
+    /// tell that it was done. Writes that wait together reach the disk together, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing is changed.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, result) = oneshot::channel();
+        self.run(Job::Write(Box::new(move |transaction| {
+            let written = match transaction {
+                Some(transaction) if !done.is_closed() => apart(transaction, work, || !done.is_closed()),
+                _ => Err(StoreError::Closed),
+            };
+            Box::new(move |committed| drop(done.send(committed.map_err(StoreError::Sqlite).and(written))))
+        })))
+        .await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn run(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Remembers a message; `false` when `consumer` had it before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remember(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
+        self.write(move |transaction| Ok(remember(transaction, consumer, &id, None)?)).await
+    }
+}
+
+/// Does all of it, and commits the writes together.
+fn work_off(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
+    let mut writes = Vec::new();
+    for job in jobs {
+        match job {
+            Job::Read(read) => read(connection),
+            Job::Write(write) => writes.push(write),
+        }
+    }
+    if writes.is_empty() {
+        return;
+    }
+    let (tell, committed): (Vec<Tell>, _) =
+        match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => {
+                // a full disk ends the transaction, and what came after would stand by itself
+                let open = || Some(&transaction).filter(|transaction| !transaction.is_autocommit());
+                (writes.into_iter().map(|write| write(open())).collect(), transaction.commit())
+            }
+            Err(error) => (writes.into_iter().map(|write| write(None)).collect(), Err(error)),
+        };
+    let committed = committed.map_err(Arc::new);
+    for tell in tell {
+        tell(committed.clone());
+    }
+}
+
+/// Does the work within a transaction that others share, or leaves no trace of it.
+fn apart<T>(
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    wanted: impl Fn() -> bool,
+) -> Result<T, StoreError> {
+    let run = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT job")?;
+    let result = work(transaction).and_then(|done| wanted().then_some(done).ok_or(StoreError::Closed));
+    if result.is_err() {
+        run("ROLLBACK TO job")?;
+    }
+    run("RELEASE job")?;
+    result
+}
+
+/// Two processes may create the file at once, and the switch to WAL does not wait for the other's lock.
+#[expect(clippy::disallowed_methods, reason = "a bounded back-off, on the store's own thread")]
+fn connect(path: &Path, tables: &str) -> rusqlite::Result<Connection> {
+    let mut failures = 0;
+    loop {
+        let opened = Connection::open(path).and_then(|connection| {
+            connection.busy_timeout(BUSY_FOR)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.execute_batch(SCHEMA)?;
+            connection.execute_batch(tables)?;
+            Ok(connection)
+        });
+        match opened {
+            Err(error) if failures < OPEN_TRIES && is_busy(&error) => {
+                std::thread::sleep(backoff(failures));
+                failures += 1;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
+/// Remembers a message and what came of it, within the transaction that has its effect; `false` when `consumer`
+/// had it before.
+///
+/// # Errors
+/// When `SQLite` refuses.
+pub fn remember(
+    transaction: &Transaction<'_>,
+    consumer: &str,
+    message_id: &str,
+    event: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT OR IGNORE INTO seen (consumer, message_id, event) VALUES (?1, ?2, ?3)";
+    Ok(transaction.prepare_cached(sql)?.execute(params![consumer, message_id, event])? == 1)
+}
+
+/// What came of a message when `consumer` had it before.
+///
+/// # Errors
+/// When `SQLite` refuses.
+pub fn remembered(
+    transaction: &Transaction<'_>,
+    consumer: &str,
+    message_id: &str,
+) -> rusqlite::Result<Option<Option<String>>> {
+    let sql = "SELECT event FROM seen WHERE consumer = ?1 AND message_id = ?2";
+    transaction.prepare_cached(sql)?.query_row([consumer, message_id], |row| row.get(0)).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const TABLES: &str = "CREATE TABLE IF NOT EXISTS notes (text TEXT PRIMARY KEY) STRICT;";
+
+    fn note(transaction: &Transaction<'_>, text: &str) -> Result<(), StoreError> {
+        transaction.prepare_cached("INSERT INTO notes VALUES (?1)")?.execute([text])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn of_writes_that_wait_together_one_that_fails_leaves_no_trace_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("notes.db"), TABLES).await.unwrap();
+        let (go, gone) = channel::<()>();
+        let busy = store.read(move |_| Ok(gone.recv().is_ok()));
+        let first = store.write(|transaction| note(transaction, "first"));
+        let twice =
+            store.write(|transaction| note(transaction, "half").and_then(|()| note(transaction, "first")));
+        let last = store.write(|transaction| note(transaction, "last"));
+        let all = async { tokio::join!(busy, first, twice, last, async { go.send(()) }) };
+        let (_, first, twice, last, _) = all.await;
+        assert!(first.is_ok() && last.is_ok());
+        assert!(twice.unwrap_err().to_string().contains("UNIQUE"));
+        let read = |connection: &Connection| {
+            let mut texts = connection.prepare("SELECT text FROM notes ORDER BY text")?;
+            let texts = texts.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            Ok(texts)
+        };
+        assert_eq!(store.read(read).await.unwrap(), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_for_a_caller_that_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("notes.db"), TABLES).await.unwrap();
+        let (go, gone) = channel::<()>();
+        let busy = store.read(move |_| Ok(gone.recv().is_ok()));
+        let dropped = store.write(|transaction| note(transaction, "dropped"));
+        let impatient = async {
+            tokio::select! { biased; _ = dropped => {}, () = tokio::task::yield_now() => {} }
+            go.send(())
+        };
+        let _ = tokio::join!(busy, impatient);
+        let count = |connection: &Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(store.read(count).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,14 @@
+//! What should be, what is, and what follows: values made from values, without waiting, reading or printing.
+
+pub mod desired;
+pub mod event;
+pub mod export;
+pub mod observed;
+pub mod outcome;
+pub mod plan;
+pub mod proof;
+pub mod queues;
+pub mod secret;
+pub mod status;
+pub mod topology;
+pub mod trace;

@@ -1,0 +1,76 @@
+//! What the services log while a scenario is played.
+
+use futures_util::{StreamExt, stream};
+use serde_json::{Map, Value};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use fedctl_engine::docker::{Engine, EngineError, LogLine};
+use fedctl_model::topology::RegionName;
+
+/// A line that a service logged.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The service's region.
+    pub region: RegionName,
+    /// The service.
+    pub service: String,
+    /// When the engine received the line.
+    pub at: jiff::Timestamp,
+    /// Its fields.
+    pub fields: Map<String, Value>,
+}
+
+/// The lines of many services, from now on. They are taken down all the time, whether or not anybody reads:
+/// who reads first when time has run out must find what came before.
+pub struct Journal {
+    lines: mpsc::UnboundedReceiver<Entry>,
+    writer: JoinHandle<()>,
+    /// What has been read so far.
+    pub entries: Vec<Entry>,
+}
+
+impl Journal {
+    /// Follows the containers of these services: region, service and container. One that does not run says
+    /// nothing, which a scenario then misses.
+    pub fn follow(engine: &Engine, services: impl Iterator<Item = (RegionName, String, String)>) -> Self {
+        let now = jiff::Timestamp::now();
+        let since = i32::try_from(now.as_second()).unwrap_or(i32::MAX);
+        let lines = services.map(|(region, service, container)| {
+            let lines = engine.logs(&container, Some(since), None, true);
+            let entry = move |line: Result<LogLine, EngineError>| {
+                let entry = line.ok().and_then(|line| entry(&region, &service, &line));
+                entry.filter(|entry| entry.at >= now)
+            };
+            lines.map(entry).boxed()
+        });
+        let mut written = stream::select_all(lines);
+        let (sender, lines) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(async move {
+            while let Some(entry) = written.next().await {
+                if entry.is_some_and(|entry| sender.send(entry).is_err()) {
+                    break;
+                }
+            }
+        });
+        Self { lines, writer, entries: Vec::new() }
+    }
+
+    /// Reads what has come by now.
+    pub fn read(&mut self) {
+        while let Ok(entry) = self.lines.try_recv() {
+            self.entries.push(entry);
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+fn entry(region: &RegionName, service: &str, line: &LogLine) -> Option<Entry> {
+    let at = line.at.parse().ok()?;
+    let fields = serde_json::from_str(&line.text).ok()?;
+    Some(Entry { region: region.clone(), service: service.to_owned(), at, fields })
+}

@@ -1,0 +1,79 @@
+//! The payment: captures what a reserved order costs, up to a limit.
+
+use std::time::Duration;
+
+use rusqlite::{Transaction, params};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::amount::Amount;
+use super::chain::{Event, Means};
+use super::order::Order;
+use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, wiring};
+use fedctl_messaging::consume::{Fault, Subscription};
+use fedctl_messaging::message::Message;
+use fedctl_messaging::store::StoreError;
+
+const QUEUE: &str = "checkout.payment";
+/// A slow payment holds this many orders; the others wait at the broker, where they are seen and counted.
+const PREFETCH: u16 = 64;
+const FILE: &str = "payments.db";
+/// One row an order: should two events ask for the same order's money, the second is refused and parked.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS payments (
+    order_id TEXT PRIMARY KEY, amount TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch())
+) STRICT, WITHOUT ROWID;
+";
+const LIMIT: &str = "10000";
+/// Less than the time after which a broker takes a message back from a silent consumer, half an hour.
+const LONGEST_DELAY_MS: u64 = 600_000;
+
+/// Captures payments.
+pub struct Payment {
+    means: Means,
+    limit: Amount,
+    delay: Duration,
+    stop: CancellationToken,
+}
+
+pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
+    let settings = &program.settings;
+    let limit = settings.read_option("LIMIT", LIMIT, Amount::WANTED, Amount::read)?;
+    let wanted = format!("a number of milliseconds up to {LONGEST_DELAY_MS}");
+    let milliseconds = |text: &str| text.parse().ok().filter(|delay| *delay <= LONGEST_DELAY_MS);
+    let delay = Duration::from_millis(settings.read_option("DELAY_MS", "0", &wanted, milliseconds)?);
+    let means = Means::open(program, FILE, TABLES).await?;
+    let payment = Payment { means, limit, delay, stop: program.stop.clone() };
+    let part = Part::new(wiring(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
+    Ok(Part { subscription: Subscription::side_by_side(QUEUE, PREFETCH), ..part })
+}
+
+impl Payment {
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
+        let order = Order::read(&message.json()?)?;
+        self.wait().await?;
+        let limit = self.limit.clone();
+        let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit);
+        let word = |key: &str| if key == PAYMENT_CAPTURED { "payment_captured" } else { "payment_failed" };
+        self.means.follow(message, take, word).await
+    }
+
+    /// Takes as long as a bank may take; a service that is to stop gives the order back instead.
+    async fn wait(&self) -> Result<(), Fault> {
+        if !self.delay.is_zero() && timeout(self.delay, self.stop.cancelled()).await.is_ok() {
+            return Err(Fault::Transient("stopped before the payment".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn capture(transaction: &Transaction<'_>, order: &Order, limit: &Amount) -> Result<Event, StoreError> {
+    let amount = &order.request.amount;
+    if amount.exceeds(limit) {
+        let reason = format!("{} is over the limit of {}", amount.as_str(), limit.as_str());
+        return Ok(Event::about(order, PAYMENT_FAILED).saying("reason", reason));
+    }
+    let sql = "INSERT INTO payments (order_id, amount) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql)?.execute(params![order.order_id, amount.as_str()])?;
+    Ok(Event::about(order, PAYMENT_CAPTURED))
+}

@@ -1,0 +1,242 @@
+//! The front: HTTP in, commands out, and the answers collected until a deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use lapin::types::AMQPValue;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::asked::Asked;
+use super::contract::{self, Answer, COMMAND_HEADER, COMPUTING, Host, Verb, Wanted};
+use crate::Program;
+use crate::contract::Invalid;
+use crate::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use fedctl_messaging::consume::{Consume, Fault, Subscription};
+use fedctl_messaging::log::Log;
+use fedctl_messaging::message::{Message, Outgoing, fresh_id};
+use fedctl_messaging::metrics::{Counter, Metrics};
+use fedctl_messaging::publisher::Publisher;
+use fedctl_messaging::requests::{Answers, Requests};
+
+const FILE: &str = "compute.db";
+const PREFETCH: u16 = 32;
+const WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Takes requests, and the answers to them.
+#[derive(Clone)]
+pub struct Front {
+    /// The queue of the answers.
+    pub replies: String,
+    /// The known hosts of all regions.
+    pub hosts: Arc<[Host]>,
+    /// The requests that wait for answers.
+    pub requests: Requests,
+    /// The machines asked for.
+    pub asked: Asked,
+    /// Where commands go.
+    pub publisher: Publisher,
+    /// Where late answers are counted.
+    pub metrics: Metrics,
+    /// Where what was done is told.
+    pub log: Log,
+}
+
+pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
+    let settings = &program.settings;
+    let hosts = contract::known_hosts(settings)?;
+    let wiring = contract::wiring(&settings.regions, &hosts);
+    let front = Front {
+        replies: contract::replies(&settings.region),
+        hosts: hosts.into(),
+        requests: Requests::shown(program.metrics.clone()),
+        asked: Asked::open(settings.store.join(FILE)).await?,
+        publisher: program.publisher.clone(),
+        metrics: program.metrics.clone(),
+        log: program.log.clone(),
+    };
+    let subscriptions = vec![Subscription::in_batches(front.replies.clone(), PREFETCH)];
+    program.run(wiring, subscriptions, front.clone(), router(front)).await
+}
+
+/// The endpoints of the front.
+pub fn router(front: Front) -> Router {
+    let change = |verb| {
+        async move |State(front): State<Front>, Path(name): Path<String>, query: RawQuery| {
+            front.tell_all(verb, &json!({"name": name}), &query).await
+        }
+    };
+    let list = async |State(front): State<Front>, query: RawQuery| {
+        front.tell_all(Verb::List, &json!({}), &query).await
+    };
+    let create =
+        async |State(front): State<Front>, query: RawQuery, body: Bytes| front.create(&body, &query).await;
+    Router::new()
+        .route("/vms", get(list).post(create))
+        .route("/vms/{name}", delete(change(Verb::Delete)))
+        .route("/vms/{name}/start", post(change(Verb::Start)))
+        .route("/vms/{name}/stop", post(change(Verb::Stop)))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(front)
+}
+
+impl Front {
+    /// Has one host create a machine. 201 or 409 with its answer; 504 when none came, which says nothing about
+    /// whether the machine is created later.
+    async fn create(&self, body: &Bytes, query: &RawQuery) -> Result<Response, Failure> {
+        let wait = wait(query)?;
+        let deadline = Instant::now() + wait;
+        let wanted = Wanted::read(&http::json(body)?)?;
+        let correlation = fresh_id();
+        let mut answers = self.requests.expect(&correlation);
+        self.asked.remember(correlation.clone(), wanted.name.clone()).await?;
+        let body = json!(wanted);
+        self.send(Verb::Create, &body, &correlation).await?;
+        let answer = next(&mut answers, deadline).await;
+        let line = match &answer {
+            Some(_) => self.log.info("create_answered"),
+            None => self.log.warn("create_unanswered"),
+        };
+        let mut line = line.with("correlation_id", &*correlation).with("name", &*wanted.name);
+        if let Some(answer) = &answer {
+            line = line.with("host", answer.host.to_string()).with("status", answer.status());
+        }
+        line.write();
+        let (status, told) = match answer {
+            Some(answer) if answer.result.is_ok() => (StatusCode::CREATED, answer.json()),
+            Some(answer) => (StatusCode::CONFLICT, answer.json()),
+            None => {
+                let message = format!("No host answered within {} ms", wait.as_millis());
+                (StatusCode::GATEWAY_TIMEOUT, json!({"error": "TIMEOUT", "message": message}))
+            }
+        };
+        Ok(respond(status, &correlation, told))
+    }
+
+    /// Tells all hosts, and gives what they answer until all have or the time is over.
+    async fn tell_all(&self, verb: Verb, body: &Value, query: &RawQuery) -> Result<Response, Failure> {
+        let deadline = Instant::now() + wait(query)?;
+        if self.hosts.is_empty() {
+            return Err(Failure::Unavailable("No hosts are known: `COMPUTE_HOSTS` is not set".to_owned()));
+        }
+        let correlation = fresh_id();
+        let mut answers = self.requests.expect(&correlation);
+        self.send(verb, body, &correlation).await?;
+        let mut collected: Vec<Answer> = Vec::new();
+        let missing = |collected: &[Answer]| -> Vec<String> {
+            let answered = |host: &&Host| collected.iter().any(|answer| answer.host == **host);
+            self.hosts.iter().filter(|host| !answered(host)).map(ToString::to_string).collect()
+        };
+        while !missing(&collected).is_empty() {
+            let Some(answer) = next(&mut answers, deadline).await else { break };
+            if !collected.iter().any(|had| had.host == answer.host) {
+                collected.push(answer);
+            }
+        }
+        let (known, missing) = (self.hosts.len(), missing(&collected));
+        let answered = known - missing.len();
+        self.log
+            .info("answers_collected")
+            .with("correlation_id", &*correlation)
+            .with("command", verb.name())
+            .with("name", body["name"].clone())
+            .with("known", known)
+            .with("answered", answered)
+            .with("missing", missing.clone())
+            .write();
+        let answers: Vec<Value> = collected.iter().map(Answer::json).collect();
+        let told = json!({"known": known, "answered": answered, "answers": answers, "missing": missing});
+        Ok(respond(StatusCode::OK, &correlation, told))
+    }
+
+    async fn send(&self, verb: Verb, body: &Value, correlation: &str) -> Result<(), Failure> {
+        let command = Outgoing::json(COMPUTING, verb.name(), body)
+            .correlated(Some(correlation))
+            .replying_to(&self.replies)
+            .noting("command", verb.name())
+            .noting("name", body["name"].clone());
+        Ok(self.publisher.publish(command).await?)
+    }
+
+    /// Takes back a machine that a second host created because the command came twice: a link that breaks
+    /// delivers again, and not always to the host that had it.
+    async fn undo(&self, reply: &Message, host: &Host, name: &str) -> Result<(), Fault> {
+        let verb = Verb::Delete.name();
+        let command = Outgoing::json("", host.queue(), &json!({"name": name}))
+            .correlated(reply.correlation_id())
+            .following(reply.identity(), "undo")
+            .header(COMMAND_HEADER, AMQPValue::LongString(verb.into()))
+            .noting("command", verb)
+            .noting("name", name);
+        self.publisher.publish(command).await?;
+        let line = self.log.warn("second_vm_undone").about(reply);
+        line.with("host", host.to_string()).with("name", name).write();
+        Ok(())
+    }
+}
+
+impl Consume for Front {
+    async fn consume(&self, reply: &Message) -> Result<(), Fault> {
+        let answer = Answer::read(&reply.json()?).map_err(Fault::Poison)?;
+        if let Some(name) = self.asked.second(reply.correlation_id().unwrap_or_default(), &answer).await? {
+            return self.undo(reply, &answer.host, &name).await;
+        }
+        let line = if self.requests.answer(reply) {
+            self.log.info("answer_received")
+        } else {
+            self.metrics.count(Counter::LATE, &reply.queue, 1);
+            self.log.info("answer_late")
+        };
+        line.about(reply).with("host", answer.host.to_string()).with("status", answer.status()).write();
+        Ok(())
+    }
+}
+
+/// The next answer before `deadline`. What is no answer was parked before it could come here.
+async fn next(answers: &mut Answers, deadline: Instant) -> Option<Answer> {
+    let reply = timeout_at(deadline, answers.next()).await.ok()?;
+    Answer::read(&reply.json().ok()?).ok()
+}
+
+/// `timeout_ms` of the query, or what is waited without it.
+fn wait(RawQuery(query): &RawQuery) -> Result<Duration, Invalid> {
+    let query = query.as_deref().unwrap_or_default();
+    let asked = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "timeout_ms");
+    let Some((name, value)) = asked else { return Ok(WAIT) };
+    let wait = value.parse().ok().map(Duration::from_millis);
+    wait.filter(|wait| (Duration::from_millis(1)..=LONGEST_WAIT).contains(wait)).ok_or_else(|| {
+        Invalid::field(&name, format!("Not a number of milliseconds from 1 to {}.", LONGEST_WAIT.as_millis()))
+    })
+}
+
+fn respond(status: StatusCode, correlation: &str, body: Value) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if let Ok(id) = HeaderValue::from_str(correlation) {
+        response.headers_mut().insert(CORRELATION, id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_may_wait_up_to_a_minute() {
+        let asked = |query: &str| wait(&RawQuery(Some(query.to_owned()))).ok();
+        assert_eq!(wait(&RawQuery(None)), Ok(WAIT));
+        assert_eq!(asked("other=1"), Some(WAIT));
+        assert_eq!(asked("a=b&timeout_ms=250"), Some(Duration::from_millis(250)));
+        assert_eq!(asked("timeout_ms=60000"), Some(LONGEST_WAIT));
+        for wrong in ["", "0", "60001", "-1", "1.5", "long"] {
+            assert_eq!(asked(&format!("timeout_ms={wrong}")), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The products service's consumers: orders, in the master region only, and the answers to tax requests.
+
+use lapin::types::AMQPValue;
+
+use super::catalogue::{Catalogue, FILE, Ordered, Updated};
+use super::contract::{self, Order};
+use super::{Program, Settings, http};
+use fedctl_messaging::consume::{Consume, Fault, Subscription};
+use fedctl_messaging::log::Log;
+use fedctl_messaging::message::{Message, Outgoing};
+use fedctl_messaging::publisher::Publisher;
+
+const PREFETCH: u16 = 32;
+
+/// Works off orders and tax replies.
+pub struct Products {
+    /// Where quantities are kept.
+    pub store: Catalogue,
+    /// Where changed products are announced.
+    pub publisher: Publisher,
+    /// Where what was done is told.
+    pub log: Log,
+}
+
+/// What the products service of `region` consumes: orders only where `master`.
+#[must_use]
+pub fn subscriptions(region: &str, master: bool) -> Vec<Subscription> {
+    let replies = contract::federated_queue(&contract::taxes_reply_key(region));
+    let orders = master.then(|| contract::ORDER_QUEUE.to_owned());
+    orders.into_iter().chain([replies]).map(|queue| Subscription::in_batches(queue, PREFETCH)).collect()
+}
+
+pub(super) async fn run(program: Program) -> anyhow::Result<()> {
+    let Settings { region, regions, master_region, store, .. } = program.settings.clone();
+    let store = Catalogue::open(store.join(FILE)).await?;
+    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let subscriptions = subscriptions(&region, region == master_region);
+    let consumer = Products { store: store.clone(), publisher: publisher.clone(), log };
+    let wiring = contract::wiring(&regions);
+    let router = http::products(http::Front { region, regions, publisher, store });
+    program.run(wiring, subscriptions, consumer, router).await
+}
+
+impl Consume for Products {
+    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+        if *message.queue == *contract::ORDER_QUEUE {
+            self.order(message).await
+        } else {
+            self.reply(message).await
+        }
+    }
+}
+
+impl Products {
+    async fn order(&self, message: &Message) -> Result<(), Fault> {
+        let order = Order::read(&message.json()?)?;
+        let (product, ordered) = (order.product_id, order.quantity);
+        let updated = match self.store.order(message.identity().to_owned(), order).await? {
+            Ordered::UnknownProduct => return Err(Fault::Transient(format!("product {product} is unknown"))),
+            Ordered::Processed(updated) => {
+                self.log
+                    .info("order_processed")
+                    .about(message)
+                    .with("product_id", product)
+                    .with("ordered", ordered)
+                    .with("quantity", updated.product.quantity)
+                    .with("version", updated.version)
+                    .write();
+                updated
+            }
+            Ordered::Repeated(updated) => {
+                self.log.info("duplicate_skipped").about(message).with("product_id", product).write();
+                updated
+            }
+        };
+        self.announce(message, &updated).await
+    }
+
+    /// Publishes also for a repeated order: whether its first announcement got out cannot be known, and the
+    /// same identifier and version make a second one harmless.
+    async fn announce(&self, message: &Message, updated: &Updated) -> Result<(), Fault> {
+        let Updated { message_id, product, version } = updated;
+        let event = Outgoing::json(contract::PRODUCT_EVENTS, contract::PRODUCT_UPDATED, product)
+            .identified(message_id)
+            .correlated(message.correlation_id())
+            .header(contract::VERSION_HEADER, AMQPValue::LongLongInt(*version))
+            .noting("product_id", product.id)
+            .noting("quantity", product.quantity)
+            .noting("version", *version);
+        Ok(self.publisher.publish(event).await?)
+    }
+
+    async fn reply(&self, message: &Message) -> Result<(), Fault> {
+        let reply = message.json()?;
+        let answered = reply.get("result").is_some() || reply.get("error").is_some();
+        if !answered {
+            return Err(Fault::Poison("neither `result` nor `error` in a reply".to_owned()));
+        }
+        if !self.store.remember("replies", message.identity().to_owned()).await? {
+            self.log.info("duplicate_skipped").about(message).write();
+            return Ok(());
+        }
+        self.log
+            .info("reply_received")
+            .about(message)
+            .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
+            .with("error", reply.get("error").cloned().unwrap_or_default())
+            .write();
+        Ok(())
+    }
+}

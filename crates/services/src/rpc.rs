@@ -1,0 +1,228 @@
+//! Calls between languages and regions: a request on one queue, its reply on the queue of the caller's region.
+//!
+//! Envelope and properties are those of a `NestJS` client, so any client that sets `correlation_id` and
+//! `reply_to` is a caller, and any that copies the one and publishes to the other is a worker.
+//!
+//! Requests do not expire on the broker, and a worker does not skip old ones: a caller's deadline is a time on
+//! its region's clock, which a worker elsewhere cannot trust. So a call that timed out is worked off all the
+//! same, and its reply is dropped and counted where it arrives.
+
+pub mod analysis;
+pub mod worker;
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::contract::{Fields, Invalid};
+use super::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use super::{Program, Settings};
+use fedctl_messaging::consume::{Consume, Fault, Subscription};
+use fedctl_messaging::log::Log;
+use fedctl_messaging::message::{Message, Outgoing, fresh_id};
+use fedctl_messaging::metrics::{Counter, Metrics};
+use fedctl_messaging::publisher::{PublishError, Publisher};
+use fedctl_messaging::requests::Requests;
+use fedctl_messaging::wiring::Wiring;
+
+/// The queue of requests, of which every worker in every region takes; federated.
+pub const REQUESTS: &str = "python-service-queue";
+
+const PREFETCH: u16 = 64;
+const TIMEOUT_MS: u64 = 5_000;
+const LONGEST_TIMEOUT_MS: u64 = 60_000;
+const INVALID_REPLY: &str = "invalid_reply";
+
+/// The queue of replies to the callers of `region`; federated. It stays the same: one per call, or the broker's
+/// direct reply-to, would be unknown in the worker's region.
+#[must_use]
+pub fn replies(region: &str) -> String {
+    format!("rpc-replies.{region}")
+}
+
+/// What callers and workers need: also the other regions' reply queues, in which replies wait for their link.
+#[must_use]
+pub fn wiring(regions: &[String]) -> Wiring {
+    let replies = regions.iter().map(|region| replies(region));
+    Wiring { queues: std::iter::once(REQUESTS.to_owned()).chain(replies).collect(), ..Wiring::default() }
+}
+
+pub(super) async fn run(program: Program) -> anyhow::Result<()> {
+    let Settings { region, regions, .. } = program.settings.clone();
+    let (publisher, metrics, log) = (program.publisher.clone(), program.metrics.clone(), program.log.clone());
+    let requests = Requests::shown(metrics.clone());
+    let reply_to = replies(&region);
+    let subscription = Subscription::in_batches(reply_to.clone(), PREFETCH);
+    let front = Front { reply_to, publisher, requests: requests.clone(), log: log.clone() };
+    let router = Router::new()
+        .route("/rpc", post(answer))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(front);
+    program.run(wiring(&regions), vec![subscription], Replies { requests, metrics, log }, router).await
+}
+
+/// Hands replies to the calls that wait for them.
+///
+/// One front per region: a second one would take replies that the first one waits for.
+struct Replies {
+    requests: Requests,
+    metrics: Metrics,
+    log: Log,
+}
+
+impl Consume for Replies {
+    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+        if message.correlation_id().is_none() {
+            return Err(Fault::Poison("no `correlation_id`".to_owned()));
+        }
+        if !self.requests.answer(message) {
+            self.metrics.count(Counter::LATE, &message.queue, 1);
+            self.log.warn("late_reply_dropped").about(message).write();
+        }
+        Ok(())
+    }
+}
+
+/// A call, as asked for by HTTP.
+#[derive(Debug, PartialEq, Eq)]
+struct Call {
+    cmd: String,
+    data: Value,
+    timeout_ms: u64,
+}
+
+impl Call {
+    fn read(json: &Value) -> Result<Self, Invalid> {
+        let mut fields = Fields::of(json)?;
+        let cmd = |value: &Value| value.as_str().filter(|cmd| !cmd.is_empty()).map(str::to_owned);
+        let bounded = |value: &Value| value.as_u64().filter(|ms| (1..=LONGEST_TIMEOUT_MS).contains(ms));
+        let call = Self {
+            cmd: fields.field("cmd", "Not a string, or an empty one.", cmd),
+            data: json.get("data").cloned().unwrap_or_default(),
+            timeout_ms: match json.get("timeout_ms") {
+                None => TIMEOUT_MS,
+                Some(_) => fields.field("timeout_ms", "Not an integer from 1 to 60000.", bounded),
+            },
+        };
+        fields.finish(call)
+    }
+}
+
+/// A request as it travels.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    pattern: Pattern<'a>,
+    data: &'a Value,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Pattern<'a> {
+    cmd: &'a str,
+}
+
+/// What the endpoint needs.
+#[derive(Clone)]
+struct Front {
+    reply_to: String,
+    publisher: Publisher,
+    requests: Requests,
+    log: Log,
+}
+
+impl Front {
+    /// Publishes the request and waits for ever: dropped, the call does not wait any more.
+    async fn ask(&self, call: &Call, id: &str) -> Result<Message, PublishError> {
+        let mut answers = self.requests.expect_one(id);
+        let envelope = Envelope { pattern: Pattern { cmd: &call.cmd }, data: &call.data, id };
+        let request = Outgoing::json("", REQUESTS, &envelope)
+            .correlated(Some(id))
+            .replying_to(&self.reply_to)
+            .noting("cmd", call.cmd.as_str());
+        self.publisher.publish(request).await?;
+        Ok(answers.next().await)
+    }
+
+    fn timed_out(&self, call: &Call, id: &str) -> Response {
+        let Call { cmd, timeout_ms, .. } = call;
+        self.log
+            .warn("rpc_timeout")
+            .with("correlation_id", id)
+            .with("cmd", cmd.as_str())
+            .with("timeout_ms", *timeout_ms)
+            .write();
+        let message = format!("no reply to `{cmd}` within {timeout_ms} ms");
+        failed(StatusCode::GATEWAY_TIMEOUT, "timeout", &message)
+    }
+
+    fn replied(&self, call: &Call, reply: Message, asked: Instant) -> Response {
+        let read = serde_json::from_slice::<Value>(&reply.body);
+        let outcome = match &read {
+            Ok(body) => ["error", "status"].into_iter().find_map(|name| body.get(name)).cloned(),
+            Err(_) => Some(INVALID_REPLY.into()),
+        };
+        self.log
+            .info("rpc_reply")
+            .about(&reply)
+            .with("cmd", call.cmd.as_str())
+            .with("outcome", outcome.unwrap_or_default())
+            .with("took_ms", u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX))
+            .write();
+        match read {
+            Ok(_) => ([(CONTENT_TYPE, "application/json")], reply.body).into_response(),
+            Err(error) => failed(StatusCode::BAD_GATEWAY, INVALID_REPLY, &format!("not valid JSON: {error}")),
+        }
+    }
+}
+
+fn failed(status: StatusCode, error: &str, message: &str) -> Response {
+    (status, Json(json!({"error": error, "message": message}))).into_response()
+}
+
+/// The reply as it came; 504 when none did in time, 502 when it cannot be read.
+async fn answer(State(front): State<Front>, body: Bytes) -> Result<Response, Failure> {
+    let call = Call::read(&http::json(&body)?)?;
+    let (id, asked) = (fresh_id(), Instant::now());
+    let mut answer = match timeout(Duration::from_millis(call.timeout_ms), front.ask(&call, &id)).await {
+        Ok(reply) => front.replied(&call, reply?, asked),
+        Err(_) => front.timed_out(&call, &id),
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert(CORRELATION, id);
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_a_command_and_bounded_patience() {
+        let call = |cmd: &str, data, timeout_ms| Call { cmd: cmd.to_owned(), data, timeout_ms };
+        assert_eq!(Call::read(&json!({"cmd": "ping"})), Ok(call("ping", Value::Null, 5_000)));
+        let full = json!({"cmd": "analyze", "data": {"text": "a"}, "timeout_ms": 60_000});
+        assert_eq!(Call::read(&full), Ok(call("analyze", json!({"text": "a"}), 60_000)));
+        for timeout_ms in [json!(0), json!(60_001), json!("5"), json!(1.5), Value::Null] {
+            assert!(Call::read(&json!({"cmd": "ping", "timeout_ms": timeout_ms})).is_err(), "{timeout_ms}");
+        }
+        let wrong =
+            serde_json::to_value(Call::read(&json!({"cmd": "", "timeout_ms": 0})).unwrap_err()).unwrap();
+        assert_eq!(wrong.as_object().unwrap().len(), 2, "{wrong}");
+    }
+
+    #[test]
+    fn everybody_declares_every_region_s_reply_queue() {
+        let wiring = wiring(&["europe", "asia"].map(str::to_owned));
+        assert_eq!(wiring.queues, ["python-service-queue", "rpc-replies.europe", "rpc-replies.asia"]);
+    }
+}
