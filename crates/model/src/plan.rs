@@ -45,7 +45,6 @@ pub struct Planned {
 
 /// One call to the engine or to a broker, or a wait for one of them.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are the step's own words")]
 pub enum Step {
     /// Pull an image, or build the broker's where no registry answers.
     ProvideImage { reference: String },
@@ -107,7 +106,6 @@ pub enum Step {
 
 /// Why a step is needed.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "the fields are the cause's own words")]
 pub enum Cause {
     /// It is not there.
     NotFound,
