@@ -1,0 +1,6 @@
+//! What the model decides: values in, values out, in seconds and without an engine.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod plan;
+mod walls;

@@ -1,0 +1,751 @@
+//! What fedctl decides to do: desired × observed → plan, against a model of the engine and the brokers.
+
+mod model;
+mod properties;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use fedctl_model::{
+    desired::{self, Desired, internal_queue},
+    observed::{ContainerState, Object, Policy, Queue, Resource},
+    plan::{Plan, Removal, Step, mend, plan, remove},
+    secret::Secret,
+    status::{LinkState, LinkStatus},
+    topology::{self, RegionName, Topology},
+};
+use serde_json::json;
+
+use model::World;
+
+const TWO: &str =
+    "name: shop\nmaster: europe\nregions:\n- {name: europe, services: [name: taxes]}\n- name: asia\n";
+const THREE: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia, name: america]\n";
+
+fn wanted(yaml: &str) -> Desired {
+    let (topology, _) = topology::parse(yaml).expect("a valid topology");
+    wanted_of(&topology)
+}
+
+/// What a topology asks for. Every password contains `hunter2`.
+fn wanted_of(topology: &Topology) -> Desired {
+    let passwords = desired::passwords(topology).into_iter().map(|id| {
+        let password = Secret::new(format!("hunter2-{}-{}", id.region, id.user));
+        (id, password)
+    });
+    desired::desired(topology, &passwords.collect(), "fedctl-service:1")
+}
+
+fn region(name: &str) -> RegionName {
+    RegionName::new(name)
+}
+
+/// The plan for a world that was as `yaml` says until something was done to it.
+fn plan_after(yaml: &str, damage: impl FnOnce(&mut World)) -> Plan {
+    let wanted = wanted(yaml);
+    let mut world = World::of(&wanted);
+    damage(&mut world);
+    plan(&wanted, &world.look())
+}
+
+/// Holds the plan for a damaged [`TWO`] against the expected lines, then applies it: nothing may be left to do.
+#[track_caller]
+fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
+    let wanted = wanted(TWO);
+    let mut world = World::of(&wanted);
+    damage(&mut world);
+    check_plan(&wanted, &mut world, expected);
+}
+
+#[track_caller]
+fn check_plan(wanted: &Desired, world: &mut World, expected: &[&str]) {
+    let plan = plan(wanted, &world.look());
+    let text = plan.to_string();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected, "the plan is\n{text}");
+    if plan.blocked.is_empty() {
+        world.up(wanted);
+        assert_eq!(self::plan(wanted, &world.look()).to_string(), "", "left to do after\n{text}");
+    }
+}
+
+/// The plan's text, every step with its number and those it comes after.
+fn numbered(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (number, (line, planned)) in plan.to_string().lines().zip(&plan.steps).enumerate() {
+        writeln!(text, "{number:>3} {line}  after {:?}", planned.after).unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_fresh_project_is_made_from_nothing() {
+    let services = "services: [name: products, {name: crawler, image: crawler:1}]";
+    let yaml = THREE.replacen("name: europe,", &format!("{{name: europe, {services}}},"), 1);
+    let plan = plan(&wanted(&yaml), &World::default().look());
+    assert!(!plan.provisional, "new volumes are known to be empty");
+    insta::assert_snapshot!(numbered(&plan));
+}
+
+#[test]
+fn where_everything_is_there_nothing_is_planned() {
+    for yaml in [TWO, THREE] {
+        let plan = plan_after(yaml, |_| {});
+        assert!(plan.is_empty() && !plan.provisional, "{plan}");
+    }
+}
+
+#[test]
+fn a_missing_container_is_made_again() {
+    check(
+        |world| world.remove_container("shop_europe_taxes"),
+        &[
+            "+ container shop_europe_taxes: create (not found)",
+            "+ container shop_europe_taxes: write 1 files",
+            "+ container shop_europe_taxes: start",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn a_stopped_container_is_started_and_a_service_waited_for() {
+    check(
+        |world| world.container("shop_europe_taxes").state = ContainerState::Stopped,
+        &[
+            "~ container shop_europe_taxes: start (not running: Exited (137) 2 seconds ago)",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn a_service_that_runs_and_does_not_work_yet_is_waited_for() {
+    let not_ready = |world: &mut World| {
+        world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
+    };
+    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    check(not_ready, &[&format!("{wait} (not connected yet)")]);
+}
+
+#[test]
+fn services_are_waited_for_when_their_broker_is_made_anew() {
+    let plan = plan_after(TWO, |world| world.remove_volume("shop_europe_broker"));
+    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    assert_eq!(plan.to_string().lines().last(), Some(wait));
+}
+
+#[test]
+fn what_a_stopped_broker_holds_is_compared_when_it_answers() {
+    let plan = plan_after(TWO, |world| world.container("shop_asia_broker").state = ContainerState::Stopped);
+    assert!(plan.provisional);
+    check(
+        |world| world.container("shop_asia_broker").state = ContainerState::Stopped,
+        &[
+            "~ container shop_asia_broker: start (not running: Exited (137) 2 seconds ago)",
+            ". broker asia: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn a_paused_container_goes_on() {
+    check(
+        |world| world.container("shop_europe_taxes").state = ContainerState::Paused,
+        &[
+            "~ container shop_europe_taxes: unpause (paused)",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn a_container_that_ends_again_and_again_is_started_anew() {
+    check(
+        |world| world.container("shop_europe_taxes").state = ContainerState::Restarting,
+        &[
+            "- container shop_europe_taxes: stop (not running: Exited (137) 2 seconds ago)",
+            "+ container shop_europe_taxes: start",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn a_container_that_was_never_started_gets_its_files_first() {
+    check(
+        |world| {
+            world.container("shop_europe_taxes").state = ContainerState::Created;
+            world.forget_files("shop_europe_taxes");
+        },
+        &[
+            "+ container shop_europe_taxes: write 1 files (was never started)",
+            "+ container shop_europe_taxes: start (was never started)",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn a_container_made_from_other_settings_is_replaced() {
+    check(
+        |world| {
+            let labels = &mut world.container("shop_asia_broker").labels;
+            labels.insert(desired::CONFIG_LABEL.into(), "other".into());
+        },
+        &[
+            "- container shop_asia_broker: stop (made from other settings)",
+            "- container shop_asia_broker: remove (made from other settings)",
+            "+ container shop_asia_broker: create (made from other settings)",
+            "+ container shop_asia_broker: write 3 files",
+            "+ container shop_asia_broker: start",
+            "+ container shop_asia_broker: connect to shop_wan",
+            ". broker asia: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn a_container_made_from_an_older_image_is_replaced() {
+    check(
+        |world| world.container("shop_europe_broker").image_id = "older".into(),
+        &[
+            "- container shop_europe_broker: stop (made from an older image of that name)",
+            "- container shop_europe_broker: remove (made from an older image of that name)",
+            "+ container shop_europe_broker: create (made from an older image of that name)",
+            "+ container shop_europe_broker: write 3 files",
+            "+ container shop_europe_broker: start",
+            "+ container shop_europe_broker: connect to shop_wan",
+            ". broker europe: wait until it accepts connections",
+            ". container shop_europe_taxes: wait until its consumers are attached",
+        ],
+    );
+}
+
+#[test]
+fn the_service_image_made_anew_replaces_nothing() {
+    check(|world| world.container("shop_europe_taxes").image_id = "other".into(), &[]);
+}
+
+#[test]
+fn an_image_that_is_gone_is_not_provided_for_a_container_that_runs() {
+    check(|world| world.engine.images.clear(), &[]);
+}
+
+#[test]
+fn with_a_network_its_containers_are_made_again() {
+    check(
+        |world| world.remove_network("shop_asia_lan"),
+        &[
+            "+ network shop_asia_lan: create (not found)",
+            "- container shop_asia_broker: stop (its network or volume is gone)",
+            "- container shop_asia_broker: remove (its network or volume is gone)",
+            "+ container shop_asia_broker: create (its network or volume is gone)",
+            "+ container shop_asia_broker: write 3 files",
+            "+ container shop_asia_broker: start",
+            "+ container shop_asia_broker: connect to shop_wan",
+            ". broker asia: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn a_broker_with_a_new_volume_is_filled_from_nothing() {
+    check(
+        |world| {
+            world.remove_container("shop_asia_broker");
+            world.remove_volume("shop_asia_broker");
+        },
+        &[
+            "+ volume shop_asia_broker: create (not found)",
+            "+ container shop_asia_broker: create (not found)",
+            "+ container shop_asia_broker: write 3 files",
+            "+ container shop_asia_broker: start",
+            "+ container shop_asia_broker: connect to shop_wan",
+            ". broker asia: wait until it accepts connections",
+            "+ broker asia: user services (not found)",
+            "+ broker asia: permissions of services (not found)",
+            "+ broker asia: user link-europe (not found)",
+            "+ broker asia: permissions of link-europe (not found)",
+            "+ broker asia: policy events on exchanges (not found)",
+            "+ broker asia: policy fed on queues (not found)",
+            "+ broker asia: record what is ours (not found)",
+            "+ broker asia: upstream europe (not found)",
+        ],
+    );
+}
+
+#[test]
+fn a_broker_that_left_its_networks_is_attached_again() {
+    check(
+        |world| world.container("shop_asia_broker").networks.clear(),
+        &[
+            "+ container shop_asia_broker: connect to shop_asia_lan (not found)",
+            "+ container shop_asia_broker: connect to shop_wan (not found)",
+        ],
+    );
+}
+
+#[test]
+fn a_service_that_left_its_network_is_attached_again() {
+    check(
+        |world| world.container("shop_europe_taxes").networks.clear(),
+        &["+ container shop_europe_taxes: connect to shop_europe_lan (not found)"],
+    );
+}
+
+#[test]
+fn a_policy_that_was_removed_is_put_back() {
+    check(
+        |world| drop(world.broker("asia").policies.remove("fed")),
+        &["+ broker asia: policy fed on queues (not found)"],
+    );
+}
+
+#[test]
+fn a_policy_that_was_changed_is_put_right() {
+    let risk = "[restarts the links of what it matches; what waits for them is kept]";
+    let line = |change: &str| format!("~ broker asia: policy fed on queues ({change}) {risk}");
+    let change = |key: &str, change: fn(&mut Policy)| {
+        check(|world| change(world.broker("asia").policies.get_mut("fed").unwrap()), &[&line(key)]);
+    };
+    change(r"pattern ^x → ^fed\.", |policy| policy.pattern = "^x".into());
+    change("apply-to all → queues", |policy| policy.apply_to = "all".into());
+    change("priority 3 → 0", |policy| policy.priority = 3);
+    change("max-length 7 → none", |policy| drop(policy.definition.insert("max-length".into(), json!(7))));
+}
+
+#[test]
+fn an_upstream_that_was_removed_is_put_back() {
+    check(
+        |world| drop(world.broker("asia").upstreams.remove("europe")),
+        &["+ broker asia: upstream europe (not found)"],
+    );
+}
+
+#[test]
+fn an_upstream_with_another_prefetch_count_is_put_right_and_the_risk_is_said() {
+    check(
+        |world| world.upstream("asia", "europe").settings["prefetch-count"] = json!(500),
+        &[
+            "~ broker asia: upstream europe (prefetch-count 500 → 1000) [restarts this upstream's links; what waits for them is kept]",
+        ],
+    );
+}
+
+#[test]
+fn an_upstream_whose_numbers_are_spelled_otherwise_is_left_alone() {
+    check(|world| world.upstream("asia", "europe").settings["prefetch-count"] = json!(1000.0), &[]);
+}
+
+#[test]
+fn an_upstream_at_another_address_shows_no_password() {
+    check(
+        |world| world.upstream("asia", "europe").uri = Secret::new("amqp://link:hunter2@mars:5672"),
+        &[
+            "~ broker asia: upstream europe (uri amqp://mars:5672 → amqp://europe:5672/%2F?heartbeat=5&connection_timeout=5000) [restarts this upstream's links; what waits for them is kept]",
+        ],
+    );
+}
+
+#[test]
+fn a_user_with_another_password_is_put_right_and_no_password_is_shown() {
+    check(
+        |world| drop(world.broker("asia").users.insert("link-europe".into(), "other".into())),
+        &["~ broker asia: user link-europe (password differs)"],
+    );
+}
+
+#[test]
+fn permissions_that_differ_are_put_right() {
+    check(
+        |world| world.broker("asia").permissions.get_mut("services").unwrap()[1] = ".*".into(),
+        &["~ broker asia: permissions of services (write .* → ^(?!federation: ))"],
+    );
+}
+
+#[test]
+fn a_cluster_name_that_differs_is_put_right() {
+    check(
+        |world| world.broker("asia").cluster_name = "rabbit@asia".into(),
+        &["~ broker asia: cluster name asia (cluster name rabbit@asia → asia)"],
+    );
+}
+
+#[test]
+fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
+    let plan = plan_after(TWO, |world| {
+        let broker = world.broker("asia");
+        broker.cluster_name = "rabbit@asia".into();
+        broker.upstreams.clear();
+        broker.policies.clear();
+    });
+    let named = index(&plan, |step| matches!(step, Step::PutClusterName { .. }));
+    for (number, planned) in plan.steps.iter().enumerate() {
+        if matches!(planned.step, Step::PutUpstream { .. } | Step::PutPolicy { .. }) {
+            assert!(predecessors(&plan, number).contains(&named), "{}", numbered(&plan));
+        }
+    }
+}
+
+#[test]
+fn an_upstream_is_put_when_its_user_and_the_way_to_it_are_there() {
+    let plan = plan(&wanted(THREE), &World::default().look());
+    for (number, planned) in plan.steps.iter().enumerate() {
+        let Step::PutUpstream { region: downstream, upstream } = &planned.step else { continue };
+        let user = desired::link_user(downstream);
+        let before = predecessors(&plan, number);
+        let comes_before = |wanted: &dyn Fn(&Step) -> bool| before.contains(&index(&plan, wanted));
+        let broker = |region: &str| format!("shop_{region}_broker");
+        let connected = |name: String| {
+            comes_before(&|step| matches!(step, Step::ConnectNetwork { container, .. } if *container == name))
+        };
+        assert!(connected(broker(downstream.as_str())) && connected(broker(&upstream.name)));
+        assert!(comes_before(&|step| matches!(step, Step::PutPermissions { region, user: put }
+            if region.as_str() == upstream.name && put.name == user)));
+    }
+}
+
+/// The number of the one step that is like this.
+fn index(plan: &Plan, like: impl Fn(&Step) -> bool) -> usize {
+    plan.steps.iter().position(|planned| like(&planned.step)).expect("such a step")
+}
+
+/// The steps that are done before one can begin.
+fn predecessors(plan: &Plan, number: usize) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut left = vec![number];
+    while let Some(number) = left.pop() {
+        left.extend(plan.steps[number].after.iter().filter(|number| found.insert(**number)));
+    }
+    found
+}
+
+#[test]
+fn what_others_put_there_under_our_name_is_never_touched() {
+    let plan = plan_after(TWO, |world| {
+        world.engine.networks[0].labels.insert(desired::PROJECT_LABEL.into(), "others".into());
+        world.engine.volumes[0].labels.clear();
+        world.container("shop_europe_taxes").labels.clear();
+    });
+    let blocked: Vec<_> = plan.blocked.iter().map(|blocked| blocked.subject.as_str()).collect();
+    assert_eq!(
+        blocked,
+        ["network `shop_asia_lan`", "volume `shop_asia_broker`", "container `shop_europe_taxes`"]
+    );
+    let last = plan.to_string().lines().last().unwrap().to_owned();
+    assert_eq!(
+        last,
+        "! container `shop_europe_taxes`: exists and is not project `shop`'s; give the project another name, or \
+         remove it: docker container rm shop_europe_taxes"
+    );
+}
+
+#[test]
+fn an_upstream_or_policy_of_others_that_differs_stands_in_the_way() {
+    let plan = plan_after(TWO, |world| {
+        let broker = world.broker("asia");
+        broker.owned = None;
+        broker.policies.get_mut("fed").unwrap().priority = 3;
+        broker.upstreams.get_mut("europe").unwrap().settings["prefetch-count"] = json!(500);
+    });
+    let blocked: Vec<_> =
+        plan.to_string().lines().filter(|line| line.starts_with('!')).map(str::to_owned).collect();
+    let text = "exists, differs, and was not put there by this project; delete the";
+    assert_eq!(
+        blocked,
+        [
+            format!(
+                "! policy `fed` in `asia`: {text} policy on the broker, or make it equal to the topology's"
+            ),
+            format!(
+                "! upstream `europe` in `asia`: {text} upstream on the broker, or make it equal to the topology's"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn an_upstream_or_policy_of_others_that_is_equal_becomes_ours() {
+    check(|world| world.broker("asia").owned = None, &["+ broker asia: record what is ours (not found)"]);
+}
+
+#[test]
+fn what_others_put_on_a_broker_stays() {
+    check(
+        |world| {
+            let broker = world.broker("asia");
+            broker.users.insert("guest".into(), "hash".into());
+            let theirs = broker.policies["fed"].clone();
+            broker.policies.insert("theirs".into(), theirs);
+            broker.exchanges.push("federation: theirs -> mars A".into());
+            broker.queues.push(Queue { name: "federation: theirs -> mars".into(), messages: 0 });
+        },
+        &[],
+    );
+}
+
+/// What a link of the exchange `X` to this region leaves on every other broker.
+fn with_internal(world: &mut World, downstream: &str, messages: u64) {
+    let queue = internal_queue("X", &region(downstream));
+    for (region, broker) in &mut world.brokers {
+        if region.as_str() != downstream {
+            broker.exchanges.extend([format!("{queue} A"), format!("{queue} B")]);
+            broker.queues.push(Queue { name: queue.clone(), messages });
+        }
+    }
+}
+
+#[test]
+fn a_region_that_left_the_file_goes_and_its_data_stays() {
+    let mut world = World::of(&wanted(THREE));
+    with_internal(&mut world, "america", 0);
+    with_internal(&mut world, "asia", 0);
+    let wanted = wanted(&THREE.replace(", name: america", ""));
+    insta::assert_snapshot!(numbered(&plan(&wanted, &world.look())));
+    world.up(&wanted);
+    assert!(plan(&wanted, &world.look()).is_empty());
+    assert!(world.engine.volumes.iter().any(|volume| volume.name == "shop_america_broker"));
+    assert_eq!(world.broker("europe").queues.len(), 1, "only asia's is left");
+}
+
+#[test]
+fn a_region_for_which_messages_wait_does_not_go() {
+    let mut world = World::of(&wanted(THREE));
+    with_internal(&mut world, "america", 19);
+    let plan = plan(&wanted(&THREE.replace(", name: america", "")), &world.look());
+    let blocked: Vec<_> =
+        plan.blocked.iter().map(|blocked| format!("{}: {}", blocked.subject, blocked.cause)).collect();
+    let text = "19 messages wait in it for `america`, which the topology does not have any more";
+    assert_eq!(
+        blocked,
+        [
+            format!("queue `federation: X -> america` in `europe`: {text}"),
+            format!("queue `federation: X -> america` in `asia`: {text}")
+        ]
+    );
+}
+
+#[test]
+fn a_policy_that_left_the_file_is_deleted() {
+    let mut world = World::of(&wanted(TWO));
+    let only = "federation: {policies: [{name: events, pattern: '\\.events$', apply-to: exchanges}]}\n";
+    let wanted = wanted(&format!("{TWO}{only}"));
+    let plan = plan(&wanted, &world.look()).to_string();
+    for line in ["- broker asia: policy fed (not in the topology)", "+ broker asia: record what is ours"] {
+        assert!(plan.lines().any(|found| found == line), "{plan}");
+    }
+    world.up(&wanted);
+    assert!(!world.broker("asia").policies.contains_key("fed"));
+}
+
+#[test]
+fn a_region_that_is_added_touches_the_others_only_where_it_must() {
+    let mut world = World::of(&wanted(&THREE.replace(", name: america", "")));
+    let wanted = wanted(THREE);
+    insta::assert_snapshot!(numbered(&plan(&wanted, &world.look())));
+    world.up(&wanted);
+    assert!(plan(&wanted, &world.look()).is_empty());
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
+    let damage = |world: &mut World| {
+        world.silence("europe");
+        world.broker("asia").policies.remove("fed");
+    };
+    assert!(plan_after(TWO, damage).provisional);
+    check(
+        damage,
+        &[
+            ". broker europe: wait until it accepts connections (does not answer; what it holds is compared when it does)",
+            "+ broker asia: policy fed on queues (not found)",
+        ],
+    );
+}
+
+#[test]
+fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_commands_them() {
+    let services = |replicas: u8| {
+        let services = format!(
+            "services: [{{name: compute-host, replicas: {replicas}}}, {{name: worker, image: w, replicas: {replicas}}}]"
+        );
+        wanted(&THREE.replacen("name: europe,", &format!("{{name: europe, {services}}},"), 1))
+    };
+    let (one, two) = (services(1), services(2));
+    let mut world = World::of(&one);
+    let lines = plan(&two, &world.look()).to_string();
+    assert!(lines.contains("+ container shop_europe_worker-2: create (not found)"), "{lines}");
+    assert!(!lines.contains("shop_europe_worker:"), "the first stays as it is: {lines}");
+    world.up(&two);
+    let hosts: Vec<&str> = two
+        .containers
+        .iter()
+        .filter(|container| container.service.starts_with("compute-host"))
+        .map(|container| container.environment["COMPUTE_HOSTS"].expose())
+        .collect();
+    assert_eq!(hosts, ["europe/compute-host,europe/compute-host-2"; 2]);
+}
+
+#[test]
+fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
+    let link = |resource, state, error: &str| LinkStatus {
+        upstream: region("europe"),
+        downstream: region("asia"),
+        resource,
+        state,
+        error: Some(error.into()),
+        age_seconds: None,
+        waiting: None,
+    };
+    let deaf = link(Resource::Exchange("shop.events".into()), LinkState::Starting, "for a reason");
+    let missing = link(Resource::Queue("fed.orders".into()), LinkState::Missing, "for a reason");
+    let refused = "the upstream refuses the link's user or password";
+    let refused = link(Resource::Queue("fed.bills".into()), LinkState::Down, refused);
+    assert!(deaf.is_stuck() && missing.is_stuck() && refused.is_stuck());
+    let down = link(Resource::Queue("fed.bills".into()), LinkState::Down, "no route to the upstream");
+    assert!(!down.is_stuck(), "comes up by itself");
+    let plan = mend([&deaf, &missing, &refused], &wanted(TWO));
+    let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
+        Step::PutUpstream { upstream, .. } => Some(upstream.value()),
+        _ => None,
+    });
+    let upstreams: Vec<_> = upstreams.collect();
+    assert_ne!(upstreams[0], upstreams[1]);
+    assert_eq!(upstreams[1], wanted(TWO).brokers[1].upstreams[0].value());
+    let plan = plan.to_string();
+    let expected = [
+        "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
+        "~ broker asia: upstream europe (its links have not been told of it)",
+        "~ broker asia: upstream europe (its links have not been told of it)",
+        "- broker asia: policy fed (its links have not been started)",
+        "+ broker asia: policy fed on queues",
+    ];
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn of_two_networks_of_one_name_one_is_left() {
+    let wanted = wanted(TWO);
+    let mut world = World::of(&wanted);
+    let twice = world.engine.networks[0].clone();
+    let line =
+        format!("network {}: create (there are several of that name, of which one is left)", twice.name);
+    world.engine.networks.push(twice);
+    let first = plan(&wanted, &world.look());
+    assert!(first.to_string().contains(&line), "{first}");
+    world.apply(&first);
+    assert!(plan(&wanted, &world.look()).is_empty());
+}
+
+#[test]
+fn a_broker_that_lets_nobody_in_is_started_anew() {
+    let damage = |world: &mut World| world.lock("europe");
+    assert!(plan_after(TWO, damage).provisional);
+    check(
+        damage,
+        &[
+            "- container shop_europe_broker: stop (refuses fedctl's administrator, whom its start puts back)",
+            "+ container shop_europe_broker: start",
+            ". broker europe: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn services_wait_for_the_plan_that_knows_whether_their_user_is_there() {
+    // as after an interrupt: the volume is there, and nobody has put a user into it
+    check(
+        |world| {
+            world.remove_container("shop_europe_taxes");
+            world.remove_container("shop_europe_broker");
+            world.broker("europe").users.clear();
+            world.broker("europe").permissions.clear();
+        },
+        &[
+            "+ container shop_europe_broker: create (not found)",
+            "+ container shop_europe_broker: write 3 files",
+            "+ container shop_europe_broker: start",
+            "+ container shop_europe_broker: connect to shop_wan",
+            ". broker europe: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn chosen_regions_leave_the_others_as_they_are() {
+    let mut world = World::of(&wanted(THREE));
+    world.remove_container("shop_europe_broker");
+    world.remove_container("shop_asia_broker");
+    world
+        .engine
+        .networks
+        .push(Object { name: "shop_old_lan".into(), labels: world.engine.networks[0].labels.clone() });
+    let chosen = wanted(THREE).only(&[region("europe")]);
+    check_plan(
+        &chosen,
+        &mut world,
+        &[
+            "+ container shop_europe_broker: create (not found)",
+            "+ container shop_europe_broker: write 3 files",
+            "+ container shop_europe_broker: start",
+            "+ container shop_europe_broker: connect to shop_wan",
+            ". broker europe: wait until it accepts connections",
+        ],
+    );
+}
+
+#[test]
+fn down_removes_containers_and_networks_and_keeps_the_data() {
+    let mut world = World::of(&wanted(TWO));
+    world.engine.networks.push(Object { name: "bridge".into(), labels: BTreeMap::new() });
+    let plan = remove("shop", &world.engine, &Removal::default());
+    insta::assert_snapshot!(numbered(&plan));
+    world.apply(&plan);
+    assert_eq!(world.engine.containers, []);
+    assert_eq!(world.engine.networks.len(), 1, "what others have stays");
+    assert_eq!(world.engine.volumes.len(), 3);
+    assert!(remove("shop", &world.engine, &Removal::default()).is_empty());
+}
+
+#[test]
+fn down_with_volumes_and_images_leaves_nothing() {
+    let mut world = World::of(&wanted(TWO));
+    let everything = Removal { volumes: true, images: vec!["fedctl-service:1".into(), "gone:1".into()] };
+    let plan = remove("shop", &world.engine, &everything);
+    insta::assert_snapshot!(numbered(&plan));
+    world.apply(&plan);
+    assert_eq!(world.engine.volumes, []);
+    assert!(!world.engine.images.contains_key("fedctl-service:1"));
+    assert!(remove("shop", &world.engine, &everything).is_empty());
+}
+
+#[test]
+fn what_is_half_gone_is_removed_too() {
+    let mut world = World::of(&wanted(TWO));
+    world.remove_container("shop_asia_broker");
+    world.remove_network("shop_asia_lan");
+    world.container("shop_europe_taxes").state = ContainerState::Created;
+    world.container("shop_europe_broker").state = ContainerState::Stopped;
+    let plan = remove("shop", &world.engine, &Removal::default());
+    let lines = [
+        "- container shop_europe_broker: remove (asked for)",
+        "- container shop_europe_taxes: remove (asked for)",
+        "- network shop_europe_lan: remove (asked for)",
+        "- network shop_wan: remove (asked for)",
+    ];
+    assert_eq!(plan.to_string().lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn the_number_of_steps_grows_with_the_links_and_not_with_their_square() {
+    for regions in 1..=12 {
+        let names: Vec<_> = (0..regions).map(|n| format!("name: r{n}")).collect();
+        let yaml = format!("name: shop\nmaster: r0\nregions: [{}]\n", names.join(", "));
+        let links = regions * (regions - 1);
+        let steps = plan(&wanted(&yaml), &World::default().look()).steps.len();
+        // a link needs a user, its permissions and an upstream; a region everything else; all share an image and a network
+        assert_eq!(steps, 3 * links + 12 * regions + 2, "{regions} regions");
+    }
+}

@@ -1,0 +1,43 @@
+//! Programs by the field's usual Python clients, aio-pika and pika, among fedctl's own services: whichever
+//! side of a queue or an exchange they are on, the scenarios pass.
+
+use crate::{stage::Stage, support::Project};
+
+/// Three rounds in one test, because they share the engine and the regions: in the second one, Python's services
+/// and ours have changed places, with the queues and messages that the others left; in the third one, all have
+/// lost their brokers and found them again.
+pub fn python_clients_stand_in_for_ours_on_either_side(project: &Project) {
+    let stage = Stage::new(project, include_str!("../python/systems.yaml"));
+    stage.up(str::to_owned);
+    prove(&stage, "america", "asia", 1);
+    stage.up(swapped);
+    prove(&stage, "asia", "america", 1);
+    stage.restart_brokers(&["asia", "america"]);
+    stage.up(swapped);
+    prove(&stage, "asia", "america", 2);
+}
+
+/// The topology with what is in america and what is in asia swapped.
+fn swapped(topology: &str) -> String {
+    let moved = topology.replace("name: america", "name: ASIA");
+    moved.replace("name: asia", "name: america").replace("name: ASIA", "name: asia")
+}
+
+/// Plays the scenarios, in each of which Python must have had its part: caller, host and users in the region
+/// `front`, which is the first one, worker and payment in the region `back`. It is the `round`th time for the
+/// same programs.
+fn prove(stage: &Stage<'_>, front: &str, back: &str, round: usize) {
+    stage.prove(&["profile", "rpc", "compute", "checkout"]);
+    // Three regions call twice each, and one of them once more with no patience.
+    assert_eq!(stage.said(back, "rpc-worker", ["rpc_handled"]), [7 * round]);
+    let answers = ["rpc_reply", "rpc_timeout", "late_reply_dropped"];
+    assert_eq!(stage.said(front, "rpc", answers), [2, 1, 1].map(|times| times * round));
+    // Which of the two hosts makes a machine is up to them; both are asked for the rest, by each region.
+    let [listed, declined, answered] =
+        stage.said(front, "compute-host", ["vms_listed", "vm_declined", "command_answered"]);
+    assert_eq!((listed, declined), (3 * round, round));
+    assert!(answered >= 9 * round, "{answered} answers");
+    assert_eq!(stage.said(back, "payment", ["payment_captured", "payment_failed"]), [3 * round, 0]);
+    let learned = stage.said(front, "profile", ["profile_updated", "stale_skipped"]);
+    assert_eq!(learned.iter().sum::<usize>(), 3 * round, "{learned:?}");
+}

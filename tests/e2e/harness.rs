@@ -1,0 +1,104 @@
+//! Cases that follow each other on one project.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
+};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::support::{OnlyOne, Project};
+
+/// What a project is brought into before a case, where it is not known to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing of it is on the engine.
+    Nothing,
+    /// Everything runs. A case that starts here and passes ends here, or is followed by one that starts elsewhere.
+    Up,
+    /// Whatever the case before has left.
+    Any,
+}
+
+/// A project that is made for the first of its cases that runs. Every case holds it, also those that are filtered out,
+/// so it is taken down when the last one is done.
+pub struct Shared {
+    make: fn() -> Project,
+    project: Mutex<Option<(Project, State)>>,
+}
+
+impl Shared {
+    pub fn new(make: fn() -> Project) -> Arc<Self> {
+        Arc::new(Self { make, project: Mutex::new(None) })
+    }
+
+    pub fn case(self: &Arc<Self>, name: &str, start: State, case: fn(&Project)) -> Trial {
+        let shared = Arc::clone(self);
+        Trial::test(name, move || timed(|| shared.run(start, case)))
+    }
+
+    fn run(&self, start: State, case: fn(&Project)) -> Result<(), Failed> {
+        let mut project = self.project.lock().unwrap_or_else(PoisonError::into_inner);
+        let (project, state) = project.get_or_insert_with(|| (engine(self.make), State::Nothing));
+        let before = std::mem::replace(state, State::Any);
+        let passed = catching(|| {
+            match start {
+                State::Nothing if before != start => {
+                    project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
+                }
+                State::Up if before != start => drop(project.up()),
+                State::Nothing | State::Up | State::Any => {}
+            }
+            case(project);
+        });
+        match &passed {
+            Ok(()) if start == State::Up => *state = State::Up,
+            Ok(()) => {}
+            Err(_) => project.tell(),
+        }
+        passed
+    }
+}
+
+/// A case that needs the engine and no project.
+pub fn alone(name: &str, case: fn()) -> Trial {
+    Trial::test(name, move || timed(|| catching(|| engine(case))))
+}
+
+/// Waits for the engine, and keeps it until the end of all cases.
+fn engine<T>(then: impl FnOnce() -> T) -> T {
+    static ENGINE: OnceLock<OnlyOne> = OnceLock::new();
+    ENGINE.get_or_init(OnlyOne::wait);
+    then()
+}
+
+fn catching(case: impl FnOnce()) -> Result<(), Failed> {
+    catch_unwind(AssertUnwindSafe(case)).map_err(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").into()
+    })
+}
+
+/// Says on the case's own line how long it took.
+fn timed<T>(case: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let outcome = case();
+    eprint!("{:.1} s ", started.elapsed().as_secs_f64());
+    outcome
+}
+
+/// The cases of a project, each a function named as a sentence, under the state that it starts from.
+macro_rules! in_order {
+    ($project:expr; $($start:ident { $($module:ident::$case:ident),+ $(,)? })+) => {
+        vec![$($(
+            $project.case(
+                concat!(stringify!($module), "::", stringify!($case)),
+                $crate::harness::State::$start,
+                $module::$case,
+            )
+        ),+),+]
+    };
+}
+
+pub(crate) use in_order;

@@ -1,0 +1,154 @@
+//! `up` interrupted at every stage, or run twice at once: another one finishes what was begun.
+
+use std::time::{Duration, Instant};
+
+use fedctl_engine::docker::Engine;
+use serde_json::json;
+
+use crate::support::{
+    Project,
+    engine::{docker, run},
+    image::broker_image,
+};
+
+/// The lines of `--progress json` by which a stage is recognised.
+const IMAGE: &str = r#""make from this executable","event":"step-started""#;
+const CONTAINER: &str = r#""create","event":"step-started","subject":"container"#;
+const BOOTING: &str = r#""wait until it accepts connections","event":"step-started""#;
+const LINKS: &str = r#""event":"links""#;
+
+/// A step that is done.
+const DONE: &str = r#""event":"step-done""#;
+
+/// What is in flight gets two seconds; a busy machine a little more.
+const SOON: Duration = Duration::from_secs(5);
+
+/// So that the next `up` has a broker to wait for.
+fn remove_brokers(project: &Project) {
+    for region in ["europe", "asia"] {
+        run(&["rm", "--force", &project.container(region, "broker")]);
+    }
+}
+
+pub fn an_interrupt_while_an_image_is_made(project: &Project) {
+    let image = project.service_image();
+    project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
+    docker(&["rmi", &image]);
+    let mut up = project.begin_up().until_it_says(IMAGE);
+    up.signal("INT");
+    up.end().exits(130).says("interrupted").says("run `fedctl up` again to go on");
+}
+
+pub fn a_termination_while_containers_are_made(project: &Project) {
+    let mut up = project.begin_up().until_it_says(CONTAINER);
+    up.signal("TERM");
+    up.end().exits(143).says("fedctl up");
+}
+
+pub fn a_kill_while_brokers_boot(project: &Project) {
+    remove_brokers(project);
+    let mut up = project.begin_up().until_it_says(BOOTING);
+    up.signal("KILL");
+    up.end().exits(137);
+}
+
+/// What a killed `up` has asked the engine to start may run only after it was looked at.
+pub fn a_container_that_runs_by_now_is_stopped_and_removed() {
+    let image = broker_image();
+    let options = ["--label", "io.fedctl.test=1", "--stop-timeout", "1", "--entrypoint", "sleep"];
+    let id = docker(&[&["run", "--detach"], &options[..], &[&image, "600"]].concat()).trim().to_owned();
+    let remove = async { Engine::connect(None).await?.remove_container(&id).await };
+    tokio::runtime::Runtime::new().unwrap().block_on(remove).unwrap();
+    assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("id={id}")]), "");
+}
+
+pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
+    for steps in [0, 3, 10, 20, 30, 40, 50] {
+        project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
+        let mut up = project.begin_up();
+        for _ in 0..steps {
+            up = up.until_it_says(DONE);
+        }
+        up.signal("KILL");
+        up.end().exits(137);
+        project.up();
+        project.fedctl(&["status"]).exits(0);
+        project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+}
+
+pub fn an_interrupt_while_brokers_boot(project: &Project) {
+    remove_brokers(project);
+    let mut up = project.begin_up().until_it_says(BOOTING);
+    let signalled = Instant::now();
+    up.signal("INT");
+    up.end().exits(130);
+    assert!(signalled.elapsed() < SOON, "took {:?}", signalled.elapsed());
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
+pub fn a_second_interrupt_leaves_at_once(project: &Project) {
+    remove_brokers(project);
+    let mut up = project.begin_up().until_it_says(BOOTING);
+    let signalled = Instant::now();
+    // two that come together count as one, so it is told until it hears
+    while up.runs() {
+        assert!(signalled.elapsed() < Duration::from_secs(1), "runs {:?} on", signalled.elapsed());
+        up.signal("INT");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    up.end().exits(130);
+}
+
+pub fn a_second_up_is_refused_while_the_first_goes_on_and_finishes(project: &Project) {
+    remove_brokers(project);
+    let first = project.begin_up().until_it_says(BOOTING);
+    for change in [&["up"][..], &["down"]] {
+        project.fedctl(change).exits(73).says("another fedctl is changing this project");
+    }
+    project.fedctl(&["plan"]).exits(0);
+    project.fedctl(&["status"]).exits(4);
+    first.end().exits(0);
+    project.fedctl(&["demo"]).exits(0);
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+pub fn a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted(project: &Project) {
+    // a queue of the name that the link will want for its own, and with other arguments
+    let internal = "/queues/%2F/federation:%20odd.events%20-%3E%20asia";
+    let exchange = "/exchanges/%2F/odd.events";
+    project.broker("europe").put(internal, &json!({"durable": true, "arguments": {"x-max-length": 5}}));
+    for region in ["europe", "asia"] {
+        project.broker(region).put(exchange, &json!({"type": "topic", "durable": true}));
+    }
+    let ran = project.fedctl(&["up", "--timeout", "8s"]).exits(75).within(Duration::from_secs(8) + SOON);
+    ran.says("europe → asia, odd.events")
+        .says("inequivalent arg 'x-max-length'")
+        .says("`fedctl up` again is safe");
+
+    let mut up = project.begin_up().until_it_says(LINKS);
+    up.signal("INT");
+    up.end().exits(130);
+    for region in ["europe", "asia"] {
+        project.broker(region).delete(exchange);
+    }
+    project.broker("europe").delete(internal);
+    project.up();
+}
+
+pub fn an_exchange_of_another_type_is_told_by_the_services_that_need_it(project: &Project) {
+    let services = ["products", "indexer"].map(|service| project.container("asia", service));
+    for service in &services {
+        docker(&["stop", service]);
+    }
+    let (broker, exchange) = (project.broker("asia"), "/exchanges/%2F/products.events");
+    broker.delete(exchange);
+    broker.put(exchange, &json!({"type": "fanout", "durable": true}));
+    let ran = project.fedctl(&["up", "--timeout", "5s"]).exits(75);
+    ran.says(&services[1]).says("inequivalent arg 'type' for exchange 'products.events'");
+
+    broker.delete(exchange);
+    // Europe's link to it is left without bindings, and its broker does not see that
+    project.up();
+    project.fedctl(&["demo"]).exits(0);
+}

@@ -1,0 +1,179 @@
+//! End to end, on a real engine with real brokers.
+//!
+//! Every case is a test of its own name: `cargo test --test e2e -- put_back` runs those of one file, `-- --list` names
+//! them all. The image is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
+//!
+//! Rust's own harness knows neither order nor tear-down. These cases need both: they share projects, whose brokers
+//! take half a minute to boot, and a project is taken down after the last of its cases, passed or not. So this binary
+//! has a harness of its own; what needs no project is in `tests/it`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise and say so"
+)]
+
+mod clients;
+mod compose;
+mod demo;
+mod hardening;
+mod harness;
+mod interrupts;
+mod nameko;
+mod neighbours;
+mod put_back;
+mod refusals;
+mod regions;
+mod stage;
+mod status;
+mod support;
+mod systems;
+mod up;
+mod uploads;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use harness::{Shared, alone, in_order};
+use support::Project;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // brokers that boot side by side would time each other out
+    arguments.test_threads = Some(1);
+    let cases =
+        [three_regions(), two_regions(), one_region(), systems(), others()].into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, cases).exit_code()
+}
+
+/// Three regions come up, are hardened, prove themselves and are put back.
+fn three_regions() -> Vec<Trial> {
+    let project = Shared::new(|| Project::new(&["europe", "asia", "america"]));
+    in_order! { project;
+        Nothing {
+            up::before_up_a_plan_has_changes,
+            up::up_from_nothing_runs_every_link,
+        }
+        Up {
+            up::a_second_up_changes_nothing_and_restarts_no_link,
+            up::after_up_a_plan_has_none,
+            hardening::every_container_is_hardened,
+            hardening::only_the_owner_can_read_the_passwords,
+            hardening::a_broker_knows_no_guest,
+            hardening::a_service_reaches_its_own_regions_broker_and_no_other,
+            hardening::no_password_is_shown_anywhere,
+            demo::every_scenario_passes,
+            up::logs_are_those_of_the_chosen_container,
+            up::following_logs_ends_with_an_interrupt,
+            status::a_removed_policy_is_seen_missed_by_the_demo_and_put_back,
+            status::a_link_nobody_asked_for_is_shown_and_left_alone,
+            status::a_frozen_broker_neither_hides_nor_slows_the_others,
+            demo::a_stopped_service_is_named_and_put_back,
+            demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
+            put_back::a_removed_upstream_is_put_back,
+            put_back::an_edited_upstream_is_mended_without_losing_what_waits,
+            put_back::a_changed_upstream_reaches_every_link_though_the_broker_fails,
+            put_back::links_that_were_not_told_of_their_password_are,
+            put_back::a_paused_broker_goes_on,
+            put_back::a_killed_broker_is_started,
+            put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,
+            put_back::a_broker_that_lost_everything_is_made_anew,
+            put_back::a_removed_network_is_made_anew,
+            put_back::a_removed_administrator_is_put_back,
+            put_back::lost_passwords_are_made_anew_everywhere,
+            up::down_keeps_the_data_and_another_up_finds_it,
+            up::down_with_volumes_leaves_nothing,
+        }
+    }
+}
+
+/// An `up` that fails or is interrupted is finished by another, and regions come and go.
+fn two_regions() -> Vec<Trial> {
+    let project = Shared::new(|| Project::with_own_executable(&["europe", "asia"]));
+    in_order! { project;
+        Nothing {
+            regions::a_broker_that_does_not_boot_is_told_with_its_last_lines_and_stops_no_other,
+        }
+        Up {
+            interrupts::an_interrupt_while_an_image_is_made,
+        }
+        Nothing {
+            interrupts::a_termination_while_containers_are_made,
+        }
+        Any {
+            interrupts::a_kill_while_brokers_boot,
+        }
+        Nothing {
+            interrupts::a_kill_after_any_step_is_finished_by_another_up,
+        }
+        Up {
+            interrupts::an_interrupt_while_brokers_boot,
+            interrupts::a_second_interrupt_leaves_at_once,
+            interrupts::a_second_up_is_refused_while_the_first_goes_on_and_finishes,
+            interrupts::a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted,
+            interrupts::an_exchange_of_another_type_is_told_by_the_services_that_need_it,
+            regions::a_region_that_is_added_joins_the_others,
+            regions::a_region_is_not_removed_while_messages_wait_for_it,
+            regions::a_region_that_is_removed_leaves_only_its_data,
+        }
+    }
+}
+
+/// Every system proves itself across regions, and fails when it must.
+fn systems() -> Vec<Trial> {
+    let project = Shared::new(systems::project);
+    in_order! { project;
+        Nothing {
+            systems::up_from_nothing_runs_every_link,
+        }
+        Up {
+            systems::every_scenario_passes,
+            systems::a_checkout_is_traced_through_its_regions,
+            systems::a_poisoned_message_fails_its_scenario_and_is_found,
+            systems::a_queue_whose_consumer_does_not_keep_up_is_told_of_while_it_grows,
+            systems::a_stopped_service_is_named_and_put_back,
+            systems::a_region_cut_off_fails_every_scenario_and_names_the_links,
+            systems::a_region_with_two_more_hosts_joins_by_an_edit,
+        }
+    }
+}
+
+/// What cannot be done is told, and projects do not touch each other.
+fn one_region() -> Vec<Trial> {
+    let project = Shared::new(|| Project::with_own_executable(&["europe"]));
+    in_order! { project;
+        Nothing {
+            uploads::many_uploads_into_one_volume_do_not_disturb_each_other,
+            refusals::what_is_somebody_elses_is_left_alone,
+            refusals::a_directory_that_cannot_be_written_is_told,
+            refusals::an_engine_whose_disk_is_full_says_so,
+            refusals::an_image_that_nobody_has_is_named,
+            refusals::a_port_that_is_taken_is_told_with_its_container,
+        }
+        Up {
+            refusals::one_region_alone_proves_what_it_can,
+            neighbours::two_projects_do_not_touch_each_other_or_each_others_images,
+        }
+    }
+}
+
+/// Programs of others, and other people's tools.
+fn others() -> Vec<Trial> {
+    let project = Shared::new(|| Project::new(&["europe"]));
+    let mut cases = in_order! { project;
+        Nothing {
+            nameko::nameko_services_stand_in_for_ours_in_any_region,
+            clients::python_clients_stand_in_for_ours_on_either_side,
+        }
+    };
+    cases.push(alone(
+        "compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them",
+        compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them,
+    ));
+    cases.push(alone(
+        "interrupts::a_container_that_runs_by_now_is_stopped_and_removed",
+        interrupts::a_container_that_runs_by_now_is_stopped_and_removed,
+    ));
+    cases
+}

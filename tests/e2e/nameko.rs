@@ -1,0 +1,20 @@
+//! Real Nameko services in one region, fedctl's own in the others: they interoperate in every scenario.
+
+use crate::{stage::Stage, support::Project};
+
+const SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
+
+/// Two rounds in one test, because they share the engine and the regions: first Nameko's region is one of
+/// those that send orders, then it is the one that works them off.
+pub fn nameko_services_stand_in_for_ours_in_any_region(project: &Project) {
+    let stage = Stage::new(project, include_str!("../python/nameko.yaml"));
+    for (master, orders) in [("europe", 0), ("asia", 3)] {
+        stage.up(|topology| topology.replace("master: europe", &format!("master: {master}")));
+        stage.prove(&["events", "master", "reply"]);
+        let [worked_off] = stage.said("asia", "products", ["order_processed"]);
+        assert_eq!(worked_off, orders, "orders, with master `{master}`");
+        for service in SERVICES {
+            assert!(stage.said("asia", service, ["published", "indexed"]).iter().any(|times| *times > 0));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Regions that come and go, and one that does not boot.
+
+use crate::support::{
+    Project,
+    engine::{docker, exists},
+    image::broker_image,
+    until,
+};
+
+const TWO: [&str; 2] = ["europe", "asia"];
+const THREE: [&str; 3] = ["europe", "asia", "america"];
+
+pub fn a_broker_that_does_not_boot_is_told_with_its_last_lines_and_stops_no_other(project: &Project) {
+    let volume = project.container("asia", "broker");
+    docker(&["volume", "create", "--label", &format!("io.fedctl.project={}", project.name), &volume]);
+    in_volume(&volume, "chown rabbitmq /data && touch /data/mnesia");
+    let ran = project.fedctl(&["up"]).exits(3);
+    ran.says("broker asia")
+        .says("its process does not stay up")
+        .says("last lines")
+        .says("Kernel pid terminated");
+    for service in ["broker", "products", "indexer", "taxes"] {
+        assert!(project.running().contains(&project.container("europe", service)), "{service}");
+    }
+    project.fedctl(&["status"]).exits(4).says("✓ running");
+
+    in_volume(&volume, "rm /data/mnesia");
+    project.up();
+    project.fedctl(&["demo"]).exits(0);
+}
+
+/// Does something to what is in a volume.
+fn in_volume(volume: &str, script: &str) {
+    let mount = format!("{volume}:/data");
+    let image = broker_image();
+    docker(&["run", "--rm", "--user", "0", "-v", &mount, "--entrypoint", "sh", &image, "-c", script]);
+}
+
+pub fn a_region_that_is_added_joins_the_others(project: &Project) {
+    project.write(&project.topology(&THREE));
+    project.up().says("48 links run");
+    project.fedctl(&["demo"]).exits(0);
+}
+
+pub fn a_region_is_not_removed_while_messages_wait_for_it(project: &Project) {
+    project.write(&project.topology(&THREE));
+    project.up();
+    let (europe, america) = (project.broker("europe"), project.broker("america"));
+    let queue = america.tap("products.events", "farewell");
+    europe.await_binding("products.events", "farewell", "america");
+    docker(&["network", "disconnect", &project.wan(), &project.container("america", "broker")]);
+    assert!(europe.publish("products.events", "farewell", "goodbye"));
+    until("the message", || (europe.depth("federation: products.events -> america") == 1).then_some(()));
+
+    project.write(&project.topology(&TWO));
+    let told = "1 messages wait in it for `america`";
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(2).says(told);
+    project.fedctl(&["up"]).exits(1).says(told).says("put the region back until they have arrived");
+    assert_eq!(project.running().len(), 12, "nothing was done");
+    assert!(europe.names("/users").contains("link-america"));
+
+    project.write(&project.topology(&THREE));
+    project.up();
+    assert_eq!(
+        until("it arrives", || Some(america.take(&queue)).filter(|taken| !taken.is_empty())),
+        ["goodbye"]
+    );
+}
+
+pub fn a_region_that_is_removed_leaves_only_its_data(project: &Project) {
+    project.write(&project.topology(&THREE));
+    project.up();
+    project.write(&project.topology(&TWO));
+    project.up();
+    assert!(!project.objects("container").iter().any(|name| name.contains("america")));
+    assert!(!exists("network", &format!("{}_america_lan", project.name)));
+    for service in ["broker", "services"] {
+        assert!(exists("volume", &project.container("america", service)), "the data of {service}");
+    }
+    for region in TWO {
+        let broker = project.broker(region);
+        assert!(!broker.names("/users").contains("link-america"), "{region}");
+        assert!(!broker.names("/parameters/federation-upstream/%2F").contains("america"), "{region}");
+        for path in ["/queues/%2F", "/exchanges/%2F"] {
+            let left = broker.names(path);
+            assert!(!left.iter().any(|name| name.contains("-> america")), "{region}: {left:?}");
+        }
+    }
+    project.fedctl(&["status"]).exits(0);
+    project.fedctl(&["demo"]).exits(0);
+}

@@ -1,0 +1,155 @@
+//! Every scenario, on the topology that has the services of all of them.
+
+use std::{
+    collections::BTreeSet,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::{
+    demo,
+    support::{Project, engine::docker, image::broker_image, ran::Running, until},
+};
+
+/// The four that the shipped topology has no services for.
+const FOUR: [&str; 4] = ["profile", "rpc", "compute", "checkout"];
+
+/// A project with the topology `systems.yaml`.
+pub fn project() -> Project {
+    let project = Project::new(&["europe"]);
+    project.write(&topology(&project));
+    project
+}
+
+/// The topology `systems.yaml` under the project's name.
+fn topology(project: &Project) -> String {
+    let text = include_str!("../../systems.yaml");
+    let named = format!("name: {}\nbroker:\n  image: {}\n", project.name, broker_image());
+    assert!(text.contains("name: systems\n"));
+    text.replacen("name: systems\n", &named, 1)
+}
+
+pub fn up_from_nothing_runs_every_link(project: &Project) {
+    project.up().says("all 126 links run");
+    project.fedctl(&["status"]).exits(0).says("14 of 14 ready");
+}
+
+pub fn every_scenario_passes(project: &Project) {
+    project.fedctl(&["demo", "--all"]).exits(0).says("7 of 7 scenarios passed");
+    project.fedctl(&["queues"]).exits(0).conceals("!");
+}
+
+pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
+    let proofs = project.fedctl(&["demo", "checkout", "-o", "json"]).exits(0).json();
+    let story = proofs["scenarios"][0]["story"].as_array().unwrap();
+    let id = story.iter().find_map(|told| told["correlation_id"].as_str()).unwrap();
+    let trace = project.fedctl(&["trace", id, "-o", "json"]).exits(0).json();
+    let steps = trace["steps"].as_array().unwrap();
+    let times = |event: &str| steps.iter().filter(|step| step["event"] == event).count();
+    assert_eq!(["stock_reserved", "payment_captured", "notified"].map(times), [1, 1, 3], "{trace:#}");
+    let regions: BTreeSet<Option<&str>> = steps.iter().map(|step| step["region"].as_str()).collect();
+    assert_eq!(regions.len(), 3, "{trace:#}");
+    assert!(steps.is_sorted_by_key(|step| step["at"].as_str()), "{trace:#}");
+    project.fedctl(&["trace", "nobody-knows-it"]).exits(1).says("hint:");
+}
+
+pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
+    let ran = project.fedctl(&["demo", "--all", "--poison", "--timeout", "4s"]).exits(5);
+    let ran = ran.says("0 of 7 scenarios passed");
+    let services = ["indexer", "profile", "rpc-worker", "compute-host", "inventory"];
+    let queues = project.fedctl(&["queues"]).exits(4);
+    for service in services {
+        let parking = format!("dead-letters.{service}");
+        assert!(ran.stdout.contains(&parking), "`{parking}` is not in {ran}");
+        assert!(
+            queues.stdout.contains(&format!("could not be worked off and are in `{parking}`")),
+            "{queues}"
+        );
+    }
+    project.fedctl(&["demo", "--all"]).exits(0);
+}
+
+pub fn a_queue_whose_consumer_does_not_keep_up_is_told_of_while_it_grows(project: &Project) {
+    let payment = project.container("asia", "payment");
+    docker(&["pause", &payment]);
+    // ten orders a second, until the sender is dropped
+    let (enough, ends) = channel::<()>();
+    let broker = project.broker("europe");
+    let orders = thread::spawn(move || {
+        let mut sent = 0;
+        while ends.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            let order = json!({"order_id": format!("growing-{sent}"), "sku": "lamp", "quantity": 1,
+                "amount": "9.90", "region": "europe"});
+            assert!(broker.publish("checkout.events", "order.europe.created", &order.to_string()));
+            sent += 1;
+        }
+    });
+    let watch = Running::of(project.command(&["queues", "--watch"]));
+    let mut watch = watch.until_it_prints("its consumers do not keep up");
+    drop(enough);
+    orders.join().unwrap();
+    watch.signal("INT");
+    watch.end().exits(130);
+    project.up();
+    everything_that_waited_is_worked_off(project);
+}
+
+pub fn a_stopped_service_is_named_and_put_back(project: &Project) {
+    for (region, service) in [
+        ("america", "profile"),
+        ("asia", "rpc-worker"),
+        ("asia", "rpc-worker-2"),
+        ("asia", "compute-host-2"),
+        ("asia", "payment"),
+    ] {
+        docker(&["stop", &project.container(region, service)]);
+    }
+    fails(project, "profile").says("region `america` has no running service `profile`");
+    fails(project, "rpc").says("\"timeout\"");
+    fails(project, "compute").says("no answer from [\"asia/compute-host-2\"]");
+    fails(project, "checkout").says("`payment` in `asia` captured the payment 0 times");
+    let queues = project.fedctl(&["queues"]);
+    assert!(queues.stdout.contains("checkout.payment"), "what waits for the payment is shown: {queues}");
+    project.up();
+    everything_that_waited_is_worked_off(project);
+    project.fedctl(&["demo", "--all"]).exits(0);
+}
+
+pub fn a_region_cut_off_fails_every_scenario_and_names_the_links(project: &Project) {
+    docker(&["network", "disconnect", &project.wan(), &project.container("asia", "broker")]);
+    fails(project, "profile").says("link europe → asia (user_updates)");
+    fails(project, "rpc").says("link europe → asia (python-service-queue)");
+    fails(project, "compute").says("link europe → asia (computing-host.asia.compute-host)");
+    fails(project, "checkout").says("link europe → asia (checkout.events)");
+    project.up();
+    until("every scenario passes", || (project.fedctl(&["demo", "--all"]).code == Some(0)).then_some(()));
+}
+
+pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
+    let africa = "  - name: africa\n    services: [{name: compute}, {name: compute-host, replicas: 2}]\n";
+    project.edit("federation:\n", &format!("{africa}federation:\n"));
+    project.up();
+    project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");
+}
+
+fn everything_that_waited_is_worked_off(project: &Project) {
+    until("everything that waited is worked off", || {
+        project.fedctl(&["queues", "-o", "json"]).json()["queues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|queue| {
+                queue["dead_letters"] == true || (queue["ready"] == 0 && queue["unacknowledged"] == 0)
+            })
+            .then_some(())
+    });
+}
+
+/// A scenario of the four fails in its time.
+fn fails(project: &Project, scenario: &str) -> crate::support::ran::Ran {
+    assert!(FOUR.contains(&scenario));
+    demo::fails(project, &[scenario])
+}

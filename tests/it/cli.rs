@@ -1,0 +1,358 @@
+//! The program as people and scripts meet it: help, errors, exit codes, streams. No engine, no network.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+use assert_fs::{TempDir, prelude::*};
+use clap::CommandFactory;
+use fedctl::cli::Cli;
+use fedctl_model::topology::Code;
+
+const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
+
+/// A directory with this `regions.yaml`.
+fn project(yaml: &str) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    directory.child("regions.yaml").write_str(yaml).unwrap();
+    directory
+}
+
+/// fedctl in a directory, with an environment that says nothing.
+fn fedctl(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fedctl"));
+    command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_owned()).unwrap()
+}
+
+/// The exit code and both streams.
+fn shown(output: &Output) -> String {
+    let code = output.status.code().expect("an exit code");
+    format!("exit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[track_caller]
+fn check(directory: &Path, arguments: &[&str], expected: &str) {
+    let output = fedctl(directory, arguments).output().unwrap();
+    assert_eq!(shown(&output), expected, "fedctl {}", arguments.join(" "));
+}
+
+/// What a command prints that succeeds and says nothing on standard error.
+#[track_caller]
+fn data(arguments: &[&str]) -> String {
+    let output = fedctl(Path::new("/"), arguments).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    text(&output.stdout)
+}
+
+/// An engine that speaks this version of the API and has nothing; its address.
+fn empty_engine(api: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || answer(stream.unwrap(), api));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: std::net::TcpStream, api: &str) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    while let Some(Ok(request)) = lines.next() {
+        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let body =
+            match request.split(['/', '?', ' ']).find(|word| ["version", "volumes", "images"].contains(word))
+            {
+                Some("version") => format!(r#"{{"ApiVersion":"{api}"}}"#),
+                Some("volumes") => r#"{"Volumes":[]}"#.to_owned(),
+                Some(_) => r#"{"message":"no such image"}"#.to_owned(),
+                None => "[]".to_owned(),
+            };
+        let status = if body.contains("message") { "404 Not Found" } else { "200 OK" };
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+        if write!(stream, "{head}\r\n\r\n{body}").is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn every_command_has_help_with_two_examples() {
+    insta::assert_snapshot!("help", data(&["--help"]));
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let help = data(&[name, "--help"]);
+        if ["up", "plan", "status", "demo", "down", "logs", "explain"].contains(&name) {
+            let examples = help.lines().filter(|line| line.starts_with(&format!("  fedctl {name}"))).count();
+            assert!(examples >= 2, "{help}");
+        }
+        insta::assert_snapshot!(format!("help_{name}"), help);
+    }
+}
+
+#[test]
+fn a_typo_gets_the_word_that_was_meant() {
+    for (arguments, meant) in [
+        (&["statsu"][..], "a similar subcommand exists: 'status'"),
+        (&["plan", "--detailed-exit-code"], "a similar argument exists: '--detailed-exitcode'"),
+        (&["status", "-o", "jsn"], "a similar value exists: 'json'"),
+    ] {
+        let output = fedctl(Path::new("/"), arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        assert!(output.stdout.is_empty());
+        assert!(text(&output.stderr).contains(meant), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn every_finding_of_an_invalid_topology_is_shown() {
+    let directory = project("name: Shop\nmaster: eurpe\nregions: [name: europe]\nfederatoin: {}\n");
+    let output = fedctl(directory.path(), &["status"]).output().unwrap();
+    insta::assert_snapshot!(shown(&output));
+}
+
+#[test]
+fn a_missing_topology_is_named() {
+    let directory = TempDir::new().unwrap();
+    let expected = |file: &str| {
+        format!(
+            "exit 65\n--- stdout\n--- stderr\nerror: cannot read `{file}`: No such file or directory (os error 2)\n\n\
+             hint: name the topology with `--file FILE`, or run fedctl where `regions.yaml` is\n"
+        )
+    };
+    for command in ["up", "plan", "status", "down", "logs"] {
+        check(directory.path(), &[command], &expected("regions.yaml"));
+    }
+    check(directory.path(), &["plan", "--file", "other.yaml"], &expected("other.yaml"));
+}
+
+#[test]
+fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
+    let directory = project(TWO);
+    let expected =
+        "exit 64\n--- stdout\n--- stderr\nerror: there is no region `asai`\n\nhint: regions: europe, asia\n";
+    for arguments in [&["up", "europe", "asai"][..], &["plan", "asai"], &["logs", "asai"]] {
+        check(directory.path(), arguments, expected);
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_named() {
+    let directory = project(TWO);
+    for command in ["up", "plan", "status", "down", "logs"] {
+        let output =
+            fedctl(directory.path(), &[command, "--host", "unix:///nonexistent.sock"]).output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(69), String::new()), "{error}");
+        assert!(error.starts_with("error: cannot connect to `unix:///nonexistent.sock`: "), "{error}");
+        let hint = "\n\nhint: start the engine (systemctl start docker), or point DOCKER_HOST at one\n";
+        assert!(error.ends_with(hint), "{error}");
+    }
+}
+
+#[test]
+fn the_engines_address_comes_from_the_environment_too() {
+    let directory = project(TWO);
+    let output = fedctl(directory.path(), &["plan"]).env("DOCKER_HOST", "unix:///nonexistent.sock").output();
+    assert!(text(&output.unwrap().stderr).contains("`unix:///nonexistent.sock`"));
+}
+
+#[test]
+fn an_engine_that_is_too_old_is_refused() {
+    let (directory, host) = (project(TWO), empty_engine("1.40"));
+    check(
+        directory.path(),
+        &["plan", "--host", &host],
+        &format!(
+            "exit 1\n--- stdout\n--- stderr\nerror: cannot connect to `{host}`: it speaks API 1.40, and fedctl needs \
+             1.41 (Docker 20.10) or newer\n\nhint: upgrade the engine to Docker 20.10 or newer\n"
+        ),
+    );
+}
+
+#[test]
+fn a_plan_is_data_and_its_exit_code_says_that_there_are_changes() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let run = |arguments: &[&str]| {
+        let arguments = [&["plan", "--host", &host], arguments].concat();
+        fedctl(directory.path(), &arguments).output().unwrap()
+    };
+    let plan = run(&[]);
+    assert_eq!((plan.status.code(), text(&plan.stderr)), (Some(0), String::new()));
+    insta::assert_snapshot!(text(&plan.stdout));
+    let detailed = run(&["--detailed-exitcode"]);
+    assert_eq!((detailed.status.code(), text(&detailed.stdout)), (Some(2), text(&plan.stdout)));
+    let one = text(&run(&["asia"]).stdout);
+    assert!(one.contains("shop_asia_broker") && !one.contains("shop_europe_broker"), "{one}");
+    assert!(!directory.child(".fedctl").exists(), "a plan writes nothing");
+}
+
+#[test]
+fn what_is_not_there_is_degraded() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let table = fedctl(directory.path(), &["status", "--host", &host]).output().unwrap();
+    insta::assert_snapshot!(shown(&table));
+    let json = fedctl(directory.path(), &["status", "-o", "json", "--host", &host]).output().unwrap();
+    assert_eq!(json.status.code(), Some(4));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["version"], &json["regions"][1]["broker"]["state"]), (&1.into(), &"missing".into()));
+}
+
+#[test]
+fn data_is_removed_only_for_the_projects_name() {
+    let directory = project(TWO);
+    let expected = "exit 64\n--- stdout\n--- stderr\nerror: volumes are removed only when the project's name is given\n\n\
+                    hint: fedctl down --volumes --confirm shop\n";
+    check(directory.path(), &["down", "--volumes"], expected);
+    check(directory.path(), &["down", "--volumes", "--confirm", "shopp"], expected);
+}
+
+#[test]
+fn taking_nothing_down_is_done_at_once() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let output = fedctl(directory.path(), &["down", "--host", &host]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), String::new()));
+    assert!(text(&output.stderr).starts_with("down: 0 steps, "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_file_in_the_directorys_place_is_named() {
+    let directory = project(TWO);
+    directory.child(".fedctl").touch().unwrap();
+    check(
+        directory.path(),
+        &["up", "--host", "unix:///nonexistent.sock"],
+        "exit 1\n--- stdout\n--- stderr\nerror: cannot write `.fedctl`: File exists (os error 17)\n\n\
+         hint: make the topology's directory writable, with some space left\n",
+    );
+}
+
+#[test]
+fn while_another_fedctl_changes_the_project_nothing_is_changed() {
+    let directory = project(TWO);
+    fs::create_dir(directory.child(".fedctl").path()).unwrap();
+    let lock = File::create(directory.child(".fedctl/lock").path()).unwrap();
+    lock.lock().unwrap();
+    for command in ["up", "down"] {
+        check(
+            directory.path(),
+            &[command, "--host", "unix:///nonexistent.sock"],
+            "exit 73\n--- stdout\n--- stderr\nerror: another fedctl is changing this project (it holds `.fedctl/lock`)\n\n\
+             hint: wait until it has finished, then run this again\n",
+        );
+    }
+    drop(lock);
+    let output = fedctl(directory.path(), &["up", "--host", "unix:///nonexistent.sock"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "the lock is free again");
+}
+
+#[test]
+fn a_finding_is_explained_by_its_code() {
+    for code in Code::all() {
+        let expected = format!("{}\n", code.explain());
+        assert_eq!(data(&["explain", code.as_str()]), expected);
+        assert_eq!(data(&["explain", &code.as_str().to_lowercase()]), expected);
+    }
+    let expected = "exit 64\n--- stdout\n--- stderr\nerror: there is no finding `FED0000`\n\n\
+                    hint: codes are printed with findings, such as FED0107\n";
+    check(Path::new("/"), &["explain", "FED0000"], expected);
+}
+
+#[test]
+fn the_schema_is_the_one_in_the_repository() {
+    assert_eq!(data(&["schema"]), include_str!("../../regions.schema.json"));
+}
+
+/// What a shell is told could come for the last of these words.
+fn completed(directory: &Path, words: &[&str]) -> Vec<String> {
+    let mut fedctl = fedctl(directory, &[]);
+    fedctl.args(["--", "fedctl"]).args(words);
+    let asks = [("COMPLETE", "bash"), ("_CLAP_IFS", "\n"), ("_CLAP_COMPLETE_COMP_TYPE", "9")];
+    let index = ("_CLAP_COMPLETE_INDEX", words.len().to_string());
+    let output = fedctl.envs(asks).env(index.0, index.1).output().unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_command() {
+    let page = data(&["man"]);
+    let directory = project(
+        "name: shop\nmaster: europe\nregions:\n- {name: europe, services: [{name: taxes, replicas: 2}]}\n- name: asia\n",
+    );
+    let offered = completed(directory.path(), &[""]);
+    for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        assert!(page.contains(command.get_name()), "the manual lacks {}", command.get_name());
+        assert!(offered.iter().any(|name| name == command.get_name()), "{offered:?}");
+    }
+    assert_eq!(completed(directory.path(), &["up", "e"]), ["europe"]);
+    assert_eq!(completed(directory.path(), &["logs", "europe", "t"]), ["taxes", "taxes-2"]);
+    let elsewhere = directory.path().join("regions.yaml");
+    let file = elsewhere.to_str().unwrap();
+    assert_eq!(completed(Path::new("/"), &["--file", file, "plan", "a"]), ["asia"]);
+    assert_eq!(completed(Path::new("/"), &["plan", "a"]), [""; 0], "where there is no topology");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(data(&["completions", shell]).contains("COMPLETE"), "{shell}");
+    }
+}
+
+#[test]
+fn a_report_is_the_same_in_json_and_in_yaml() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let report = |form: &str| {
+        let output = fedctl(directory.path(), &["status", "-o", form, "--host", &host]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+        text(&output.stdout)
+    };
+    let json: serde_json::Value = serde_json::from_str(&report("json")).unwrap();
+    let yaml: serde_json::Value = serde_yaml::from_str(&report("yaml")).unwrap();
+    assert_eq!(json["regions"].as_array().unwrap().len(), 2);
+    assert_eq!(yaml, json);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["schema"][..], &["completions", "zsh"], &["man"]] {
+        let mut fedctl = fedctl(Path::new("/"), arguments);
+        let mut child = fedctl.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(shown(&output), "exit 0\n--- stdout\n--- stderr\n", "{arguments:?}");
+    }
+}
+
+#[test]
+fn colour_is_shown_only_where_it_is_asked_for() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let colours = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let arguments = [arguments, &["--host", &host]].concat();
+        let mut command = fedctl(directory.path(), &arguments);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        assert!(output.stdout.len() + output.stderr.len() > 0);
+        output.stdout.contains(&0x1b) || output.stderr.contains(&0x1b)
+    };
+    let forced = ("CLICOLOR_FORCE", "1");
+    let check = |arguments: &[&str]| {
+        assert!(!colours(arguments, &[]), "{arguments:?} on no terminal");
+        assert!(colours(&[arguments, &["--color", "always"]].concat(), &[]), "{arguments:?}");
+        assert!(colours(arguments, &[forced]), "{arguments:?} where the environment asks for it");
+        assert!(!colours(arguments, &[forced, ("NO_COLOR", "1")]), "{arguments:?} with NO_COLOR");
+        assert!(!colours(&[arguments, &["--color", "never"]].concat(), &[forced]), "{arguments:?}");
+    };
+    check(&["plan"]);
+    check(&["status"]);
+    check(&["plan", "asai"]);
+    fs::write(directory.path().join("regions.yaml"), "name: Shop\n").unwrap();
+    check(&["plan"]);
+}

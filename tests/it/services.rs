@@ -1,0 +1,10 @@
+//! The services against a real broker, which all of these tests share, each in a vhost of its own.
+
+mod broker;
+mod checkout;
+mod compute;
+mod image;
+mod profile;
+mod region;
+mod rpc;
+mod shop;

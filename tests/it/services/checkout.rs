@@ -1,0 +1,557 @@
+//! The checkout chain against a real broker: one order through all services, and what may go wrong on its way.
+//!
+//! The regions share one broker: that events cross between brokers is federation's affair, tested elsewhere.
+
+use std::collections::BTreeSet;
+
+use super::broker::{Broker, Probe};
+use super::region::{Region, Running, until};
+use fedctl_messaging::log::Log;
+use fedctl_services::Kind::{
+    self, Analytics, Checkout, Email, Fraud, Inventory, Notification, Payment, Push, Sms,
+};
+use fedctl_services::run_logged;
+use futures_util::future::join_all;
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::AMQPValue;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+const EVENTS: &str = "checkout.events";
+
+/// A region in which services are told `options` besides.
+fn region(name: &'static str, uri: &str, options: &[(&str, &str)]) -> Region {
+    let mut region = Region::new(name, uri);
+    region.options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    region
+}
+
+fn lamps(quantity: i64) -> Value {
+    json!({"sku": "lamp", "quantity": quantity, "amount": "12.50"})
+}
+
+/// Posts an order that is accepted; gives its identifier and its correlation identifier.
+async fn order(front: &Running, path: &str, body: &Value) -> (String, String) {
+    let answer = front.post(path, body.to_string()).await;
+    let (status, correlation) = (answer.status(), answer.headers().get("x-correlation-id").cloned());
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(answer.as_object().unwrap().len(), 1, "{answer}");
+    let order_id = answer["order_id"].as_str().unwrap().to_owned();
+    (order_id, correlation.unwrap().to_str().unwrap().to_owned())
+}
+
+async fn buy(front: &Running, quantity: i64) -> String {
+    order(front, "/checkouts", &lamps(quantity)).await.0
+}
+
+/// Waits until the front knows this state of the order; gives the whole answer.
+async fn reaches(front: &Running, order_id: &str, state: &str) -> Value {
+    let path = format!("/checkouts/{order_id}");
+    until(&format!("{order_id} is {state}"), async || {
+        let answer = front.get(&path).await;
+        let answer: Value = answer.json().await.unwrap();
+        (answer["state"] == state).then_some(answer)
+    })
+    .await
+}
+
+/// Waits for the one line of this event about this order, and sees to it that there is no second one.
+async fn once(service: &Running, event: &str, order_id: &str) -> Value {
+    let line = service.line(event, |line| line["order_id"] == order_id).await;
+    let lines = service.lines(event).into_iter().filter(|line| line["order_id"] == order_id).count();
+    assert_eq!(lines, 1, "{event} of {order_id}");
+    line
+}
+
+fn stock(region: &Region, sku: &str) -> i64 {
+    let sql = "SELECT quantity FROM stock WHERE sku = ?1";
+    let store = rusqlite::Connection::open(region.store.path().join("inventory.db")).unwrap();
+    store.query_row(sql, [sku], |row| row.get(0)).unwrap()
+}
+
+/// The number of rows of a table in the store of a service.
+fn rows(region: &Region, file: &str, table: &str) -> i64 {
+    let store = rusqlite::Connection::open(region.store.path().join(file)).unwrap();
+    store.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+fn parked_reason(delivery: &Delivery) -> String {
+    match delivery.properties.headers().as_ref().unwrap().inner().get("x-parked-reason") {
+        Some(AMQPValue::LongString(reason)) => reason.to_string(),
+        other => panic!("parked because of {other:?}"),
+    }
+}
+
+/// Takes all that is in a queue.
+async fn drain(probe: &Probe, queue: &str) -> Vec<Delivery> {
+    let mut taken = Vec::new();
+    while let Some(delivery) = probe.get(queue).await {
+        taken.push(delivery);
+    }
+    taken
+}
+
+/// Publishes a message again, the same.
+async fn repeat(probe: &Probe, exchange: &str, message: &Delivery) {
+    let body = String::from_utf8(message.data.clone()).unwrap();
+    probe.publish(exchange, message.routing_key.as_str(), message.properties.clone(), &body).await;
+}
+
+/// Waits until one order with all that follows is counted, and sees to it that each is counted once.
+async fn counted(analytics: &Running) -> Vec<Value> {
+    until("all is counted", async || (analytics.lines("event_counted").len() == 3).then_some(())).await;
+    let stats: Value = analytics.get("/stats").await.json().await.unwrap();
+    let expected = json!({"order.europe.created": 1, "inventory.reserved": 1, "payment.captured": 1});
+    assert_eq!(stats, expected);
+    analytics.lines("event_counted")
+}
+
+async fn start_all(places: &[(&Region, Kind)]) -> Vec<Running> {
+    join_all(places.iter().map(|(region, kind)| region.start(*kind))).await
+}
+
+#[tokio::test]
+async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let [europe, asia, america] = ["europe", "asia", "america"].map(|name| Region::new(name, &uri));
+    let running = start_all(&[
+        (&europe, Checkout),
+        (&asia, Checkout),
+        (&europe, Inventory),
+        (&asia, Payment),
+        (&america, Notification),
+        (&america, Email),
+        (&america, Sms),
+        (&america, Push),
+        (&europe, Analytics),
+    ])
+    .await;
+    let [front, far, inventory, payment, notification, email, sms, push, analytics] = &running[..] else {
+        panic!()
+    };
+    let probe = Probe::connect(&uri).await;
+    let (orders, all) = (probe.tap(EVENTS, "order.*.created").await, probe.tap(EVENTS, "#").await);
+
+    let (order_id, correlation) = order(front, "/checkouts", &lamps(2)).await;
+    assert_eq!(
+        reaches(front, &order_id, "captured").await,
+        json!({"order_id": order_id, "state": "captured"})
+    );
+    reaches(far, &order_id, "captured").await;
+    let unknown = front.get("/checkouts/none").await;
+    assert_eq!(unknown.status(), 404);
+
+    let created = probe.get(&orders).await.unwrap();
+    assert_eq!(created.routing_key.as_str(), "order.europe.created");
+    let body: Value = serde_json::from_slice(&created.data).unwrap();
+    let expected =
+        json!({"order_id": order_id, "sku": "lamp", "quantity": 2, "amount": "12.50", "region": "europe"});
+    assert_eq!(body, expected);
+
+    let published = front.lines("published");
+    assert_eq!((published.len(), &published[0]["order_id"]), (1, &json!(order_id)));
+    let mut told = vec![
+        published[0].clone(),
+        once(inventory, "stock_reserved", &order_id).await,
+        once(payment, "payment_captured", &order_id).await,
+        once(notification, "notification_sent", &order_id).await,
+    ];
+    for (channel, name) in [(email, "email"), (sms, "sms"), (push, "push")] {
+        let line = once(channel, "notified", &order_id).await;
+        assert_eq!(line["channel"], name);
+        told.push(line);
+    }
+    told.extend(counted(analytics).await);
+    assert_eq!(told.len(), 10);
+    for line in &told {
+        assert_eq!(line["correlation_id"], json!(correlation), "{line}");
+        assert_eq!(line["order_id"], json!(order_id), "{line}");
+    }
+    assert_eq!(told[1]["left"], 998);
+    assert_eq!(stock(&europe, "lamp"), 998);
+    let events = drain(&probe, &all).await;
+    let ids: BTreeSet<_> = events.iter().map(|event| event.properties.message_id().clone()).collect();
+    assert_eq!(ids.len(), 3, "each has its own");
+    assert_eq!(events.len(), 3, "nothing else was published: {events:?}");
+    assert!(running.iter().all(|service| service.lines("duplicate_skipped").is_empty()));
+}
+
+#[tokio::test]
+async fn a_bad_request_is_told_by_field_and_publishes_nothing() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let front = Region::new("asia", &uri).start(Checkout).await;
+    let probe = Probe::connect(&uri).await;
+    let tap = probe.tap(EVENTS, "#").await;
+    let cases = [
+        (json!({"quantity": 1, "amount": "1"}), "sku"),
+        (json!({"sku": "", "quantity": 1, "amount": "1"}), "sku"),
+        (json!({"sku": "lamp", "quantity": 0, "amount": "1"}), "quantity"),
+        (json!({"sku": "lamp", "quantity": -5, "amount": "1"}), "quantity"),
+        (json!({"sku": "lamp", "quantity": "1", "amount": "1"}), "quantity"),
+        (json!({"sku": "lamp", "quantity": 1, "amount": 1.5}), "amount"),
+        (json!({"sku": "lamp", "quantity": 1, "amount": "-1"}), "amount"),
+        (json!([]), "_schema"),
+    ];
+    for (body, field) in cases {
+        let answer = front.post("/checkouts", body.to_string()).await;
+        assert_eq!(answer.status(), 400, "{body}");
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["error"], "BAD_REQUEST");
+        assert_eq!(answer["message"].as_object().unwrap().keys().collect::<Vec<_>>(), [field], "{answer}");
+    }
+    assert_eq!(front.post("/checkouts", "{not json").await.status(), 400);
+    assert_eq!(probe.depth(&tap).await.0, 0);
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_takes_is_refused_and_nobody_declares_anothers_queue() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let asia = Region::new("asia", &uri);
+    let front = asia.start(Checkout).await;
+    let refused = front.post("/checkouts", lamps(1).to_string()).await;
+    assert_eq!(refused.status(), 500);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"], "UNROUTABLE");
+
+    let probe = Probe::connect(&uri).await;
+    let queues = |names: &[&str]| names.iter().map(|name| format!("checkout.{name}")).collect::<Vec<_>>();
+    for (kind, others) in [
+        (Inventory, queues(&["payment", "notification", "analytics", "fraud"])),
+        (Payment, queues(&["notification", "analytics", "fraud"])),
+        (Notification, queues(&["analytics", "fraud"])),
+        (Analytics, queues(&["fraud"])),
+    ] {
+        asia.start(kind).await.stop().await;
+        for queue in others {
+            assert!(!probe.exists(&queue).await, "{kind} declares {queue}");
+        }
+    }
+    for channel in ["email", "sms", "push"] {
+        assert!(probe.exists(&format!("notifications.{channel}")).await, "before {channel} was ever started");
+    }
+}
+
+#[tokio::test]
+async fn stock_is_never_sold_twice_by_concurrent_orders_from_two_regions() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = region("europe", &uri, &[("STOCK", "lamp=5, book=1")]);
+    let asia = Region::new("asia", &uri);
+    // Two replicas: they share queue and store.
+    let _inventories = [europe.start(Inventory).await, europe.start(Inventory).await];
+    let fronts = [europe.start(Checkout).await, asia.start(Checkout).await];
+    let orders = join_all((0..14).map(|n| buy(&fronts[n % 2], 1))).await;
+    let states = join_all(orders.iter().map(|order_id| {
+        let path = format!("/checkouts/{order_id}");
+        let front = &fronts[0];
+        async move {
+            until("the inventory has answered", async || {
+                let answer: Value = front.get(&path).await.json().await.unwrap();
+                ["reserved", "rejected"].iter().any(|state| answer["state"] == *state).then_some(answer)
+            })
+            .await
+        }
+    }))
+    .await;
+    let (reserved, rejected): (Vec<_>, Vec<_>) =
+        states.iter().partition(|state| state["state"] == "reserved");
+    assert_eq!((reserved.len(), rejected.len()), (5, 9));
+    assert!(rejected.iter().all(|order| order["reason"] == "0 of `lamp` left, 1 wanted"), "{rejected:?}");
+    assert_eq!(stock(&europe, "lamp"), 0);
+
+    let unknown = json!({"sku": "moon", "quantity": 1, "amount": "1"});
+    let (order_id, _) = order(&fronts[1], "/checkouts", &unknown).await;
+    let answer = reaches(&fronts[1], &order_id, "rejected").await;
+    assert_eq!(answer["reason"], "sku `moon` is unknown");
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_one() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let kinds = [Checkout, Inventory, Payment, Notification, Email, Sms, Push, Analytics, Fraud];
+    let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
+    let running = start_all(&places).await;
+    let [front, inventory, payment, notification, email, sms, push, analytics, fraud] = &running[..] else {
+        panic!()
+    };
+    let probe = Probe::connect(&uri).await;
+    let events = probe.tap(EVENTS, "#").await;
+    let notifications = probe.tap("notifications", "").await;
+    let order_id = buy(front, 2).await;
+    for channel in [email, sms, push] {
+        channel.line("notified", |_| true).await;
+    }
+    counted(analytics).await;
+    fraud.line("fraud_checked", |_| true).await;
+    let first = drain(&probe, &events).await;
+    assert_eq!(first.len(), 3);
+    let notified = probe.get(&notifications).await.unwrap();
+
+    for event in &first {
+        repeat(&probe, EVENTS, event).await;
+    }
+    repeat(&probe, "notifications", &notified).await;
+
+    // The order again makes its reservation come again, and that its payment.
+    let known: BTreeSet<_> = first.iter().map(|event| event.properties.message_id().clone()).collect();
+    let again = |service: &Running| service.lines("duplicate_skipped").len();
+    until("all repetitions are seen", async || {
+        let expected = [(inventory, 1), (payment, 2), (notification, 3), (email, 1), (sms, 1), (push, 1)];
+        let seen = expected.iter().all(|(service, count)| again(service) == *count);
+        (seen && again(analytics) == 6 && again(front) == 5 && again(fraud) == 1).then_some(())
+    })
+    .await;
+    let repeated = drain(&probe, &events).await;
+    assert_eq!(repeated.len(), 6);
+    for event in &repeated {
+        assert!(known.contains(event.properties.message_id()), "a new identifier: {event:?}");
+        let original = first.iter().find(|first| first.routing_key == event.routing_key).unwrap();
+        assert_eq!((&original.properties, &original.data), (&event.properties, &event.data));
+    }
+
+    assert_eq!(stock(&europe, "lamp"), 998);
+    let payments = rows(&europe, "payments.db", "payments");
+    let sent = ["email", "sms", "push"].map(|name| rows(&europe, &format!("{name}.db"), "sent"));
+    assert_eq!((payments, sent, rows(&europe, "fraud.db", "verdicts")), (1, [1, 1, 1], 1));
+    counted(analytics).await;
+    for (service, event) in [
+        (inventory, "stock_reserved"),
+        (payment, "payment_captured"),
+        (notification, "notification_sent"),
+        (email, "notified"),
+        (fraud, "fraud_checked"),
+    ] {
+        once(service, event, &order_id).await;
+    }
+    reaches(front, &order_id, "captured").await;
+}
+
+#[tokio::test]
+async fn orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
+    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    asia.start(Payment).await.stop().await;
+    let orders = join_all((0..6).map(|_| buy(&front, 1))).await;
+    for order_id in &orders {
+        reaches(&front, order_id, "reserved").await;
+    }
+    let probe = Probe::connect(&uri).await;
+    assert_eq!(probe.depth("checkout.payment").await, (6, 0));
+
+    let payment = asia.start(Payment).await;
+    for order_id in &orders {
+        reaches(&front, order_id, "captured").await;
+        once(&payment, "payment_captured", order_id).await;
+    }
+    assert_eq!(rows(&asia, "payments.db", "payments"), 6);
+}
+
+#[tokio::test]
+async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let mut asia = region("asia", &uri, &[("DELAY_MS", "600000")]);
+    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let slow = asia.start(Payment).await;
+    let orders = join_all((0..68).map(|_| buy(&front, 1))).await;
+    for order_id in &orders {
+        reaches(&front, order_id, "reserved").await;
+    }
+    assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
+    let probe = Probe::connect(&uri).await;
+    until("sixty-four are in hand, the others wait in sight", async || {
+        (probe.depth("checkout.payment").await == (4, 1)).then_some(())
+    })
+    .await;
+
+    // What is in hand goes back to the broker, and nothing is lost or charged twice.
+    let lines = slow.stop().await;
+    assert!(lines.iter().all(|line| line["event"] != "payment_captured" && line["event"] != "parked"));
+    asia.options.clear();
+    let quick = asia.start(Payment).await;
+    for order_id in &orders {
+        reaches(&front, order_id, "captured").await;
+        once(&quick, "payment_captured", order_id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_payment_over_the_limit_fails_and_says_so() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = region("europe", &uri, &[("LIMIT", "100")]);
+    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let payment = europe.start(Payment).await;
+    for (amount, state) in [("100.00", "captured"), ("100.01", "failed"), ("99.999", "captured")] {
+        let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
+        let (order_id, correlation) = order(&front, "/checkouts", &body).await;
+        let answer = reaches(&front, &order_id, state).await;
+        if state == "failed" {
+            assert_eq!(answer["reason"], "100.01 is over the limit of 100");
+            let failed = once(&payment, "payment_failed", &order_id).await;
+            assert_eq!(failed["correlation_id"], json!(correlation));
+        }
+    }
+    assert_eq!(payment.lines("payment_captured").len(), 2);
+    assert_eq!(rows(&europe, "payments.db", "payments"), 2);
+}
+
+#[tokio::test]
+async fn an_earlier_stage_that_is_told_later_does_not_take_an_order_back() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let front = Region::new("europe", &uri).start(Checkout).await;
+    let probe = Probe::connect(&uri).await;
+    for key in ["payment.captured", "inventory.reserved", "inventory.restocked"] {
+        probe.publish(EVENTS, key, BasicProperties::default(), r#"{"order_id": "o-1"}"#).await;
+    }
+    let ignored = front.line("event_ignored", |_| true).await;
+    assert_eq!(ignored["routing_key"], "inventory.restocked");
+    let stale = front.line("stale_skipped", |_| true).await;
+    assert_eq!((&stale["order_id"], &stale["state"]), (&json!("o-1"), &json!("reserved")));
+    reaches(&front, "o-1", "captured").await;
+}
+
+#[tokio::test]
+async fn two_reservations_of_one_order_are_not_paid_twice() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let asia = Region::new("asia", &uri);
+    let (payment, _front) = (asia.start(Payment).await, asia.start(Checkout).await);
+    let probe = Probe::connect(&uri).await;
+    let order = json!({"order_id": "o-1", "sku": "lamp", "quantity": 1, "amount": "1", "region": "asia"});
+    for id in ["one", "another"] {
+        let properties = BasicProperties::default().with_message_id(id.into());
+        probe.publish(EVENTS, "inventory.reserved", properties, &order.to_string()).await;
+    }
+    let parked = payment.line("parked", |_| true).await;
+    assert!(parked["reason"].as_str().unwrap().contains("payments.order_id"), "{parked}");
+    once(&payment, "payment_captured", "o-1").await;
+    assert_eq!(rows(&asia, "payments.db", "payments"), 1);
+}
+
+#[tokio::test]
+async fn a_poison_order_is_parked_with_its_reason_and_later_ones_pass() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let (front, inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let probe = Probe::connect(&uri).await;
+    let poison = json!({"order_id": "o-1", "quantity": 1, "amount": "1", "region": "europe"});
+    let properties = BasicProperties::default().with_correlation_id("c-1".into());
+    probe.publish(EVENTS, "order.europe.created", properties, &poison.to_string()).await;
+    let good = buy(&front, 1).await;
+    reaches(&front, &good, "reserved").await;
+
+    let parked = inventory.line("parked", |_| true).await;
+    assert_eq!(parked["reason"], "sku: Missing data for required field.");
+    assert_eq!(parked["correlation_id"], "c-1");
+    let letter = probe.get("dead-letters.inventory").await.unwrap();
+    assert_eq!(parked_reason(&letter), "sku: Missing data for required field.");
+    let body: Value = serde_json::from_slice(&letter.data).unwrap();
+    assert_eq!(body, poison);
+    assert_eq!(stock(&europe, "lamp"), 999, "only the good order took a lamp");
+    assert_eq!((inventory.lines("parked").len(), probe.depth("checkout.inventory").await.0), (1, 0));
+}
+
+#[tokio::test]
+async fn a_passing_fault_is_tried_again_and_a_lasting_one_parked_without_a_second_reservation() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let inventory = europe.start(Inventory).await;
+    let probe = Probe::connect(&uri).await;
+    let event = json!({"order_id": "o-1", "sku": "lamp", "quantity": 1, "amount": "1", "region": "europe"});
+    let properties = || BasicProperties::default().with_message_id("m-1".into());
+    // Nobody is bound to what the inventory says.
+    probe.publish(EVENTS, "order.europe.created", properties(), &event.to_string()).await;
+    let parked = inventory.line("parked", |_| true).await;
+    assert!(parked["reason"].as_str().unwrap().contains("`inventory.reserved`"), "{parked}");
+    assert_eq!(stock(&europe, "lamp"), 999);
+
+    let tap = probe.tap(EVENTS, "inventory.*").await;
+    let letter = probe.get("dead-letters.inventory").await.unwrap();
+    let body = String::from_utf8(letter.data.clone()).unwrap();
+    probe.publish(EVENTS, "order.created", letter.properties.clone(), &body).await;
+    let reserved = until("what was owed", async || probe.get(&tap).await).await;
+    assert_eq!(reserved.routing_key.as_str(), "inventory.reserved");
+    assert_eq!(stock(&europe, "lamp"), 999);
+    once(&inventory, "stock_reserved", "o-1").await;
+
+    let locked = rusqlite::Connection::open(europe.store.path().join("inventory.db")).unwrap();
+    locked.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let another = json!({"order_id": "o-2", "sku": "lamp", "quantity": 1, "amount": "1", "region": "europe"});
+    probe.publish(EVENTS, "order.created", BasicProperties::default(), &another.to_string()).await;
+    until("a try fails", async || {
+        let metrics = inventory.get("/metrics").await.text().await.unwrap();
+        let retried = r#"messages_retried_total{queue="checkout.inventory"}"#;
+        let count = metrics.lines().find_map(|line| line.split_once(retried)?.1.trim().parse::<u32>().ok());
+        (count > Some(4)).then_some(())
+    })
+    .await;
+    drop(locked);
+    once(&inventory, "stock_reserved", "o-2").await;
+}
+
+#[tokio::test]
+async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_nobody_else_changes() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = region("europe", &uri, &[("SUSPICIOUS", "50")]);
+    let running = start_all(&[(&europe, Checkout), (&europe, Inventory), (&europe, Payment)]).await;
+    let front = &running[0];
+    let before = buy(front, 1).await;
+    reaches(front, &before, "captured").await;
+
+    let fraud = europe.start(Fraud).await;
+    for (amount, verdict) in [("50", "clear"), ("50.01", "suspicious")] {
+        let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
+        let (order_id, correlation) = order(front, "/checkouts", &body).await;
+        let checked = once(&fraud, "fraud_checked", &order_id).await;
+        assert_eq!(checked["verdict"], verdict);
+        assert_eq!(checked["correlation_id"], json!(correlation));
+        reaches(front, &order_id, "captured").await;
+    }
+    assert_eq!(fraud.lines("fraud_checked").len(), 2, "none from before it came");
+
+    // Another language's client needs no more than the exchange: it listens, and it may speak.
+    let probe = Probe::connect(&uri).await;
+    let listening = probe.tap(EVENTS, "payment.*").await;
+    let foreign =
+        json!({"order_id": "theirs", "sku": "book", "quantity": 1, "amount": "3", "region": "elsewhere"});
+    let correlated = BasicProperties::default().with_correlation_id("their-own".into());
+    probe.publish(EVENTS, "order.created", correlated, &foreign.to_string()).await;
+    let captured = until("their payment", async || probe.get(&listening).await).await;
+    let body: Value = serde_json::from_slice(&captured.data).unwrap();
+    assert_eq!(body, foreign);
+    assert_eq!(captured.properties.correlation_id().as_ref().unwrap().as_str(), "their-own");
+    for service in &running {
+        assert_eq!(service.lines("connected").len(), 1, "nobody was started again");
+    }
+}
+
+#[tokio::test]
+async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    for (kind, name, value) in [
+        (Inventory, "STOCK", "lamp"),
+        (Payment, "LIMIT", "much"),
+        (Payment, "DELAY_MS", "-1"),
+        (Fraud, "SUSPICIOUS", "1e3"),
+    ] {
+        let settings = region("europe", &uri, &[(name, value)]).settings(kind.name(), &[]);
+        let log = Log::to("europe", kind.name(), |line| panic!("it runs: {line}"));
+        let error = run_logged(kind, settings, log, CancellationToken::new()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("`{name}` is `{value}`, which is not")), "{error}");
+    }
+}

@@ -1,0 +1,432 @@
+//! Commands to hosts, against a real broker. Two regions on one broker share its queues, as federation would
+//! have them do.
+
+use super::broker::{Broker, Probe};
+use super::region::{Region, Running, until};
+use fedctl_messaging::log::Log;
+use fedctl_services::Kind::{Compute, ComputeHost};
+use fedctl_services::run_logged;
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+const EUROPE: &str = "europe/compute-host";
+const ASIA: &str = "asia/compute-host-1";
+const FAR: &str = "asia/compute-host-2";
+
+/// A vhost with two regions, whose services know `hosts`.
+struct World {
+    _broker: std::sync::Arc<Broker>,
+    uri: String,
+    europe: Region,
+    asia: Region,
+    hosts: String,
+}
+
+impl World {
+    fn new(hosts: &[&str]) -> Self {
+        let broker = Broker::shared();
+        let uri = broker.vhost_uri();
+        let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
+        Self { _broker: broker, uri, europe, asia, hosts: hosts.join(",") }
+    }
+
+    async fn front(&self) -> Running {
+        let front = self.europe.launch_as(Compute, "compute", &[("COMPUTE_HOSTS", &self.hosts)]).await;
+        front.healthy().await;
+        front
+    }
+
+    async fn host(&self, host: &str, capacity: &str, images: &str) -> Running {
+        let (region, instance) = host.split_once('/').unwrap();
+        let region = if region == "europe" { &self.europe } else { &self.asia };
+        let options = [("COMPUTE_HOSTS", &*self.hosts), ("CAPACITY", capacity), ("IMAGES", images)];
+        let host = region.launch_as(ComputeHost, instance, &options).await;
+        host.healthy().await;
+        host
+    }
+}
+
+fn vm(name: &str, image: &str, cpus: i64) -> Value {
+    json!({"name": name, "image": image, "cpus": cpus})
+}
+
+async fn create(front: &Running, wanted: &Value) -> (u16, Value) {
+    let answer = front.post("/vms", wanted.to_string()).await;
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn post(front: &Running, path: &str) -> Value {
+    let answer = front.post(path, "").await;
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+/// The machines of each host, by what the front says of all of them.
+async fn listed(front: &Running) -> Vec<(String, Vec<String>)> {
+    let told: Value = front.get("/vms").await.json().await.unwrap();
+    assert_eq!(told["missing"], json!([]), "{told}");
+    let name = |vm: &Value| vm["name"].as_str().unwrap().to_owned();
+    let names = |answer: &Value| answer["response"]["vms"].as_array().unwrap().iter().map(name).collect();
+    let host = |answer: &Value| answer["response"]["host"].as_str().unwrap().to_owned();
+    let mut hosts: Vec<_> =
+        told["answers"].as_array().unwrap().iter().map(|answer| (host(answer), names(answer))).collect();
+    hosts.sort();
+    hosts
+}
+
+fn status_of<'a>(told: &'a Value, host: &str) -> &'a Value {
+    let answers = told["answers"].as_array().unwrap();
+    let of = |answer: &&Value| answer["response"]["host"] == host;
+    &answers.iter().find(of).unwrap_or_else(|| panic!("no answer of {host}: {told}"))["execution-info"]
+}
+
+fn command(id: &str, reply_to: Option<&str>) -> BasicProperties {
+    let properties =
+        BasicProperties::default().with_message_id(id.into()).with_correlation_id(format!("c-{id}").into());
+    reply_to.map_or(properties.clone(), |queue| properties.with_reply_to(queue.into()))
+}
+
+fn named(properties: BasicProperties, name: &str) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert("x-command".into(), AMQPValue::LongString(name.into()));
+    properties.with_headers(headers)
+}
+
+async fn answer(probe: &Probe, queue: &str) -> (Value, String) {
+    let answer = until("an answer", async || probe.get(queue).await).await;
+    let id = answer.properties.message_id().as_ref().unwrap().to_string();
+    (serde_json::from_slice(&answer.data).unwrap(), id)
+}
+
+#[tokio::test]
+async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let (near, far) = (world.host(EUROPE, "8", "debian").await, world.host(ASIA, "8", "debian").await);
+
+    let answer = front.post("/vms", vm("web", "debian", 2).to_string()).await;
+    assert_eq!(answer.status(), 201);
+    let correlation = answer.headers()["x-correlation-id"].to_str().unwrap().to_owned();
+    let told: Value = answer.json().await.unwrap();
+    let host = told["response"]["host"].as_str().unwrap().to_owned();
+    let made = json!({"name": "web", "image": "debian", "cpus": 2, "state": "stopped"});
+    assert_eq!(
+        told,
+        json!({"execution-info": {"status": "success"}, "response": {"host": host, "vm": made}})
+    );
+    for n in 0..3 {
+        assert_eq!(create(&front, &vm(&format!("more-{n}"), "debian", 1)).await.0, 201);
+    }
+    let created = [near.lines("vm_created"), far.lines("vm_created")].concat();
+    assert_eq!(created.len(), 4, "{created:?}");
+    let web: Vec<_> = created.iter().filter(|line| line["name"] == "web").collect();
+    assert_eq!(web.len(), 1);
+    assert_eq!((&web[0]["host"], &web[0]["correlation_id"]), (&json!(host), &json!(correlation)));
+    let answered = front.lines("create_answered");
+    assert_eq!((&answered[0]["host"], &answered[0]["status"]), (&json!(host), &json!("success")));
+    let held: usize = listed(&front).await.iter().map(|(_, machines)| machines.len()).sum();
+    assert_eq!(held, 4);
+}
+
+#[tokio::test]
+async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
+    let world = World::new(&[EUROPE, ASIA, FAR]);
+    let front = world.front().await;
+    let small = world.host(EUROPE, "1", "debian").await;
+    let other = world.host(ASIA, "8", "alpine").await;
+    let fit = world.host(FAR, "8", "debian").await;
+    // Handed out in turn, so each host is the first of one of them.
+    for n in 0..3 {
+        let (status, told) = create(&front, &vm(&format!("vm-{n}"), "debian", 2)).await;
+        assert_eq!((status, &told["response"]["host"]), (201, &json!(FAR)), "{told}");
+    }
+    assert_eq!(fit.lines("vm_created").len(), 3);
+    let declined = small.lines("vm_declined");
+    assert_eq!((&declined[0]["reason"], &declined[0]["handed_to"]), (&json!("capacity"), &json!(ASIA)));
+    let declined = other.lines("vm_declined");
+    assert_eq!((&declined[0]["reason"], &declined[0]["handed_to"]), (&json!("image"), &json!(FAR)));
+    assert!(small.lines("vm_created").is_empty() && other.lines("vm_created").is_empty());
+}
+
+#[tokio::test]
+async fn what_no_host_can_give_is_an_error_that_says_so() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let hosts = [world.host(EUROPE, "1", "debian").await, world.host(ASIA, "2", "alpine,debian").await];
+    for (wanted, reason) in [
+        (vm("a", "plan9", 1), "no host has image `plan9`"),
+        (vm("a", "alpine", 3), "no host has capacity for 3 cpus with image `alpine`"),
+        (vm("a", "debian", 9), "no host has capacity for 9 cpus with image `debian`"),
+    ] {
+        let (status, told) = create(&front, &wanted).await;
+        assert_eq!(status, 409, "{told}");
+        assert_eq!(told["execution-info"], json!({"status": "error", "reason": reason}));
+    }
+    for host in hosts {
+        assert_eq!(host.lines("vm_declined").len(), 3, "each host is asked once");
+        assert!(host.lines("vm_created").is_empty());
+    }
+    let probe = Probe::connect(&world.uri).await;
+    assert_eq!(probe.depth("computing-competing").await.0, 0);
+}
+
+#[tokio::test]
+async fn every_other_command_reaches_every_host_and_the_count_is_right() {
+    let world = World::new(&[EUROPE, ASIA, FAR]);
+    let front = world.front().await;
+    let mut hosts = Vec::new();
+    for host in [EUROPE, ASIA, FAR] {
+        hosts.push(world.host(host, "8", "debian").await);
+    }
+    let (_, told) = create(&front, &vm("web", "debian", 2)).await;
+    let holder = told["response"]["host"].as_str().unwrap().to_owned();
+    let again = |told: &Value| {
+        assert_eq!((&told["known"], &told["answered"], &told["missing"]), (&json!(3), &json!(3), &json!([])));
+        for host in [EUROPE, ASIA, FAR] {
+            let none = json!({"status": "error", "reason": "no such vm"});
+            let expected = if host == holder { json!({"status": "success"}) } else { none };
+            assert_eq!(status_of(told, host), &expected);
+        }
+    };
+    again(&post(&front, "/vms/web/start").await);
+    assert_eq!(listed(&front).await.iter().filter(|(_, machines)| !machines.is_empty()).count(), 1);
+    again(&post(&front, "/vms/web/stop").await);
+    let deleted = reqwest::Client::new().delete(format!("http://{}/vms/web", front.address));
+    again(&deleted.send().await.unwrap().json().await.unwrap());
+    assert!(listed(&front).await.iter().all(|(_, machines)| machines.is_empty()));
+
+    let collected = front.lines("answers_collected");
+    let commands: Vec<_> = collected.iter().map(|line| line["command"].as_str().unwrap()).collect();
+    assert_eq!(commands, ["start-vm", "list-vms", "stop-vm", "delete-vm", "list-vms"]);
+    assert!(collected.iter().all(|line| line["known"] == 3 && line["answered"] == 3));
+    for word in ["vm_started", "vm_stopped", "vm_deleted"] {
+        let lines: Vec<_> = hosts.iter().flat_map(|host| host.lines(word)).collect();
+        assert_eq!(lines.len(), 1, "{word}");
+        assert_eq!(lines[0]["host"], json!(holder));
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_with_its_machines() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let near = world.host(EUROPE, "0", "debian").await;
+    let far = world.host(ASIA, "8", "debian").await;
+    assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
+    far.stop().await;
+
+    let told = post(&front, "/vms/web/start?timeout_ms=2000").await;
+    assert_eq!((&told["known"], &told["answered"], &told["missing"]), (&json!(2), &json!(1), &json!([ASIA])));
+    assert_eq!(front.lines("answers_collected")[0]["missing"], json!([ASIA]));
+    assert_eq!(near.lines("command_answered").len(), 1);
+
+    let far = world.host(ASIA, "8", "debian").await;
+    let started = far.line("vm_started", |line| line["name"] == "web").await;
+    let late = front.line("answer_late", |line| line["host"] == ASIA).await;
+    assert_eq!((&late["correlation_id"], &late["status"]), (&started["correlation_id"], &json!("success")));
+    let metrics = front.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("answers_late_total{queue=\"computing-replies.europe\"} 1"), "{metrics}");
+    let told: Value = front.get("/vms").await.json().await.unwrap();
+    let kept = json!([{"name": "web", "image": "debian", "cpus": 2, "state": "running"}]);
+    let answers = told["answers"].as_array().unwrap();
+    let machines = answers.iter().find(|answer| answer["response"]["host"] == ASIA).unwrap();
+    assert_eq!(machines["response"]["vms"], kept);
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_timeout_and_a_bad_request_is_told_by_field() {
+    let world = World::new(&[EUROPE]);
+    let front = world.front().await;
+    let answer = front.post("/vms?timeout_ms=100", vm("web", "debian", 1).to_string()).await;
+    assert_eq!(answer.status(), 504);
+    assert!(answer.headers().contains_key("x-correlation-id"));
+    assert_eq!(answer.json::<Value>().await.unwrap()["error"], "TIMEOUT");
+    assert_eq!(front.lines("create_unanswered").len(), 1);
+
+    for (path, body, field) in [
+        ("/vms", json!({"name": "a", "image": "debian", "cpus": 0}), "cpus"),
+        ("/vms", json!({"name": "", "image": "debian", "cpus": 1}), "name"),
+        ("/vms", json!({"name": "a", "cpus": 1}), "image"),
+        ("/vms", json!([]), "_schema"),
+        ("/vms?timeout_ms=0", vm("a", "debian", 1), "timeout_ms"),
+        ("/vms/a/start?timeout_ms=600000", json!({}), "timeout_ms"),
+    ] {
+        let answer = front.post(path, body.to_string()).await;
+        assert_eq!(answer.status(), 400, "{path} {body}");
+        let told: Value = answer.json().await.unwrap();
+        assert!(told["message"][field][0].is_string(), "{told}");
+    }
+    assert_eq!(front.lines("published").len(), 1);
+
+    let lonely = world.asia.start(Compute).await;
+    let answer = lonely.get("/vms").await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.text().await.unwrap().contains("COMPUTE_HOSTS"));
+}
+
+#[tokio::test]
+async fn a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answer() {
+    let world = World::new(&[ASIA]);
+    let host = world.host(ASIA, "8", "debian").await;
+    let probe = Probe::connect(&world.uri).await;
+    let body = vm("web", "debian", 2).to_string();
+    let properties = || command("m-1", Some("computing-replies.asia"));
+    probe.publish("computing", "create-vm", properties(), &body).await;
+    let first = answer(&probe, "computing-replies.asia").await;
+    assert_eq!(first.0["execution-info"], json!({"status": "success"}));
+    assert_eq!(first.1, format!("m-1.reply.{ASIA}"));
+    host.stop().await;
+
+    let host = world.host(ASIA, "8", "debian").await;
+    probe.publish("computing", "create-vm", properties(), &body).await;
+    // Whichever way it comes: handed on by a host that has declined it, too.
+    let own = "computing-host.asia.compute-host-1";
+    probe.publish("", own, named(properties(), "create-vm"), &body).await;
+    for _ in 0..2 {
+        assert_eq!(answer(&probe, "computing-replies.asia").await, first);
+    }
+    assert_eq!(host.lines("duplicate_skipped").len(), 2);
+    assert!(host.lines("vm_created").is_empty());
+    // Another message of that name is another request.
+    probe.publish("computing", "create-vm", command("m-2", Some("computing-replies.asia")), &body).await;
+    let (refused, _) = answer(&probe, "computing-replies.asia").await;
+    assert_eq!(refused["execution-info"], json!({"status": "error", "reason": "vm `web` exists"}));
+}
+
+#[tokio::test]
+async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let probe = Probe::connect(&world.uri).await;
+    let tap = probe.tap("computing", "create-vm").await;
+    let (near, far) = (world.host(EUROPE, "8", "debian").await, world.host(ASIA, "8", "debian").await);
+    let (_, told) = create(&front, &vm("web", "debian", 2)).await;
+    let first = told["response"]["host"].as_str().unwrap().to_owned();
+    let second = if first == EUROPE { ASIA } else { EUROPE };
+
+    // The same request again, and not to the host that had it.
+    let sent = probe.get(&tap).await.unwrap();
+    let body = String::from_utf8(sent.data.clone()).unwrap();
+    let queue = format!("computing-host.{}", second.replace('/', "."));
+    probe.publish("", &queue, named(sent.properties.clone(), "create-vm"), &body).await;
+    let undone = front.line("second_vm_undone", |_| true).await;
+    assert_eq!((&undone["host"], &undone["name"]), (&json!(second), &json!("web")));
+    let host = if second == EUROPE { &near } else { &far };
+    host.line("vm_deleted", |line| line["name"] == "web").await;
+    let held: Vec<_> =
+        listed(&front).await.into_iter().filter(|(_, machines)| !machines.is_empty()).collect();
+    assert_eq!(held, [(first, vec!["web".to_owned()])]);
+}
+
+#[tokio::test]
+async fn a_machine_whose_answer_was_lost_in_a_crash_is_told_of_later_and_undone() {
+    let world = World::new(&[EUROPE, ASIA]);
+    let front = world.front().await;
+    let probe = Probe::connect(&world.uri).await;
+    let tap = probe.tap("computing", "create-vm").await;
+    world.host(ASIA, "8", "debian").await.stop().await;
+    let _near = world.host(EUROPE, "8", "debian").await;
+    assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
+    let sent = probe.get(&tap).await.unwrap();
+    let id = sent.properties.message_id().as_ref().unwrap().to_string();
+    let correlation = sent.properties.correlation_id().as_ref().unwrap().to_string();
+    // What the other one would have kept, had it had the request first and died before its answer.
+    let store = rusqlite::Connection::open(world.asia.store.path().join("compute-host-1.db")).unwrap();
+    let made = json!({"Done": {"vm": {"name": "web"}}}).to_string();
+    store.execute("INSERT INTO machines VALUES ('web', 'debian', 2, 0)", []).unwrap();
+    store
+        .execute("INSERT INTO seen (consumer, message_id, event) VALUES ('commands', ?1, ?2)", [&id, &made])
+        .unwrap();
+    store
+        .execute("INSERT INTO owed VALUES (?1, ?2, 'computing-replies.europe', 0)", [&id, &correlation])
+        .unwrap();
+    drop(store);
+
+    let far = world.host(ASIA, "8", "debian").await;
+    // Any command will do: what is owed goes first.
+    listed(&front).await;
+    far.line("vm_deleted", |line| line["name"] == "web").await;
+    let undone = front.lines("second_vm_undone");
+    assert_eq!((undone.len(), &undone[0]["host"]), (1, &json!(ASIA)));
+    let kept = (EUROPE.to_owned(), vec!["web".to_owned()]);
+    assert_eq!(listed(&front).await, [(ASIA.to_owned(), Vec::new()), kept]);
+    assert_eq!(front.lines("second_vm_undone").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_command_is_answered_with_an_error_or_else_parked() {
+    let world = World::new(&[ASIA]);
+    let host = world.host(ASIA, "8", "debian").await;
+    let probe = Probe::connect(&world.uri).await;
+    let own = "computing-host.asia.compute-host-1";
+    let replies = "computing-replies.europe";
+    for (key, body, reason) in [
+        ("start-vm", "{not json", "not valid JSON"),
+        ("start-vm", "{}", "name: Missing data"),
+        ("create-vm", r#"{"name": "a", "image": "debian", "cpus": "2"}"#, "cpus: Not a positive integer."),
+    ] {
+        probe.publish("computing", key, command(body, Some(replies)), body).await;
+        let (told, _) = answer(&probe, replies).await;
+        assert_eq!(told["execution-info"]["status"], "error");
+        assert!(told["execution-info"]["reason"].as_str().unwrap().contains(reason), "{told}");
+    }
+    let unknown = || named(command("m-9", Some(replies)), "explode-vm");
+    probe.publish("", own, unknown(), "{}").await;
+    assert_eq!(answer(&probe, replies).await.0["execution-info"]["reason"], "unknown command `explode-vm`");
+    probe.publish("", own, command("m-10", None), "{}").await;
+    let parked = host.line("parked", |_| true).await;
+    assert_eq!(parked["reason"], format!("unknown command `{own}`"));
+    assert_eq!(probe.depth("dead-letters.compute-host").await.0, 1);
+    assert!(host.lines("parked").len() == 1 && host.lines("vm_created").is_empty());
+}
+
+#[tokio::test]
+async fn anybody_can_be_a_host() {
+    let world = World::new(&[EUROPE, FAR]);
+    let front = world.front().await;
+    let full = world.host(EUROPE, "0", "debian").await;
+    let probe = Probe::connect(&world.uri).await;
+    let stranger = async || {
+        let queue = "computing-host.asia.compute-host-2";
+        let taken = until("a command", async || probe.get(queue).await).await;
+        let properties = &taken.properties;
+        let reply_to = properties.reply_to().as_ref().unwrap().to_string();
+        let answer = json!({"execution-info": {"status": "success"}, "response": {"host": FAR}});
+        let correlated =
+            BasicProperties::default().with_correlation_id(properties.correlation_id().clone().unwrap());
+        probe.publish("", &reply_to, correlated, &answer.to_string()).await;
+        taken
+    };
+    // Its share of the shared queue is its own business; what is handed on to it carries all it must know.
+    let wanted = vm("web", "debian", 2);
+    let ((status, told), taken) = tokio::join!(create(&front, &wanted), stranger());
+    assert_eq!((status, &told["response"]["host"]), (201, &json!(FAR)));
+    let headers = taken.properties.headers().as_ref().unwrap().inner();
+    let header = |name: &str| headers[name].as_long_string().unwrap().to_string();
+    assert_eq!(header("x-command"), "create-vm");
+    assert_eq!(header("x-declined"), format!("{EUROPE}=capacity"));
+    assert_eq!(serde_json::from_slice::<Value>(&taken.data).unwrap(), vm("web", "debian", 2));
+    assert_eq!(full.lines("vm_declined").len(), 1);
+    let (told, _) = tokio::join!(post(&front, "/vms/web/start"), stranger());
+    assert_eq!((&told["answered"], &told["missing"]), (&json!(2), &json!([])));
+}
+
+#[tokio::test]
+async fn a_host_that_is_told_nonsense_does_not_start() {
+    let world = World::new(&[EUROPE]);
+    for (name, value) in [
+        ("CAPACITY", "many"),
+        ("CAPACITY", "-1"),
+        ("IMAGES", ","),
+        ("COMPUTE_HOSTS", "asia"),
+        ("COMPUTE_HOSTS", EUROPE),
+    ] {
+        let settings = world.asia.settings("compute-host-1", &[(name, value)]);
+        let log = Log::to("asia", "compute-host", |_| {});
+        let failed = run_logged(ComputeHost, settings, log, CancellationToken::new()).await;
+        let failed = format!("{:#}", failed.unwrap_err());
+        assert!(failed.contains(&format!("`{name}`")), "{name}={value}: {failed}");
+    }
+}

@@ -1,0 +1,608 @@
+//! Reading `regions.yaml`: a small text in, every finding out.
+
+use std::{collections::BTreeMap, time::Duration, time::Instant};
+
+use fedctl::output::findings::render;
+use fedctl_model::topology::{
+    self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Code, Federation, FederationPolicy, Finding, Port,
+    Region, RegionName, Service, Severity, Shape, Topology, UpstreamSettings,
+};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+    sample::select,
+};
+
+const SHIPPED: &str = include_str!("../../regions.yaml");
+const ONE_REGION: &str = "name: shop\nmaster: europe\nregions:\n- name: europe\n";
+const THREE_REGIONS: &str =
+    "name: shop\nmaster: europe\nregions: [name: europe, name: asia, name: america]\nfederation:\n";
+
+fn findings(yaml: &str) -> Vec<Finding> {
+    topology::parse(yaml).map_or_else(|findings| findings, |(_, warnings)| warnings)
+}
+
+/// Holds the findings in `yaml`, as `code line:column message; help`, against the expected lines.
+#[track_caller]
+fn check(yaml: &str, expected: &[&str]) {
+    let found: Vec<String> = findings(yaml)
+        .iter()
+        .map(|Finding { code, line, column, message, help, .. }| {
+            format!("{code} {line}:{column} {message}; {}", help.as_deref().unwrap_or("no help"))
+        })
+        .collect();
+    assert_eq!(found, expected, "the findings in\n{yaml}");
+}
+
+fn rendered(yaml: &str) -> String {
+    render(&findings(yaml), yaml, "regions.yaml", false)
+}
+
+#[test]
+fn the_shipped_topology_has_no_findings() {
+    let (topology, warnings) = topology::parse(SHIPPED).unwrap();
+    assert_eq!(warnings, []);
+    let names: Vec<_> = topology.regions.iter().map(|region| region.name.as_str()).collect();
+    assert_eq!(names, ["europe", "asia", "america"]);
+    for region in &topology.regions {
+        assert_eq!(region.services.len(), 3, "the alias gives {} its services", region.name);
+    }
+}
+
+#[test]
+fn the_schema_in_the_repository_is_that_of_the_model() {
+    let kept: serde_json::Value = serde_json::from_str(include_str!("../../regions.schema.json")).unwrap();
+    assert_eq!(
+        kept,
+        topology::schema(),
+        "regions.schema.json is out of date; run `fedctl schema > regions.schema.json`"
+    );
+}
+
+#[test]
+fn one_region_is_enough() {
+    check(ONE_REGION, &[]);
+}
+
+/// That many regions called `r0`, `r1` and so on, each with `settings`.
+fn regions(count: usize, settings: &str) -> String {
+    let regions: Vec<_> = (0..count).map(|n| format!("- name: r{n}\n{settings}")).collect();
+    format!("name: shop\nmaster: r0\nregions:\n{}", regions.concat())
+}
+
+#[test]
+fn ten_regions_are_fine_and_so_are_sixty_four() {
+    check(&regions(10, ""), &[]);
+    check(&regions(64, ""), &[]);
+}
+
+#[test]
+fn sixty_five_regions_are_too_many() {
+    check(&regions(65, ""), &["FED0109 3:1 `regions` has 65 entries; 64 are allowed"]);
+}
+
+#[test]
+fn sixty_four_regions_may_share_their_settings_through_aliases() {
+    let anchors = "  ports: &ports {}\n  services: &services [name: products, name: taxes]\n";
+    let aliases = "  ports: *ports\n  services: *services\n";
+    check(&regions(64, aliases).replacen(aliases, anchors, 1), &[]);
+}
+
+#[test]
+fn an_empty_file_is_no_mapping() {
+    for yaml in ["", "# nothing yet\n"] {
+        assert_eq!(findings(yaml)[0].message, "the file must be a mapping, not empty");
+    }
+}
+
+#[test]
+fn an_empty_list_of_regions_is_refused() {
+    check(
+        "name: shop\nmaster: europe\nregions: []\n",
+        &["FED0109 3:10 `regions` is empty; give at least one"],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_and_described() {
+    check(
+        "name: shop\nregions:\n- services: []\n",
+        &[
+            "FED0105 1:1 the file lacks `master`; the region that does the work only one region may do",
+            "FED0105 3:3 an entry of `regions` lacks `name`; the region's name",
+        ],
+    );
+}
+
+#[test]
+fn every_finding_comes_at_once_and_errors_before_warnings() {
+    let shown = rendered(
+        "name: Shop\nmaster: europe\nregoins:\n- name: x\nregions:\n- name: asia\n  servces: []\n  \
+         services:\n  - name: products\n    memory: lots\n  - name: 'taxes'\n    user: 1000\n\
+         federation:\n  upstream:\n    ack-mode: on_confirm\n    max-hops: 0\n    prefetch-count: '500'\n",
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn values_that_do_not_fit_each_other_are_found_at_once() {
+    let shown = rendered(
+        r"name: shop
+master: eurpe
+regions:
+  - name: europe
+    ports: {amqp: 5672, management: 15672}
+    services:
+      - name: produkts
+      - name: crawler
+        image: crawler:1
+        environment: {MODE: fast, REGION: mars, AMQP_URI: 'amqp://'}
+        ports: [{container: 80, host: 5672}]
+      - name: crawler
+        image: crawler:2
+        amqp-uri-in-environment: true
+  - name: asia
+    ports: {amqp: 15672}
+  - name: asia
+federation:
+  upstream: {ack-mode: no-ack, max-hops: 3}
+  policies:
+    - {name: all, pattern: .*, apply-to: queues}
+    - {name: all, pattern: 'orders(', apply-to: exchanges}
+",
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_name_that_is_already_something_elses_is_refused() {
+    check(
+        "name: shop\nmaster: broker\nregions:\n- name: broker\n- name: localhost\n- name: asia\n  services:\n  \
+         - {name: broker, image: a}\n  - {name: store, image: a}\n  - {name: asia, image: a}\n  - {name: localhost, image: a}\n",
+        &[
+            "FED0121 4:9 `broker` is the name of every region's own broker; choose another name",
+            "FED0121 5:9 `localhost` is the name of every container itself; choose another name",
+            "FED0121 8:12 `broker` is the name of the region's broker; choose another name",
+            "FED0121 9:12 `store` is the name of the directory that fedctl's own services share; choose another name",
+            "FED0121 10:12 `asia` is the name of a region; choose another name",
+            "FED0121 11:12 `localhost` is the name of every container itself; choose another name",
+        ],
+    );
+}
+
+#[test]
+fn replicas_share_neither_a_name_with_another_service_nor_a_host_port() {
+    let yaml = format!(
+        "{ONE_REGION}  services: [{{name: a, image: a, replicas: 2, ports: [{{container: 1, host: 80}}]}}, {{name: a-2, image: b}}]\n"
+    );
+    check(
+        &yaml,
+        &[
+            "FED0116 5:76 `a-2` in `europe` cannot have host port 80, which `a` in `europe` has; \
+             pin another, or leave it out and let the engine choose",
+            "FED0113 5:90 two services in `europe` are called `a-2`; the other is on line 5; rename one of them",
+        ],
+    );
+}
+
+#[test]
+fn a_variable_that_fedctl_uses_itself_is_refused() {
+    let help = "give it another name; fedctl uses `REGION`, `REGIONS`, `MASTER_REGION`, `INSTANCE`, \
+                `COMPUTE_HOSTS`, `AMQP_URI_FILE`, `AMQP_URI`, `STORE`, `LISTEN`";
+    let yaml = format!(
+        "{ONE_REGION}  services: [{{name: taxes, environment: {{STORE: /tmp, LISTEN: '[::]:1', MODE: fast}}}}]\n"
+    );
+    let found = |column, name| format!("FED0119 5:{column} fedctl itself uses `{name}`; {help}");
+    check(&yaml, &[&found(42, "STORE"), &found(55, "LISTEN")]);
+}
+
+#[test]
+fn malformed_yaml_is_one_finding_with_its_place() {
+    let shown = rendered("name: shop\nregions:\n\t- name: europe\n");
+    insta::assert_snapshot!(shown);
+    check(
+        "name: shop\nmaster: [europe\n",
+        &[
+            "FED0101 2:9 unclosed bracket '['; look at the indentation, quotes and brackets here and in the line before",
+        ],
+    );
+    check(
+        "name: shop\n---\nname: shop\n",
+        &[
+            "FED0101 3:1 a second document begins here; keep one topology in one file, and remove the `---` between",
+        ],
+    );
+    check(
+        "pattern: \"\\.events$\"\n",
+        &[
+            r"FED0101 1:10 while parsing a quoted scalar, found unknown escape character; double each `\` between double quotes, or use single quotes",
+        ],
+    );
+    check("? [a]\n: b\n", &["FED0101 1:3 this is no key; a key is a word followed by `:`"]);
+    check(
+        "a: *b\n",
+        &["FED0101 1:4 no anchor of this name comes before its alias; write `&name` at the first use"],
+    );
+    check(
+        "a: &a [*a]\n",
+        &["FED0101 1:8 the alias stands within its own anchor; move the anchor or write the value out"],
+    );
+}
+
+#[test]
+fn a_bomb_of_aliases_is_refused_at_once() {
+    let anchored = |anchor, item: String| format!("{anchor}: &{anchor} [{}]\n", [&*item; 10].join(", "));
+    let nested = ('a'..'h').zip('b'..).map(|(inner, outer)| anchored(outer, format!("*{inner}")));
+    let bomb: Vec<_> = std::iter::once(anchored('a', "boom".into())).chain(nested).collect();
+    let bomb = bomb.concat();
+    let start = Instant::now();
+    let found = findings(&bomb);
+    assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::TooLarge]);
+    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let yaml = format!("name: {}{}", "[".repeat(40), "]".repeat(40));
+    assert_eq!(findings(&yaml)[0].code, Code::TooLarge);
+}
+
+#[test]
+fn a_file_of_more_than_a_megabyte_is_refused() {
+    let yaml = format!("{ONE_REGION}{}", "# a comment\n".repeat(100_000));
+    check(&yaml, &["FED0102 1:1 the file has more than 1048576 bytes; no topology needs as much"]);
+}
+
+#[test]
+fn duplicate_keys_are_all_found_and_do_not_hide_the_rest() {
+    check(
+        "name: shop\nname: shop\nmaster: europe\nregions:\n- name: europe\n  name: asia\nfedration: {}\n",
+        &[
+            "FED0103 2:1 `name` is given twice; it stands on line 1 as well; remove one of them",
+            "FED0103 6:3 `name` is given twice; it stands on line 5 as well; remove one of them",
+            "FED0104 7:1 the file has no key `fedration`; did you mean `federation`?",
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_behind_an_anchor_is_said_once() {
+    check(
+        "name: shop\nmaster: a\nregions:\n- name: a\n  services: &s [nam: products]\n- name: b\n  services: *s\n",
+        &[
+            "FED0104 5:17 an entry of `services` has no key `nam`; did you mean `name`?",
+            "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it is one of \
+             fedctl's own programs, such as products",
+        ],
+    );
+}
+
+#[test]
+fn an_unknown_key_with_no_likeness_lists_the_known_ones() {
+    check(
+        &format!("{ONE_REGION}  ports: {{tls: 1}}\n"),
+        &["FED0104 5:11 `ports` has no key `tls`; its keys are `amqp`, `management`"],
+    );
+}
+
+#[test]
+fn names_must_be_host_names() {
+    let rule = "use lower-case letters, digits and `-`, starting with a letter";
+    for (name, help) in [
+        ("Asia_1", ", such as `asia-1`"),
+        ("1asia", ", such as `asia`"),
+        ("asia-", ", such as `asia`"),
+        ("a.b", ", such as `a-b`"),
+        ("東京", ""),
+    ] {
+        check(
+            &format!("name: shop\nmaster: {name}\nregions: [name: x]"),
+            &[&format!("FED0110 2:9 `{name}` is no host name; {rule}{help}")],
+        );
+    }
+    check("name: ''\nmaster: x\nregions: [name: x]", &["FED0109 1:7 `name` is empty; give at least one"]);
+    check(
+        &format!("name: {}\nmaster: x\nregions: [name: x]", "a".repeat(33)),
+        &["FED0109 1:7 `name` has 33 characters; 32 are allowed"],
+    );
+}
+
+#[test]
+fn a_region_may_be_called_no_or_on() {
+    check("name: shop\nmaster: no\nregions: [name: no, name: on]", &[]);
+}
+
+#[test]
+fn wrong_types_say_how_to_write_the_right_one() {
+    check(
+        "name: 5\nmaster: true\nregions: [europe]\n",
+        &[
+            "FED0106 1:7 `name` must be text, not a number; put it in quotes: `\"5\"`",
+            "FED0106 2:9 `master` must be text, not true or false; put it in quotes: `\"true\"`",
+            "FED0106 3:11 an entry of `regions` must be a mapping, not text; write it as `name: europe`",
+        ],
+    );
+    check(
+        "name:\nmaster: x\nregions: {name: x}\nbroker: {memory: '512', image: 1.5}\nfederation: {shape: 1}\n",
+        &[
+            "FED0106 1:1 `name` must be text, not empty; give it a value, or leave the key out",
+            "FED0106 3:10 `regions` must be a list, not a mapping; begin each entry with `- `",
+            "FED0106 4:18 `memory` must be a whole number, not text; write it without quotes: `512`",
+            "FED0106 4:32 `image` must be text, not a number with a point; put it in quotes: `\"1.5\"`",
+            "FED0107 5:21 `shape` must be a word, not a number; choose one of `full-mesh`",
+        ],
+    );
+}
+
+#[test]
+fn numbers_stay_within_their_limits() {
+    check(
+        &format!(
+            "{ONE_REGION}  ports: {{amqp: 65536, management: 0}}\nbroker: {{memory: 99999999999999999999}}\n"
+        ),
+        &[
+            "FED0108 5:17 `amqp` must be between 1 and 65535, not 65536; AMQP 0-9-1 (5672 in the container)",
+            "FED0108 5:36 `management` must be between 1 and 65535, not 0; the management API and UI (15672 in \
+             the container)",
+            "FED0108 6:18 `memory` must be between 192 and 1048576, not 99999999999999999999; the memory limit of \
+             a broker's container, in MiB",
+        ],
+    );
+    check(
+        &format!("{ONE_REGION}broker: {{memory: -1}}\n"),
+        &["FED0108 5:18 `memory` must be between 192 and 1048576, not -1; the memory limit of a broker's \
+           container, in MiB"],
+    );
+}
+
+#[test]
+fn an_optional_value_may_be_null() {
+    check(&format!("{ONE_REGION}  ports: {{amqp: ~, management:}}\n"), &[]);
+}
+
+#[test]
+fn a_host_port_has_one_owner_even_through_an_alias() {
+    check(
+        "name: shop\nmaster: a\nregions:\n- name: a\n  services: &s\n  - name: products\n    \
+         ports: [{container: 8000, host: 80}]\n- name: b\n  services: *s\n",
+        &[
+            "FED0116 7:37 `products` in `b` cannot have host port 80, which `products` in `a` has; pin another, or \
+           leave it out and let the engine choose",
+        ],
+    );
+}
+
+fn with_pattern(pattern: &str) -> Vec<Code> {
+    let yaml =
+        format!("{THREE_REGIONS}  policies: [{{name: p, pattern: '{pattern}', apply-to: exchanges}}]\n");
+    findings(&yaml).iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn a_pattern_may_not_match_the_internal_queues_of_federation() {
+    for broad in
+        [".*", "", "events", "^fed", "asia$", "-> ", r"\.events", "^[a-z]+", "A$", "B$", "^federation: "]
+    {
+        assert_eq!(with_pattern(broad), [Code::InternalQueues], "`{broad}` is too broad");
+    }
+    for anchored in [r"\.events$", r"^fed\.", r"^(orders|stock)\.", "^products$", r"^[a-z.]+$", r"^\w+$"] {
+        assert_eq!(with_pattern(anchored), [], "`{anchored}` is fine");
+    }
+}
+
+#[test]
+fn a_pattern_must_be_a_regular_expression() {
+    for pattern in ["(", "[a", "*", "a{2,1}", r"^(?!federation: )", r"(a)\1", "(a{1000}){1000}"] {
+        assert_eq!(with_pattern(pattern), [Code::InvalidPattern], "`{pattern}` cannot be checked");
+    }
+}
+
+#[test]
+fn more_than_one_hop_says_how_many_copies_arrive() {
+    let copies = |count: usize, hops: u32| {
+        let yaml = regions(count, "") + &format!("federation: {{upstream: {{max-hops: {hops}}}}}\n");
+        topology::parse(&yaml).unwrap().1.first().map(|warning| warning.message.clone())
+    };
+    let times =
+        |copies: &str| Some(format!("every region receives each message of another up to {copies} times"));
+    assert_eq!(copies(3, 1), None);
+    assert_eq!(copies(2, 2), None);
+    assert_eq!(copies(3, 2), times("2"));
+    assert_eq!(copies(3, 64), times("2"));
+    assert_eq!(copies(5, 2), times("4"));
+    assert_eq!(copies(5, 3), times("10"));
+    assert_eq!(copies(64, 64), times("more than 1000000"));
+}
+
+#[test]
+fn settings_that_may_lose_messages_are_warnings() {
+    check(
+        &format!("{THREE_REGIONS}  upstream:\n    ack-mode: on-publish\n"),
+        &["FED0202 6:15 what is in flight when a broker fails is lost; `on-confirm` loses nothing"],
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_do_not_shift_the_place() {
+    let yaml = "\u{feff}name: shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n";
+    let found = findings(yaml);
+    assert_eq!((found[0].line, found[0].column, &yaml[found[0].span.clone()]), (2, 9, "eurpe"));
+    let shown = rendered("\u{feff}name: Shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn columns_count_characters_and_carets_stand_under_them() {
+    let shown = rendered("name: shop\nmaster: europe\nregions: [{name: europe, größe: 東京, x: 1}]\n");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_not_printed() {
+    let yaml = "name: shop\nmaster: \"a\\e[31mb\"\nregions: [name: europe]\n\"\\e]0;x\\a\": 1\n";
+    for Finding { message, help, .. } in findings(yaml) {
+        assert!(!(message + &help.unwrap()).contains(char::is_control));
+    }
+    assert!(!rendered(yaml).contains(['\u{1b}', '\u{7}']));
+}
+
+#[test]
+fn colour_is_only_there_where_it_is_asked_for() {
+    let found = findings("name: shop\n");
+    assert!(!render(&found, "name: shop\n", "regions.yaml", false).contains('\u{1b}'));
+    assert!(render(&found, "name: shop\n", "regions.yaml", true).contains('\u{1b}'));
+}
+
+#[test]
+fn every_code_explains_itself_and_has_a_number_of_its_own() {
+    let mut numbers = BTreeMap::new();
+    for code in Code::all() {
+        assert_eq!(numbers.insert(code.to_string(), code), None, "{code} is given twice");
+        let sentences = code.explain().matches(". ").count() + 1;
+        assert!((2..=5).contains(&sentences) && code.explain().ends_with('.'), "{code}: {}", code.explain());
+        let number = if code.severity() == Severity::Error { "FED01" } else { "FED02" };
+        assert!(code.to_string().starts_with(number), "{code} is in the wrong hundred");
+    }
+}
+
+prop_compose! {
+    /// One of fedctl's own services without an image, or any service with one.
+    fn service()(
+        name in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
+        image in option::of("\\PC{0,12}"),
+        command in vec("\\PC{0,12}", 0..3),
+        environment in btree_map("[A-Z]{1,4}_[a-z0-9=: ]?", "\\PC{0,12}", 0..3),
+        ports in vec((1_u16.., any::<bool>()), 0..2),
+        user in option::of("\\PC{0,12}"),
+        memory in option::of(8_u64..=1_048_576),
+    ) -> Service {
+        let ports = ports.into_iter().map(|(container, pinned)| Port { container, host: pinned.then_some(1) });
+        Service { name, image, command, environment, ports: ports.collect(), user, memory, replicas: 1, amqp_uri_in_environment: false }
+    }
+}
+
+prop_compose! {
+    fn region()(
+        name in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
+        amqp in option::of(Just(1)),
+        management in option::of(Just(1)),
+        services in vec(service(), 0..4),
+    ) -> Region {
+        Region { name: RegionName::new(name), ports: BrokerPorts { amqp, management }, services }
+    }
+}
+
+prop_compose! {
+    fn federation()(
+        prefetch_count in 1_u32..=65_535,
+        reconnect_delay in 1_u32..=3600,
+        heartbeat in 1_u32..=3600,
+        policies in vec(("\\PC{0,12}", "[a-z]{1,8}", any::<bool>(), any::<i32>()), 1..4),
+    ) -> Federation {
+        let policies = policies.into_iter().enumerate().map(|(index, (name, word, queues, priority))| {
+            FederationPolicy {
+                name: format!("{name}{index}"),
+                pattern: if queues { format!(r"^{word}\.") } else { format!(r"\.{word}$") },
+                apply_to: if queues { ApplyTo::Queues } else { ApplyTo::Exchanges },
+                priority,
+            }
+        });
+        Federation {
+            shape: Shape::FullMesh,
+            upstream: UpstreamSettings {
+                ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: 1, heartbeat,
+            },
+            policies: policies.collect(),
+        }
+    }
+}
+
+/// Makes names and host ports distinct, and gives a name of fedctl's own to what has no image.
+fn made_distinct(regions: &mut [Region]) {
+    for (index, region) in regions.iter_mut().enumerate() {
+        region.name = RegionName::new(format!("{}-r{index}", region.name));
+        for (index, service) in region.services.iter_mut().enumerate() {
+            service.name = match topology::BUILT_IN_SERVICES.get(index) {
+                Some(name) if service.image.is_none() => (*name).to_owned(),
+                _ => format!("{}-s{index}", service.name),
+            };
+            service.image = service.image.take().or_else(|| (index > 2).then(|| "image".into()));
+        }
+    }
+    let hosts = regions.iter_mut().flat_map(|Region { ports, services, .. }| {
+        let services = services.iter_mut().flat_map(|service| &mut service.ports);
+        [&mut ports.amqp, &mut ports.management].into_iter().chain(services.map(|port| &mut port.host))
+    });
+    hosts.flatten().zip(1..).for_each(|(host, free)| *host = free);
+}
+
+prop_compose! {
+    fn valid_topology()(
+        name in "[a-z]([a-z0-9-]{0,30}[a-z0-9])?",
+        image in "\\PC{0,12}",
+        memory in 192_u64..=1_048_576,
+        open_files in 1024_u32..=1_048_576,
+        mut regions in vec(region(), 1..5),
+        master in any::<prop::sample::Index>(),
+        federation in federation(),
+    ) -> Topology {
+        made_distinct(&mut regions);
+        let master = regions[master.index(regions.len())].name.clone();
+        Topology { name, master, broker: BrokerSettings { image, memory, open_files }, regions, federation }
+    }
+}
+
+const FRAGMENTS: [&str; 24] = [
+    "name",
+    "regions",
+    ": ",
+    ":\n",
+    "- ",
+    "\n",
+    "\n  ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&a ",
+    "*a",
+    "<<",
+    "'",
+    "\"",
+    "#",
+    "|\n",
+    ">",
+    "\t",
+    "---\n",
+    "!!int ",
+    "é東\u{feff}",
+    "\r\n",
+];
+
+proptest! {
+    #[test]
+    fn a_valid_topology_written_as_yaml_reads_back_equal(topology in valid_topology()) {
+        let yaml = serde_yaml::to_string(&topology).unwrap();
+        prop_assert_eq!(topology::parse(&yaml), Ok((topology, vec![])), "{}", yaml);
+    }
+
+    #[test]
+    fn any_text_is_read_without_panic(text in "(?s).{0,200}") {
+        rendered(&text);
+    }
+
+    #[test]
+    fn any_mix_of_yaml_is_read_without_panic(fragments in vec(select(&FRAGMENTS[..]), 0..40)) {
+        rendered(&fragments.concat());
+    }
+
+    #[test]
+    fn the_shipped_topology_with_a_part_replaced_is_read_without_panic(
+        start in any::<prop::sample::Index>(), length in 0..20_usize, fragment in select(&FRAGMENTS[..]),
+    ) {
+        let start = start.index(SHIPPED.len());
+        let end = (start + length).min(SHIPPED.len());
+        rendered(&[&SHIPPED[..start], fragment, &SHIPPED[end..]].concat());
+    }
+}
