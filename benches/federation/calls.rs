@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use fedctl_messaging::{message::fresh_id as fresh_message, wiring::Wiring};
+use fedctl_messaging::{Declarations, fresh_id as fresh_message};
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use lapin::{
     Channel, Connection, Consumer,
@@ -37,7 +37,7 @@ pub struct Ask {
     pub key: String,
     pub body: fn(&str) -> Value,
     /// What must exist in the region to ask.
-    pub wiring: Wiring,
+    pub declarations: Declarations,
     pub answers: Answers,
     /// Whether an answer, of which this is the key and the body, is the wanted one.
     pub good: fn(&str, &Value) -> bool,
@@ -74,7 +74,7 @@ impl Caller {
     pub async fn open(region: &Region, ask: Ask) -> Result<Self> {
         let connection = region.connect().await?;
         let channel = connection.create_channel().await?;
-        declare(&channel, &ask.wiring).await?;
+        declare(&channel, &ask.declarations).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let consuming = connection.create_channel().await?;
         let deliveries = consume(&consuming, &ask).await?;
@@ -161,17 +161,17 @@ async fn consume(channel: &Channel, ask: &Ask) -> Result<Consumer> {
 }
 
 /// As services declare it.
-async fn declare(channel: &Channel, wiring: &Wiring) -> Result<()> {
-    for exchange in &wiring.exchanges {
+async fn declare(channel: &Channel, declarations: &Declarations) -> Result<()> {
+    for exchange in &declarations.exchanges {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let name = exchange.name.as_str().into();
         channel.exchange_declare(name, exchange.kind.clone(), options, FieldTable::default()).await?;
     }
-    for queue in &wiring.queues {
+    for queue in &declarations.queues {
         let options = QueueDeclareOptions::durable();
         channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
     }
-    for binding in &wiring.bindings {
+    for binding in &declarations.bindings {
         bind(channel, &binding.queue, &binding.exchange, &binding.key).await?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use fedctl_messaging::message::fresh_id as fresh_message;
+use fedctl_messaging::fresh_id as fresh_message;
 use fedctl_services::profile;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lapin::{

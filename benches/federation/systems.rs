@@ -1,7 +1,7 @@
 //! The four systems that span regions under load, beside the same consumers in Python.
 
 use anyhow::{Error, Result, anyhow, bail};
-use fedctl_messaging::wiring::Wiring;
+use fedctl_messaging::Declarations;
 use fedctl_services::{
     checkout,
     compute::contract::{self, Host, Verb},
@@ -185,12 +185,12 @@ async fn measure(
         paths.push(answered(engine, regions, plan, settings, calls).await?);
     }
     for region in regions {
-        let parked = region
+        let dead_lettered = region
             .queues()
             .await?
             .into_iter()
             .find(|(name, messages)| name.starts_with("dead-letters.") && *messages > 0);
-        if let Some((queue, messages)) = parked {
+        if let Some((queue, messages)) = dead_lettered {
             bail!("region `{}` has {messages} messages in `{queue}`", region.name());
         }
     }
@@ -264,7 +264,7 @@ fn analyze(region: &str) -> Ask {
             let data = json!({"text": "to be or not to be that is the question"});
             json!({"pattern": {"cmd": "analyze"}, "data": data, "id": id})
         },
-        wiring: rpc::wiring(&REGIONS.map(str::to_owned)),
+        declarations: rpc::declarations(&REGIONS.map(str::to_owned)),
         answers: Answers::Queue(rpc::replies(region)),
         good: |_, reply| reply["status"] == "success" && reply["data"]["words"] == 10,
     }
@@ -284,7 +284,7 @@ fn command(region: &str, verb: Verb, body: fn(&str) -> serde_json::Value) -> Ask
         exchange: contract::COMPUTING,
         key: verb.name().to_owned(),
         body,
-        wiring: contract::wiring(&REGIONS.map(str::to_owned), &host),
+        declarations: contract::declarations(&REGIONS.map(str::to_owned), &host),
         answers: Answers::Queue(contract::replies(region)),
         good: |_, answer| answer["execution-info"]["status"] == "success",
     }
@@ -303,7 +303,7 @@ pub fn order(region: &str) -> Ask {
             let region = REGIONS[0];
             json!({"order_id": id, "sku": "lamp", "quantity": 1, "amount": "9.90", "region": region})
         },
-        wiring: Wiring::default(),
+        declarations: Declarations::default(),
         answers: Answers::Events("inventory.*"),
         good: |key, _| key == "inventory.reserved",
     }

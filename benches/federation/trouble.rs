@@ -26,7 +26,7 @@ const SLOW_MS: u32 = 50;
 const GOOD_FOR_POISON: usize = 9;
 const PAYMENT: &str = "checkout.payment";
 const INVENTORY: &str = "checkout.inventory";
-const PARKED: &str = "dead-letters.inventory";
+const DEAD_LETTERS: &str = "dead-letters.inventory";
 const UNPAID: &str = "dead-letters.payment";
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,7 +44,7 @@ struct Column {
     times: Figure,
     /// Orders that waited for their payment when the last one was reserved.
     waiting: u64,
-    parked: u64,
+    dead_lettered: u64,
 }
 
 /// Makes the payment slow at the end, and leaves it so.
@@ -71,7 +71,7 @@ pub async fn measure(
     Ok(Trouble { fast, slow, poison })
 }
 
-/// Has a queue for what becomes of payments: a payment that nobody wants to hear of is parked, after a while.
+/// Has a queue for what becomes of payments: an unroutable payment event is retried and then dead-lettered.
 async fn listener(here: &Region) -> Result<Connection> {
     let connection = here.connect().await?;
     let channel = connection.create_channel().await?;
@@ -87,7 +87,7 @@ async fn listener(here: &Region) -> Result<Connection> {
 
 async fn loads(here: &Region, name: &str, settings: &Settings, poison: Option<usize>) -> Result<Column> {
     let caller = Caller::open(here, order(here.name())).await?;
-    let before = depth(here, PARKED).await?;
+    let before = depth(here, DEAD_LETTERS).await?;
     let (mut rates, mut times) = (Vec::new(), Vec::new());
     for _ in 0..settings.repetitions {
         let load = caller.load(settings.calls, OUTSTANDING, poison).await?;
@@ -99,9 +99,9 @@ async fn loads(here: &Region, name: &str, settings: &Settings, poison: Option<us
     let sent = poison.map_or(0, |every| settings.calls.div_ceil(every)) * settings.repetitions;
     let wanted = before + u64::try_from(sent)?;
     until(PAUSE, async || Ok(depth(here, INVENTORY).await? == 0)).await?;
-    let parked = depth(here, PARKED).await?;
-    if parked != wanted {
-        bail!("{parked} messages are parked in `{PARKED}`, and {wanted} should be");
+    let dead_lettered = depth(here, DEAD_LETTERS).await?;
+    if dead_lettered != wanted {
+        bail!("{dead_lettered} messages are dead-lettered in `{DEAD_LETTERS}`, and {wanted} should be");
     }
     let rate = Figure::new(Unit::PerSecond, rates);
     Ok(Column {
@@ -109,7 +109,7 @@ async fn loads(here: &Region, name: &str, settings: &Settings, poison: Option<us
         rate,
         times: Figure::seconds(times),
         waiting,
-        parked: parked - before,
+        dead_lettered: dead_lettered - before,
     })
 }
 
@@ -118,7 +118,7 @@ async fn paid(here: &Region) -> Result<()> {
     until(PAUSE, async || Ok(depth(here, PAYMENT).await? == 0)).await?;
     match depth(here, UNPAID).await? {
         0 => Ok(()),
-        parked => bail!("{parked} orders are parked in `{UNPAID}`"),
+        dead_lettered => bail!("{dead_lettered} orders are dead-lettered in `{UNPAID}`"),
     }
 }
 
@@ -138,5 +138,5 @@ pub fn print(trouble: &Trouble) {
     row("  from one to the other", &|column| column.times.to_string());
     row("    99 of 100 within", &|column| column.times.show(column.times.p99()));
     row("  orders that wait for their payment at the end", &|column| column.waiting.to_string());
-    row("  poison, parked", &|column| column.parked.to_string());
+    row("  poison, dead-lettered", &|column| column.dead_lettered.to_string());
 }

@@ -9,7 +9,7 @@ use crate::support::image::broker_image;
 use crate::support::{Project, engine, until};
 
 /// What a program logs of a message that it could not work off, and of one that it was cut off from.
-const UNWANTED: [&str; 2] = ["parked", "interrupted"];
+const UNWANTED: [&str; 2] = ["dead_lettered", "interrupted"];
 
 /// A project some of whose services are Python's.
 pub struct Stage<'a> {

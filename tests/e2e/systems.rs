@@ -62,10 +62,10 @@ pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
     let services = ["indexer", "profile", "rpc-worker", "compute-host", "inventory"];
     let queues = project.fedctl(&["queues"]).exits(4);
     for service in services {
-        let parking = format!("dead-letters.{service}");
-        assert!(ran.stdout.contains(&parking), "`{parking}` is not in {ran}");
+        let dead_letter_queue = format!("dead-letters.{service}");
+        assert!(ran.stdout.contains(&dead_letter_queue), "`{dead_letter_queue}` is not in {ran}");
         assert!(
-            queues.stdout.contains(&format!("could not be worked off and are in `{parking}`")),
+            queues.stdout.contains(&format!("could not be worked off and are in `{dead_letter_queue}`")),
             "{queues}"
         );
     }

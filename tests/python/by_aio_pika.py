@@ -10,7 +10,7 @@ import urllib.parse
 import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
 
-from shared import AMQP_URI, INSTANCE, PARKING, PAUSES, PORT, Invalid, Poison, Received, fresh_id, log
+from shared import AMQP_URI, DEAD_LETTER_QUEUE, INSTANCE, PAUSES, PORT, Invalid, Poison, Received, fresh_id, log
 
 FINISH_WITHIN = 5
 LARGEST_BODY = 64 * 1024
@@ -28,8 +28,8 @@ class Answer(Exception):
 class Service:
     """Consumes and answers until SIGTERM.
 
-    `wiring(channel)` declares and gives the queue to consume, `consume(message)` works one off: a failure is
-    tried again a few times, then parked. `routes` are pairs of method and path pattern, each with its function.
+    `wiring(channel)` declares and gives the queue to consume, `consume(message)` processes one: a failure is
+    tried again a few times, then dead-lettered. `routes` are pairs of method and path pattern, each with its function.
     Each of the `workers` is a consumer of its own.
     """
 
@@ -71,7 +71,7 @@ class Service:
         self.confirming = await self.connection.channel(publisher_confirms=True, on_return_raises=True)
         channel = await self.connection.channel()
         await channel.set_qos(self.prefetch)
-        await self.confirming.declare_queue(PARKING, durable=True)
+        await self.confirming.declare_queue(DEAD_LETTER_QUEUE, durable=True)
         self.queue = await self.wiring(channel)
         self.tags = [await self.queue.consume(self.take) for _ in range(self.workers)]
         self.restored()
@@ -124,15 +124,15 @@ class Service:
                 break
             except Exception as error:
                 if pause is None or isinstance(error, (Invalid, Poison)):
-                    await self.park(message, str(error) or type(error).__name__)
+                    await self.dead_letter(message, str(error) or type(error).__name__)
                     break
             await asyncio.sleep(pause)
         await incoming.ack()
 
-    async def park(self, message, reason):
-        headers = message.parked_headers(reason)
-        await self.send("", PARKING, message.body, headers=headers, **message.properties)
-        log("parked", level="warn", reason=reason, parking=PARKING, **message.about())
+    async def dead_letter(self, message, reason):
+        headers = message.dead_letter_headers(reason)
+        await self.send("", DEAD_LETTER_QUEUE, message.body, headers=headers, **message.properties)
+        log("dead_lettered", level="warn", reason=reason, dead_letter_queue=DEAD_LETTER_QUEUE, **message.about())
 
     async def send(self, exchange, key, body, **properties):
         """Returns when a queue has it, and raises when none does."""

@@ -9,7 +9,7 @@ import threading
 import pika
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError, NackError, UnroutableError
 
-from shared import AMQP_URI, INSTANCE, PARKING, PAUSES, PORT, Invalid, Poison, Received, fresh_id, log
+from shared import AMQP_URI, DEAD_LETTER_QUEUE, INSTANCE, PAUSES, PORT, Invalid, Poison, Received, fresh_id, log
 
 LONGEST_PAUSE = 5
 # How soon a signal is heeded.
@@ -19,8 +19,8 @@ TURN = 0.2
 class Service:
     """Consumes until SIGTERM.
 
-    `wiring(channel)` declares, `prefetches` are the queues to consume, and `consume(message)` works one off: a
-    failure is tried again a few times, then parked.
+    `wiring(channel)` declares, `prefetches` are the queues to consume, and `consume(message)` processes one: a
+    failure is tried again a few times, then dead-lettered.
     """
 
     def __init__(self, wiring, prefetches, consume):
@@ -69,7 +69,7 @@ class Service:
         self.confirming = self.connection.channel()
         self.confirming.confirm_delivery()
         self.wiring(self.confirming)
-        self.confirming.queue_declare(PARKING, durable=True)
+        self.confirming.queue_declare(DEAD_LETTER_QUEUE, durable=True)
         return self.prefetches.items()
 
     def attach(self, queue, prefetch):
@@ -99,14 +99,14 @@ class Service:
             except Exception as error:
                 failure = error
             if pause is None or isinstance(failure, (Invalid, Poison)):
-                self.park(message, str(failure) or type(failure).__name__)
+                self.dead_letter(message, str(failure) or type(failure).__name__)
                 break
             self.connection.sleep(pause)
         channel.basic_ack(method.delivery_tag)
 
-    def park(self, message, reason):
-        self.send("", PARKING, message.body, headers=message.parked_headers(reason), **message.properties)
-        log("parked", level="warn", reason=reason, parking=PARKING, **message.about())
+    def dead_letter(self, message, reason):
+        self.send("", DEAD_LETTER_QUEUE, message.body, headers=message.dead_letter_headers(reason), **message.properties)
+        log("dead_lettered", level="warn", reason=reason, dead_letter_queue=DEAD_LETTER_QUEUE, **message.about())
 
     def send(self, exchange, key, body, **properties):
         """Returns when a queue has it, and raises when none does."""

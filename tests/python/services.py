@@ -31,10 +31,10 @@ from werkzeug.wrappers import Response
 
 from shared import (
     AMQP_URI,
+    DEAD_LETTER_QUEUE,
     DECIMAL,
     INTEGER,
     KIND,
-    PARKING,
     PAUSES,
     REGION,
     REGIONS,
@@ -139,13 +139,13 @@ def publish(publisher, exchange, routing_key, body, correlation_id=None, reply_t
     log("published", exchange=exchange.name, routing_key=routing_key, **ids, **noted)
 
 
-def park(message, reason):
-    """Puts a message that cannot be worked off aside, as it was, with its reason."""
-    parking = Queue(PARKING)
-    publisher = RawPublisher(AMQP_URI, serializer="raw", declare=[parking], mandatory=True)
-    headers = message.parked_headers(reason)
-    publisher.publish(message.body, routing_key=parking.name, headers=headers, **message.properties)
-    log("parked", level="warn", reason=reason, parking=parking.name, **message.about())
+def dead_letter(message, reason):
+    """Dead-letters a message as it was, with the reason."""
+    queue = Queue(DEAD_LETTER_QUEUE)
+    publisher = RawPublisher(AMQP_URI, serializer="raw", declare=[queue], mandatory=True)
+    headers = message.dead_letter_headers(reason)
+    publisher.publish(message.body, routing_key=queue.name, headers=headers, **message.properties)
+    log("dead_lettered", level="warn", reason=reason, dead_letter_queue=queue.name, **message.about())
 
 
 class Queues(QueueConsumer):
@@ -163,7 +163,7 @@ class Queues(QueueConsumer):
 
     # Nameko does not say here which queue it came from.
     def on_decode_error(self, message, exc):
-        park(received("", message), f"not decodable: {exc}")
+        dead_letter(received("", message), f"not decodable: {exc}")
         message.ack()
 
 
@@ -177,7 +177,7 @@ class Work(Consumer):
 
 
 def consume(queue, here=True):
-    """Has the method work off `queue`, if `here`: a failure is tried again a few times, then parked."""
+    """Has the method process `queue`, if `here`: a failure is tried again a few times, then dead-lettered."""
 
     def decorate(method):
         @functools.wraps(method)
@@ -187,10 +187,10 @@ def consume(queue, here=True):
                     return method(self, message)
                 except Exception as error:
                     if pause is None or isinstance(error, Invalid):
-                        return park(message, str(error) or type(error).__name__)
+                        return dead_letter(message, str(error) or type(error).__name__)
                 eventlet.sleep(pause)
 
-        # Nameko acknowledges whatever has raised, unless told to put it back: parking itself may fail.
+        # Nameko acknowledges whatever has raised, unless told to put it back: dead-lettering itself may fail.
         return Work.decorator(queue, requeue_on_error=True)(work) if here else method
 
     return decorate

@@ -18,7 +18,7 @@ with open(os.environ["AMQP_URI_FILE"], encoding="utf-8") as uri_file:
     AMQP_URI = uri_file.read().strip()
 # The service's own directory on the volume that a region's services share.
 DIRECTORY = os.path.dirname(os.environ["AMQP_URI_FILE"])
-PARKING = f"dead-letters.{KIND}"
+DEAD_LETTER_QUEUE = f"dead-letters.{KIND}"
 PORT = 8000
 # So long a message that failed waits for its next try; there is none after the last.
 PAUSES = (0.1, 0.2, 0.4, 0.8, None)
@@ -46,7 +46,7 @@ class Invalid(Exception):
 
 
 class Poison(Exception):
-    """A message that can never be worked off."""
+    """A message that can never be processed."""
 
 
 def is_integer(value):
@@ -103,7 +103,7 @@ def check(schema, value):
 
 # Messages
 
-# The properties that a parked message keeps.
+# The properties that a dead-lettered message keeps.
 KEPT = ["content_type", "content_encoding", "correlation_id", "message_id", "reply_to", "priority"]
 
 
@@ -149,8 +149,8 @@ class Received:
             "redelivered": self.redelivered,
         }
 
-    def parked_headers(self, reason):
-        """Its headers in the parking queue: those it has, why it is there, and where it was."""
+    def dead_letter_headers(self, reason):
+        """Its headers in the dead-letter queue: those it has, why it is there, and where it was."""
         return self.headers | {
             "x-parked-reason": reason,
             "x-parked-exchange": self.exchange,

@@ -35,7 +35,7 @@ impl Log {
     /// system, and one piece for who reads it.
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
-        Self::to(region, service, |line| {
+        Self::with_sink(region, service, |line| {
             let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
             lines.extend_from_slice(line.as_bytes());
             lines.push(b'\n');
@@ -47,7 +47,7 @@ impl Log {
 
     /// A log that hands each line, without its line end, to `sink`.
     #[must_use]
-    pub fn to(region: &str, service: &str, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn with_sink(region: &str, service: &str, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let [region, service] = [region, service].map(Value::from);
         let place = format!(r#""region":{region},"service":{service}"#);
         Self { place: place.into(), sink: Arc::new(sink) }
@@ -106,20 +106,20 @@ impl Line<'_> {
     }
 
     /// Adds many fields.
-    pub fn with_all(mut self, fields: &Fields) -> Self {
+    pub fn with_fields(mut self, fields: &Fields) -> Self {
         self.text.extend_from_slice(&fields.0);
         self
     }
 
     /// Adds what a received message says about itself: identifiers, routing key, way travelled.
-    pub fn about(mut self, message: &Message) -> Self {
+    pub fn with_message(mut self, message: &Message) -> Self {
         let ids = [("correlation_id", message.correlation_id()), ("message_id", message.message_id())];
         for (name, id) in ids {
             if let Some(id) = id {
                 self = self.with(name, id);
             }
         }
-        self.with("routing_key", message.routing_key())
+        self.with("routing_key", message.original_routing_key())
             .with("queue", &*message.queue)
             .with("hops", message.hops())
             .with("redelivered", message.redelivered)
@@ -148,9 +148,9 @@ impl<'a, V: Serialize> FromIterator<(&'a String, V)> for Fields {
         let mut fields = Self::default();
         for (name, value) in all {
             fields.0.push(b',');
-            say(&mut fields.0, name);
+            write_json(&mut fields.0, name);
             fields.0.push(b':');
-            say(&mut fields.0, &value);
+            write_json(&mut fields.0, &value);
         }
         fields
     }
@@ -161,11 +161,11 @@ fn append(text: &mut Vec<u8>, name: &'static str, value: &impl Serialize) {
     for part in [r#",""#, name, r#"":"#] {
         text.extend_from_slice(part.as_bytes());
     }
-    say(text, value);
+    write_json(text, value);
 }
 
 /// What cannot be said in JSON is null.
-fn say(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let start = text.len();
     if serde_json::to_writer(&mut *text, value).is_err() {
         text.truncate(start);
@@ -183,13 +183,13 @@ mod tests {
     fn a_line_is_one_json_object_that_says_when_where_and_what() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
-        let log = Log::to("asia", "taxes", move |line| sink.lock().unwrap().push(line.to_owned()));
-        log.warn("parked").with("reason", "two\nlines").with("none", None::<u8>).write();
+        let log = Log::with_sink("asia", "taxes", move |line| sink.lock().unwrap().push(line.to_owned()));
+        log.warn("dead_lettered").with("reason", "two\nlines").with("none", None::<u8>).write();
         let lines = lines.lock().unwrap();
         assert_eq!((lines.len(), lines[0].contains('\n')), (1, false));
         let line: Value = serde_json::from_str(&lines[0]).unwrap();
         let said = ["level", "region", "service", "event", "reason"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(said, ["warn", "asia", "taxes", "parked", "two\nlines"]);
+        assert_eq!(said, ["warn", "asia", "taxes", "dead_lettered", "two\nlines"]);
         assert_eq!((&line["none"], line.as_object().unwrap().len()), (&Value::Null, 7));
         let at = line["at"].as_str().unwrap();
         assert_eq!((at.len(), &at[19..20], at.ends_with('Z')), (27, ".", true), "{at}");

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::consume::Fault;
+use super::consumer::ConsumeError;
 use super::log::Fields;
 
 /// Bytes that an AMQP property of type short string can hold.
@@ -88,7 +88,7 @@ impl Message {
 
     /// The key it was first published with: queue federation replaces the key and keeps the first in a header.
     #[must_use]
-    pub fn routing_key(&self) -> Cow<'_, str> {
+    pub fn original_routing_key(&self) -> Cow<'_, str> {
         match self.header("x-original-routing-key") {
             Some(AMQPValue::LongString(key)) => String::from_utf8_lossy(key.as_bytes()),
             _ => self.key.as_str().into(),
@@ -146,9 +146,10 @@ impl Message {
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`Fault::Poison`] when it is none.
-    pub fn json(&self) -> Result<Value, Fault> {
-        serde_json::from_slice(&self.body).map_err(|error| Fault::Poison(format!("not valid JSON: {error}")))
+    /// [`ConsumeError::Permanent`] when it is none.
+    pub fn json(&self) -> Result<Value, ConsumeError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ConsumeError::Permanent(format!("not valid JSON: {error}")))
     }
 }
 
@@ -204,7 +205,7 @@ impl Outgoing {
 
     /// Sets the correlation identifier.
     #[must_use]
-    pub fn correlated(mut self, id: Option<&str>) -> Self {
+    pub fn with_correlation_id(mut self, id: Option<&str>) -> Self {
         if let Some(id) = id {
             self.properties = self.properties.with_correlation_id(id.into());
         }
@@ -219,7 +220,7 @@ impl Outgoing {
 
     /// Sets the message identifier, for a message that may be sent again and must be known as the same.
     #[must_use]
-    pub fn identified(mut self, id: &str) -> Self {
+    pub fn with_message_id(mut self, id: &str) -> Self {
         self.properties = self.properties.with_message_id(id.into());
         self
     }
@@ -227,21 +228,21 @@ impl Outgoing {
     /// Makes it the answer to `request`: it has the request's correlation identifier, and an identifier that is
     /// the same however often the request is answered.
     #[must_use]
-    pub fn answering(self, request: &Message) -> Self {
-        self.correlated(request.correlation_id()).following(request.identity(), "reply")
+    pub fn in_reply_to(self, request: &Message) -> Self {
+        self.with_correlation_id(request.correlation_id()).caused_by(request.identity(), "reply")
     }
 
     /// Sets the message identifier to one that follows from the message of identifier `cause`, so that it is
     /// the same however often it is sent because of that one; `part` keeps apart what several send.
     #[must_use]
-    pub fn following(self, cause: &str, part: &str) -> Self {
+    pub fn caused_by(self, cause: &str, part: &str) -> Self {
         let id = format!("{cause}.{part}");
-        if id.len() <= SHORT_STRING { self.identified(&id) } else { self }
+        if id.len() <= SHORT_STRING { self.with_message_id(&id) } else { self }
     }
 
     /// Sets `reply_to`.
     #[must_use]
-    pub fn replying_to(mut self, key: &str) -> Self {
+    pub fn with_reply_to(mut self, key: &str) -> Self {
         self.properties = self.properties.with_reply_to(key.into());
         self
     }
@@ -261,7 +262,7 @@ impl Outgoing {
 
     /// Adds a header.
     #[must_use]
-    pub fn header(mut self, name: &str, value: AMQPValue) -> Self {
+    pub fn with_header(mut self, name: &str, value: AMQPValue) -> Self {
         let mut headers = self.properties.headers().clone().unwrap_or_default();
         headers.insert(name.into(), value);
         self.properties = self.properties.with_headers(headers);
@@ -270,25 +271,25 @@ impl Outgoing {
 
     /// Adds a field to the line that is logged when the broker has confirmed the message.
     #[must_use]
-    pub fn noting(mut self, name: &'static str, value: impl Serialize) -> Self {
+    pub fn with_log_field(mut self, name: &'static str, value: impl Serialize) -> Self {
         self.notes.get_or_insert_default().add(name, value);
         self
     }
 
     /// These are the fields of that line, and no others.
     #[must_use]
-    pub fn noted(self, notes: Fields) -> Self {
+    pub fn with_log_fields(self, notes: Fields) -> Self {
         Self { notes: Some(notes), ..self }
     }
 
     /// Gives it an identifier of its own where it has none.
     pub(super) fn with_own_id(self) -> Self {
-        if self.properties.message_id().is_some() { self } else { self.identified(&fresh_id()) }
+        if self.properties.message_id().is_some() { self } else { self.with_message_id(&fresh_id()) }
     }
 
-    /// `message` for the parking queue: as it was, with headers that say why and from where. One that came without an
+    /// `message` for the dead-letter queue: as it was, with headers that say why and from where. One that came without an
     /// identifier keeps the one under which it was tried, so that it is known when somebody sends it once more.
-    pub(super) fn parked(message: &Message, parking: &str, reason: &str) -> Self {
+    pub(super) fn dead_lettered(message: &Message, dead_letter_queue: &str, reason: &str) -> Self {
         let mut headers: FieldTable = message.properties.headers().clone().unwrap_or_default();
         let said = [
             ("x-parked-reason", reason),
@@ -301,7 +302,7 @@ impl Outgoing {
         }
         Self {
             exchange: String::new(),
-            key: parking.to_owned(),
+            key: dead_letter_queue.to_owned(),
             properties: message
                 .properties
                 .clone()
@@ -362,16 +363,16 @@ mod tests {
     #[test]
     fn a_federated_queue_message_tells_its_first_routing_key() {
         let key = AMQPValue::LongString("order_product".into());
-        assert_eq!(received(&[("x-original-routing-key", key)]).routing_key(), "order_product");
-        assert_eq!(received(&[]).routing_key(), "fed.q");
+        assert_eq!(received(&[("x-original-routing-key", key)]).original_routing_key(), "order_product");
+        assert_eq!(received(&[]).original_routing_key(), "fed.q");
     }
 
     #[test]
-    fn a_parked_message_is_known_when_it_is_sent_once_more() {
+    fn a_dead_lettered_message_is_known_when_it_is_sent_once_more() {
         let message = received(&[]);
-        let parked = Outgoing::parked(&message, "dead-letters", "poison");
+        let dead_lettered = Outgoing::dead_lettered(&message, "dead-letters", "poison");
         assert_eq!(
-            parked.properties.message_id().as_ref().map(ShortString::as_str),
+            dead_lettered.properties.message_id().as_ref().map(ShortString::as_str),
             Some(message.identity())
         );
     }

@@ -13,24 +13,24 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Messages worked off, by queue.
+    /// Messages processed, by queue.
     pub const CONSUMED: Self =
-        Self { name: "messages_consumed", help: "Messages worked off.", label: "queue" };
+        Self { name: "messages_consumed", help: "Messages processed.", label: "queue" };
     /// Tries after one that failed and may pass, by queue.
     pub const RETRIED: Self =
         Self { name: "messages_retried", help: "Tries after one that failed.", label: "queue" };
     /// Messages put aside with their reason, by queue.
-    pub const PARKED: Self =
-        Self { name: "messages_parked", help: "Messages put aside as dead letters.", label: "queue" };
+    pub const DEAD_LETTERED: Self =
+        Self { name: "messages_dead_lettered", help: "Messages put aside as dead letters.", label: "queue" };
     /// Messages that the broker confirmed, by exchange.
     pub const PUBLISHED: Self =
         Self { name: "messages_published", help: "Messages that the broker confirmed.", label: "exchange" };
     /// Messages that no queue took, by exchange.
     pub const RETURNED: Self =
         Self { name: "messages_returned", help: "Messages that no queue took.", label: "exchange" };
-    /// Answers that came when nobody waited for them any more, by queue.
+    /// Replies that came when nobody waited for them any more, by queue.
     pub const LATE: Self =
-        Self { name: "answers_late", help: "Answers that nobody waited for any more.", label: "queue" };
+        Self { name: "answers_late", help: "Replies that nobody waited for any more.", label: "queue" };
 }
 
 /// A gauge: its name without the prefix, and what it shows.
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn counts_are_in_the_form_that_prometheus_reads() {
         let metrics = Metrics::default();
-        metrics.count(Counter::PARKED, "a\"b", 1);
+        metrics.count(Counter::DEAD_LETTERED, "a\"b", 1);
         metrics.count(Counter::CONSUMED, "q", 2);
         metrics.set(Gauge::WAITING, 2);
         metrics.set(Gauge::WAITING, 1);
@@ -115,7 +115,7 @@ mod tests {
             lines,
             [
                 "fedctl_service_messages_consumed_total{queue=\"q\"} 2",
-                "fedctl_service_messages_parked_total{queue=\"a\\\"b\"} 1",
+                "fedctl_service_messages_dead_lettered_total{queue=\"a\\\"b\"} 1",
                 "fedctl_service_requests_waiting 1",
             ]
         );

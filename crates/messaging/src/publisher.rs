@@ -199,7 +199,7 @@ fn unroutable(message: &Outgoing, returned: &BasicReturnMessage) -> PublishError
 
 fn note(log: &Log, message: &Outgoing) {
     let Some(notes) = &message.notes else { return };
-    let mut line = log.info("published").with_all(notes);
+    let mut line = log.info("published").with_fields(notes);
     let ids = [
         ("correlation_id", message.properties.correlation_id()),
         ("message_id", message.properties.message_id()),
@@ -227,7 +227,7 @@ mod tests {
             delivery.properties = BasicProperties::default().with_message_id(id.into());
             Box::new(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
         });
-        let message = Outgoing::json("", "key", &()).identified(id);
+        let message = Outgoing::json("", "key", &()).with_message_id(id);
         (Box::new(Job { message, done: oneshot::channel().0 }), Confirmed { taken: true, returned })
     }
 

@@ -6,25 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::message::Message;
-use super::metrics::{Gauge, Metrics};
+use super::metrics::{Counter, Gauge, Metrics};
 
 /// Where the answers to a request go, and how many more it takes.
 type Waiting = HashMap<String, (mpsc::UnboundedSender<Message>, usize)>;
 
 /// The requests of one service that wait, by correlation identifier. Cheap to clone.
 ///
-/// The service consumes a reply queue that stays the same, and hands every reply to [`Requests::answer`].
+/// The service consumes a reply queue that stays the same, and hands every reply to [`PendingRequests::resolve`].
 /// Direct reply-to and a queue per request would do within one broker, but neither crosses federation.
 #[derive(Debug, Clone, Default)]
-pub struct Requests {
+pub struct PendingRequests {
     waiting: Arc<Mutex<Waiting>>,
     metrics: Metrics,
 }
 
-impl Requests {
+impl PendingRequests {
     /// Requests whose number is shown as [`Gauge::WAITING`].
     #[must_use]
-    pub fn shown(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics) -> Self {
         metrics.set(Gauge::WAITING, 0);
         Self { waiting: Arc::default(), metrics }
     }
@@ -32,25 +32,33 @@ impl Requests {
     /// Waits for the answers to the request of this identifier, from before it is published until what this
     /// gives is dropped.
     #[must_use]
-    pub fn expect(&self, correlation_id: &str) -> Answers {
+    pub fn expect(&self, correlation_id: &str) -> Replies {
         self.expect_some(correlation_id, usize::MAX)
     }
 
-    /// As [`Requests::expect`], for one answer: a second one is late, however soon it comes.
+    /// As [`PendingRequests::expect`], for one answer: a second one is late, however soon it comes.
     #[must_use]
-    pub fn expect_one(&self, correlation_id: &str) -> Answers {
+    pub fn expect_one(&self, correlation_id: &str) -> Replies {
         self.expect_some(correlation_id, 1)
     }
 
-    fn expect_some(&self, correlation_id: &str, most: usize) -> Answers {
+    fn expect_some(&self, correlation_id: &str, most: usize) -> Replies {
         let (sender, received) = mpsc::unbounded_channel();
         self.change(|waiting| waiting.insert(correlation_id.to_owned(), (sender, most)));
-        Answers { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
+        Replies { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
     }
 
-    /// Hands a reply to the request that waits for it; `false` where none does: it is late, or another's.
+    /// Hands a reply to the request that waits for it; `false` where none does: it is late, or another's, and counted.
     #[must_use]
-    pub fn answer(&self, reply: &Message) -> bool {
+    pub fn resolve(&self, reply: &Message) -> bool {
+        let resolved = self.deliver(reply);
+        if !resolved {
+            self.metrics.count(Counter::LATE, &reply.queue, 1);
+        }
+        resolved
+    }
+
+    fn deliver(&self, reply: &Message) -> bool {
         let mut waiting = self.lock();
         let Some((waits, left)) = reply.correlation_id().and_then(|id| waiting.get_mut(id)) else {
             return false;
@@ -79,13 +87,13 @@ impl Requests {
 
 /// The answers to one request, as they come. Dropped, the request does not wait any more.
 #[derive(Debug)]
-pub struct Answers {
+pub struct Replies {
     received: mpsc::UnboundedReceiver<Message>,
-    requests: Requests,
+    requests: PendingRequests,
     correlation_id: String,
 }
 
-impl Answers {
+impl Replies {
     /// The next answer. Waits for ever where none comes: give it a deadline.
     ///
     /// # Panics
@@ -96,7 +104,7 @@ impl Answers {
     }
 }
 
-impl Drop for Answers {
+impl Drop for Replies {
     fn drop(&mut self) {
         self.requests.change(|waiting| waiting.remove(&self.correlation_id));
     }
@@ -116,14 +124,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_reaches_its_own_request_and_a_late_one_none() {
-        let requests = Requests::default();
+        let requests = PendingRequests::default();
         let (mut one, mut other) = (requests.expect("one"), requests.expect("other"));
-        assert!(requests.answer(&reply("other", "b")) && requests.answer(&reply("one", "a")));
+        assert!(requests.resolve(&reply("other", "b")) && requests.resolve(&reply("one", "a")));
         assert_eq!((one.next().await.body, other.next().await.body), (b"a".to_vec(), b"b".to_vec()));
         drop(one);
         assert_eq!(requests.waiting(), 1);
-        assert!(!requests.answer(&reply("one", "late")) && !requests.answer(&reply("never", "asked")));
+        assert!(!requests.resolve(&reply("one", "late")) && !requests.resolve(&reply("never", "asked")));
         let _only = requests.expect_one("only");
-        assert!(requests.answer(&reply("only", "a")) && !requests.answer(&reply("only", "b")));
+        assert!(requests.resolve(&reply("only", "a")) && !requests.resolve(&reply("only", "b")));
     }
 }

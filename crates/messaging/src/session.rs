@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::backoff;
-use super::consume::{Consume, Feed, Subscription, subscribe};
+use super::consumer::{Consume, ConsumerTask, Subscription, subscribe};
+use super::declarations::Declarations;
 use super::log::Log;
 use super::publisher::Publisher;
-use super::wiring::Wiring;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
@@ -27,15 +27,15 @@ const FRAME_MAX: u32 = 16 * 1024;
 
 /// What one service wants of its session.
 #[derive(Debug, Clone)]
-pub struct Spec {
+pub struct SessionConfig {
     /// The connection's name, as the broker shows it.
     pub name: String,
     /// What must exist.
-    pub wiring: Wiring,
+    pub declarations: Declarations,
     /// What is consumed.
     pub subscriptions: Vec<Subscription>,
     /// The durable queue for messages that cannot be worked off; declared too.
-    pub parking: String,
+    pub dead_letter_queue: String,
     /// Seconds between heartbeats, where the URI does not say.
     pub heartbeat: u16,
 }
@@ -46,7 +46,7 @@ pub type Health = Result<(), String>;
 /// A session with the broker.
 pub struct Session {
     uri: AMQPUri,
-    spec: Spec,
+    config: SessionConfig,
     publisher: Publisher,
     health: watch::Sender<Health>,
     log: Log,
@@ -57,14 +57,14 @@ impl Session {
     ///
     /// # Errors
     /// When `uri` is no AMQP URI. The error does not show it.
-    pub fn new(uri: &str, mut spec: Spec, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
+    pub fn new(uri: &str, mut config: SessionConfig, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
         let mut uri: AMQPUri =
             uri.parse().map_err(|_: String| anyhow!("the AMQP URI is not valid (it is not shown)"))?;
-        uri.query.heartbeat.get_or_insert(spec.heartbeat);
+        uri.query.heartbeat.get_or_insert(config.heartbeat);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
-        spec.wiring.queues.push(spec.parking.clone());
+        config.declarations.queues.push(config.dead_letter_queue.clone());
         let health = watch::Sender::new(Err("not connected yet".to_owned()));
-        Ok(Self { uri, spec, publisher, health, log })
+        Ok(Self { uri, config, publisher, health, log })
     }
 
     /// Whether all consumers are attached, and why not, as it changes.
@@ -111,7 +111,8 @@ impl Session {
     }
 
     async fn connect(&self) -> anyhow::Result<Connection> {
-        let properties = ConnectionProperties::default().with_connection_name(self.spec.name.as_str().into());
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.config.name.as_str().into());
         timeout(CONNECT_WITHIN, Connection::connect_uri(self.uri.clone(), properties))
             .await
             .map_err(|_| anyhow!("no answer within {CONNECT_WITHIN:?}"))?
@@ -136,13 +137,13 @@ impl Session {
         consumer: &Arc<C>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        self.spec.wiring.declare(connection).await?;
+        self.config.declarations.declare(connection).await?;
         let mut publishing = self.publisher.attach(connection).await.context("opening a channel")?;
         let mut consumers = JoinSet::new();
-        for subscription in &self.spec.subscriptions {
-            let feed = Feed {
+        for subscription in &self.config.subscriptions {
+            let feed = ConsumerTask {
                 queue: subscription.queue.as_str().into(),
-                parking: self.spec.parking.as_str().into(),
+                dead_letter_queue: self.config.dead_letter_queue.as_str().into(),
                 consumer: Arc::clone(consumer),
                 publisher: self.publisher.clone(),
                 log: self.log.clone(),
@@ -188,16 +189,16 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn heartbeat(uri: &str) -> Option<u16> {
-        let spec = Spec {
+        let config = SessionConfig {
             name: "test".to_owned(),
-            wiring: Wiring::default(),
+            declarations: Declarations::default(),
             subscriptions: Vec::new(),
-            parking: "dead-letters.test".to_owned(),
+            dead_letter_queue: "dead-letters.test".to_owned(),
             heartbeat: 30,
         };
-        let log = Log::to("asia", "test", |_| {});
+        let log = Log::with_sink("asia", "test", |_| {});
         let publisher = Publisher::new(log.clone(), Metrics::default());
-        Session::new(uri, spec, publisher, log).unwrap().uri.query.heartbeat
+        Session::new(uri, config, publisher, log).unwrap().uri.query.heartbeat
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tokio::sync::{mpsc, oneshot};
 
 use super::backoff::backoff;
-use super::consume::Fault;
+use super::consumer::ConsumeError;
 
 /// Shorter than a service takes to stop, so that what is under way ends, one way or the other, before it.
 const BUSY_FOR: Duration = Duration::from_secs(2);
@@ -49,9 +49,9 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for ConsumeError {
     fn from(error: StoreError) -> Self {
-        Self::Transient(error.to_string())
+        Self::Retryable(error.to_string())
     }
 }
 
@@ -91,7 +91,7 @@ impl Store {
             let _ = opened.send(Ok(()));
             let mut jobs = Vec::with_capacity(AT_ONCE);
             while queue.blocking_recv_many(&mut jobs, AT_ONCE) > 0 {
-                work_off(&mut connection, jobs.drain(..));
+                process(&mut connection, jobs.drain(..));
             }
         })?;
         result.await?.with_context(|| format!("opening the store `{shown}`"))?;
@@ -140,13 +140,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remember(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
-        self.write(move |transaction| Ok(remember(transaction, consumer, &id, None)?)).await
+    pub async fn mark_processed(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
+        self.write(move |transaction| Ok(mark_processed(transaction, consumer, &id, None)?)).await
     }
 }
 
 /// Does all of it, and commits the writes together.
-fn work_off(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
+fn process(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
     let mut writes = Vec::new();
     for job in jobs {
         match job {
@@ -220,7 +220,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 ///
 /// # Errors
 /// When `SQLite` refuses.
-pub fn remember(
+pub fn mark_processed(
     transaction: &Transaction<'_>,
     consumer: &str,
     message_id: &str,
@@ -234,7 +234,7 @@ pub fn remember(
 ///
 /// # Errors
 /// When `SQLite` refuses.
-pub fn remembered(
+pub fn processed_outcome(
     transaction: &Transaction<'_>,
     consumer: &str,
     message_id: &str,

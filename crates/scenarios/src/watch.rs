@@ -343,7 +343,7 @@ impl<'a> Watch<'a> {
             {
                 suspects.push(self.service_state(home, &expected.service).await);
             }
-            suspects.extend(id.iter().flat_map(|id| parked(&self.journal.entries, id)));
+            suspects.extend(id.iter().flat_map(|id| dead_lettered(&self.journal.entries, id)));
             self.failures.push(Failure { missing, suspects });
         }
     }
@@ -376,19 +376,19 @@ fn matching<'e>(entries: &'e [Entry], expected: &Expectation) -> impl Iterator<I
     })
 }
 
-/// What services say of a message that they put aside.
-fn parked(entries: &[Entry], id: &str) -> Vec<String> {
-    let parked = entries.iter().filter(|entry| {
-        entry.fields.get("event").is_some_and(|event| event == "parked")
+/// What services log of a message that they dead-lettered.
+fn dead_lettered(entries: &[Entry], id: &str) -> Vec<String> {
+    let lines = entries.iter().filter(|entry| {
+        entry.fields.get("event").is_some_and(|event| event == "dead_lettered")
             && entry.fields.get("correlation_id").is_some_and(|found| found == id)
     });
     let text = |entry: &Entry, field: &str| {
         entry.fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let told = parked.map(|entry| {
+    let told = lines.map(|entry| {
         let (service, region) = (&entry.service, &entry.region);
-        let (queue, reason) = (text(entry, "parking"), text(entry, "reason"));
-        format!("service {service} in `{region}` put it aside in queue `{queue}`: {reason}")
+        let (queue, reason) = (text(entry, "dead_letter_queue"), text(entry, "reason"));
+        format!("service {service} in `{region}` dead-lettered it to queue `{queue}`: {reason}")
     });
     told.collect()
 }

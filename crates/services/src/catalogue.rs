@@ -6,8 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::contract::{Order, Product};
-use fedctl_messaging::message::fresh_id;
-use fedctl_messaging::store::{Store, StoreError, remember, remembered};
+use fedctl_messaging::{Store, StoreError, fresh_id, mark_processed, processed_outcome};
 
 /// Its file.
 pub const FILE: &str = "products.db";
@@ -109,7 +108,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError`].
     pub async fn remember(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
-        self.0.remember(consumer, id).await
+        self.0.mark_processed(consumer, id).await
     }
 }
 
@@ -119,7 +118,7 @@ fn product(row: &Row<'_>) -> rusqlite::Result<Product> {
 
 fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreError> {
     if let Some(id) = &event.message_id
-        && !remember(transaction, "indexer", id, None)?
+        && !mark_processed(transaction, "indexer", id, None)?
     {
         return Ok(Indexed::Duplicate);
     }
@@ -136,7 +135,7 @@ fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreE
 }
 
 fn subtract(transaction: &Transaction<'_>, id: &str, order: &Order) -> Result<Ordered, StoreError> {
-    if let Some(event) = remembered(transaction, "orders", id)? {
+    if let Some(event) = processed_outcome(transaction, "orders", id)? {
         let event = event.unwrap_or_default();
         return Ok(Ordered::Repeated(serde_json::from_str(&event)?));
     }
@@ -148,7 +147,7 @@ fn subtract(transaction: &Transaction<'_>, id: &str, order: &Order) -> Result<Or
         .optional()?;
     let Some((product, version)) = updated else { return Ok(Ordered::UnknownProduct) };
     let updated = Updated { message_id: fresh_id(), product, version };
-    remember(transaction, "orders", id, Some(&serde_json::to_string(&updated)?))?;
+    mark_processed(transaction, "orders", id, Some(&serde_json::to_string(&updated)?))?;
     Ok(Ordered::Processed(updated))
 }
 

@@ -30,9 +30,9 @@ pub mod payment;
 use axum::Router;
 
 use super::{Kind, Program};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::message::Message;
-use fedctl_messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use fedctl_messaging::{
+    Binding, Consume, ConsumeError, Declarations, Exchange, ExchangeKind, Message, Subscription,
+};
 
 /// The topic exchange of the chain's events; federated, because its name ends in `.events`.
 pub const EVENTS: &str = "checkout.events";
@@ -49,17 +49,22 @@ const PAYMENT_FAILED: &str = "payment.failed";
 
 /// What one service of the chain is made of.
 struct Part {
-    wiring: Wiring,
+    declarations: Declarations,
     subscription: Subscription,
     step: Step,
     router: Router,
 }
 
 impl Part {
-    /// A service that consumes the queue of `wiring`, the first one where there are several.
-    fn new(wiring: Wiring, prefetch: u16, step: Step) -> Self {
-        let queue = wiring.queues.first().cloned().unwrap_or_default();
-        Self { wiring, subscription: Subscription::in_batches(queue, prefetch), step, router: Router::new() }
+    /// A service that consumes the queue of `declarations`, the first one where there are several.
+    fn new(declarations: Declarations, prefetch: u16, step: Step) -> Self {
+        let queue = declarations.queues.first().cloned().unwrap_or_default();
+        Self {
+            declarations,
+            subscription: Subscription::in_batches(queue, prefetch),
+            step,
+            router: Router::new(),
+        }
     }
 }
 
@@ -75,7 +80,7 @@ enum Step {
 }
 
 impl Consume for Step {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         match self {
             Self::Front(step) => step.consume(message).await,
             Self::Inventory(step) => step.consume(message).await,
@@ -99,14 +104,14 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
         Kind::Fraud => fraud::part(&program).await?,
         _ => front::part(&program).await?,
     };
-    program.run(part.wiring, vec![part.subscription], part.step, part.router).await
+    program.run(part.declarations, vec![part.subscription], part.step, part.router).await
 }
 
 /// The exchange of events and one queue, bound to it with `keys`.
-fn wiring(queue: &str, keys: &[&str]) -> Wiring {
+fn declarations(queue: &str, keys: &[&str]) -> Declarations {
     let bind =
         |key: &&str| Binding { queue: queue.to_owned(), exchange: EVENTS.to_owned(), key: (*key).to_owned() };
-    Wiring {
+    Declarations {
         exchanges: vec![Exchange { name: EVENTS.to_owned(), kind: ExchangeKind::Topic }],
         queues: vec![queue.to_owned()],
         bindings: keys.iter().map(bind).collect(),

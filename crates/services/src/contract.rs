@@ -6,8 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use fedctl_messaging::{Binding, ConsumeError, Declarations, Exchange, ExchangeKind};
 
 /// The topic exchange of product events; federated.
 pub const PRODUCT_EVENTS: &str = "products.events";
@@ -51,7 +50,7 @@ pub fn indexer_queue(region: &str) -> String {
 /// The exchanges and federated queues of the contract. Every service declares all of them, so that the order
 /// in which services start does not matter.
 #[must_use]
-pub fn wiring(regions: &[String]) -> Wiring {
+pub fn declarations(regions: &[String]) -> Declarations {
     let keys = regions.iter().flat_map(|region| [taxes_key(region), taxes_reply_key(region)]);
     let bindings: Vec<Binding> = std::iter::once(ORDER_PRODUCT.to_owned())
         .chain(keys)
@@ -61,26 +60,30 @@ pub fn wiring(regions: &[String]) -> Wiring {
         Exchange { name: PRODUCT_EVENTS.to_owned(), kind: ExchangeKind::Topic },
         Exchange { name: ORDERS.to_owned(), kind: ExchangeKind::Direct },
     ];
-    Wiring { exchanges, queues: bindings.iter().map(|binding| binding.queue.clone()).collect(), bindings }
+    Declarations {
+        exchanges,
+        queues: bindings.iter().map(|binding| binding.queue.clone()).collect(),
+        bindings,
+    }
 }
 
-/// [`wiring`] and the indexer's own queue, which nobody but the indexer of `region` declares: where another
+/// [`declarations`] and the indexer's own queue, which nobody but the indexer of `region` declares: where another
 /// implementation takes its place, a queue of this name would grow for ever.
 ///
 /// So an event from before the indexer's first start is not kept for it. A broadcast owes nothing to who has
 /// not subscribed yet, and where nobody has, publishing fails and says so, because it is mandatory. From its
 /// first start on the queue is there, and a stopped indexer misses nothing.
 #[must_use]
-pub fn indexer_wiring(region: &str, regions: &[String]) -> Wiring {
-    let mut wiring = wiring(regions);
+pub fn indexer_declarations(region: &str, regions: &[String]) -> Declarations {
+    let mut declarations = declarations(regions);
     let queue = indexer_queue(region);
-    wiring.bindings.extend([PRODUCT_ADDED, PRODUCT_UPDATED].map(|key| Binding {
+    declarations.bindings.extend([PRODUCT_ADDED, PRODUCT_UPDATED].map(|key| Binding {
         queue: queue.clone(),
         exchange: PRODUCT_EVENTS.to_owned(),
         key: key.to_owned(),
     }));
-    wiring.queues.push(queue);
-    wiring
+    declarations.queues.push(queue);
+    declarations
 }
 
 /// A product, in requests, events and answers alike.
@@ -179,9 +182,9 @@ impl fmt::Display for Invalid {
     }
 }
 
-impl From<Invalid> for Fault {
+impl From<Invalid> for ConsumeError {
     fn from(invalid: Invalid) -> Self {
-        Self::Poison(invalid.to_string())
+        Self::Permanent(invalid.to_string())
     }
 }
 
@@ -275,10 +278,10 @@ mod tests {
     #[test]
     fn three_regions_need_seven_federated_queues_and_the_indexer_one_more() {
         let regions = ["europe", "asia", "america"].map(str::to_owned);
-        let all = wiring(&regions);
+        let all = declarations(&regions);
         assert!(all.queues.iter().all(|queue| queue.starts_with("fed.")));
         assert_eq!((all.queues.len(), all.bindings.len()), (7, 7));
-        let indexers = indexer_wiring("asia", &regions);
+        let indexers = indexer_declarations("asia", &regions);
         assert_eq!(indexers.queues[..7], all.queues);
         assert_eq!(indexers.queues[7..], ["indexer.asia"]);
         assert_eq!(indexers.bindings.len(), 9);

@@ -20,11 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalogue::Catalogue;
 use super::contract::{self, Invalid, Order, Product, TaxRequest};
-use fedctl_messaging::message::{Outgoing, fresh_id};
-use fedctl_messaging::metrics::Metrics;
-use fedctl_messaging::publisher::{PublishError, Publisher};
-use fedctl_messaging::session::Health;
-use fedctl_messaging::store::StoreError;
+use fedctl_messaging::{Health, Metrics, Outgoing, PublishError, Publisher, StoreError, fresh_id};
 
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
@@ -137,16 +133,16 @@ async fn read_product(State(front): State<Front>, Path(id): Path<String>) -> Res
 async fn add_product(State(front): State<Front>, body: Bytes) -> Accepted {
     let product = Product::read(&json(&body)?)?;
     let message = outgoing(contract::PRODUCT_EVENTS, contract::PRODUCT_ADDED, &product)
-        .noting("product_id", product.id)
-        .noting("quantity", product.quantity);
+        .with_log_field("product_id", product.id)
+        .with_log_field("quantity", product.quantity);
     accept(&front, message).await
 }
 
 async fn place_order(State(front): State<Front>, body: Bytes) -> Accepted {
     let order = Order::read(&json(&body)?)?;
     let message = outgoing(contract::ORDERS, contract::ORDER_PRODUCT, &order)
-        .noting("product_id", order.product_id)
-        .noting("quantity", order.quantity);
+        .with_log_field("product_id", order.product_id)
+        .with_log_field("quantity", order.quantity);
     accept(&front, message).await
 }
 
@@ -157,8 +153,8 @@ async fn request_taxes(State(front): State<Front>, Path(region): Path<String>) -
     }
     let request = TaxRequest { order_id: 1 };
     let message = outgoing(contract::ORDERS, contract::taxes_key(&region), &request)
-        .replying_to(&contract::taxes_reply_key(&front.region))
-        .noting("order_id", request.order_id);
+        .with_reply_to(&contract::taxes_reply_key(&front.region))
+        .with_log_field("order_id", request.order_id);
     accept(&front, message).await
 }
 
@@ -167,7 +163,7 @@ pub(super) fn json(body: &Bytes) -> Result<Value, Invalid> {
 }
 
 pub(super) fn outgoing(exchange: &str, key: impl Into<String>, body: &impl Serialize) -> Outgoing {
-    Outgoing::json(exchange, key, body).correlated(Some(&fresh_id()))
+    Outgoing::json(exchange, key, body).with_correlation_id(Some(&fresh_id()))
 }
 
 async fn accept(front: &Front, message: Outgoing) -> Accepted {

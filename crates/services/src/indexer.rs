@@ -5,9 +5,7 @@ use axum::Router;
 use super::catalogue::{Catalogue, Event, FILE, Indexed};
 use super::contract::{self, Product};
 use super::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::Message;
+use fedctl_messaging::{Consume, ConsumeError, Log, Message, Subscription};
 
 /// Also the size of a commit: the disk is waited for once a batch.
 const PREFETCH: u16 = 256;
@@ -29,12 +27,12 @@ pub fn subscriptions(region: &str) -> Vec<Subscription> {
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, store, .. } = program.settings.clone();
     let consumer = Indexer { store: Catalogue::open(store.join(FILE)).await?, log: program.log.clone() };
-    let wiring = contract::indexer_wiring(&region, &regions);
-    program.run(wiring, subscriptions(&region), consumer, Router::new()).await
+    let declarations = contract::indexer_declarations(&region, &regions);
+    program.run(declarations, subscriptions(&region), consumer, Router::new()).await
 }
 
 impl Consume for Indexer {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let event = event(message)?;
         for indexed in self.store.index(vec![event.clone()]).await? {
             self.tell(message, &event, indexed);
@@ -43,17 +41,17 @@ impl Consume for Indexer {
     }
 
     /// One transaction for the batch; an unreadable message takes no part in it.
-    async fn consume_all(&self, batch: &[Message]) -> Vec<Result<(), Fault>> {
-        let read: Vec<Result<Event, Fault>> = batch.iter().map(event).collect();
+    async fn consume_all(&self, batch: &[Message]) -> Vec<Result<(), ConsumeError>> {
+        let read: Vec<Result<Event, ConsumeError>> = batch.iter().map(event).collect();
         let events = read.iter().flatten().cloned().collect();
         let mut applied = match self.store.index(events).await {
             Ok(applied) => applied.into_iter(),
             Err(error) => {
-                let fault = Fault::from(error);
+                let fault = ConsumeError::from(error);
                 return read.into_iter().map(|event| event.and(Err(fault.clone()))).collect();
             }
         };
-        let tell = |(message, event): (&Message, Result<Event, Fault>)| {
+        let tell = |(message, event): (&Message, Result<Event, ConsumeError>)| {
             let event = event?;
             if let Some(indexed) = applied.next() {
                 self.tell(message, &event, indexed);
@@ -74,7 +72,7 @@ impl Indexer {
         let mut line = self
             .log
             .info(word)
-            .about(message)
+            .with_message(message)
             .with("product_id", event.product.id)
             .with("quantity", event.product.quantity);
         if let Some(version) = event.version {
@@ -84,7 +82,7 @@ impl Indexer {
     }
 }
 
-fn event(message: &Message) -> Result<Event, Fault> {
+fn event(message: &Message) -> Result<Event, ConsumeError> {
     Ok(Event {
         message_id: message.message_id().map(str::to_owned),
         product: Product::read(&message.json()?)?,

@@ -25,12 +25,9 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use fedctl_messaging::consume::{Consume, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::metrics::Metrics;
-use fedctl_messaging::publisher::Publisher;
-use fedctl_messaging::session::{Session, Spec};
-use fedctl_messaging::wiring::Wiring;
+use fedctl_messaging::{
+    Consume, Declarations, Log, Metrics, Publisher, Session, SessionConfig, Subscription,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 const LISTEN: &str = "0.0.0.0:8000";
@@ -307,16 +304,16 @@ impl Program {
     /// Consumes and serves until it is to stop.
     async fn run(
         self,
-        wiring: Wiring,
+        declarations: Declarations,
         subscriptions: Vec<Subscription>,
         consumer: impl Consume,
         router: Router,
     ) -> anyhow::Result<()> {
-        let parking = format!("dead-letters.{}", self.kind);
+        let dead_letter_queue = format!("dead-letters.{}", self.kind);
         let (name, heartbeat) = (format!("fedctl {}", self.kind), self.kind.heartbeat());
-        let spec = Spec { name, wiring, subscriptions, parking, heartbeat };
+        let config = SessionConfig { name, declarations, subscriptions, dead_letter_queue, heartbeat };
         let session =
-            Session::new(self.settings.amqp_uri.expose_secret(), spec, self.publisher, self.log.clone())?;
+            Session::new(self.settings.amqp_uri.expose_secret(), config, self.publisher, self.log.clone())?;
         let router = router.merge(http::health(session.health(), self.metrics));
         let listen = self.listener.local_addr()?.to_string();
         self.log.info("started").with("listen", listen).write();

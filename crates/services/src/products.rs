@@ -5,10 +5,7 @@ use lapin::types::AMQPValue;
 use super::catalogue::{Catalogue, FILE, Ordered, Updated};
 use super::contract::{self, Order};
 use super::{Program, Settings, http};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing};
-use fedctl_messaging::publisher::Publisher;
+use fedctl_messaging::{Consume, ConsumeError, Log, Message, Outgoing, Publisher, Subscription};
 
 const PREFETCH: u16 = 32;
 
@@ -36,13 +33,13 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let subscriptions = subscriptions(&region, region == master_region);
     let consumer = Products { store: store.clone(), publisher: publisher.clone(), log };
-    let wiring = contract::wiring(&regions);
+    let declarations = contract::declarations(&regions);
     let router = http::products(http::Front { region, regions, publisher, store });
-    program.run(wiring, subscriptions, consumer, router).await
+    program.run(declarations, subscriptions, consumer, router).await
 }
 
 impl Consume for Products {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         if *message.queue == *contract::ORDER_QUEUE {
             self.order(message).await
         } else {
@@ -52,15 +49,17 @@ impl Consume for Products {
 }
 
 impl Products {
-    async fn order(&self, message: &Message) -> Result<(), Fault> {
+    async fn order(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
         let (product, ordered) = (order.product_id, order.quantity);
         let updated = match self.store.order(message.identity().to_owned(), order).await? {
-            Ordered::UnknownProduct => return Err(Fault::Transient(format!("product {product} is unknown"))),
+            Ordered::UnknownProduct => {
+                return Err(ConsumeError::Retryable(format!("product {product} is unknown")));
+            }
             Ordered::Processed(updated) => {
                 self.log
                     .info("order_processed")
-                    .about(message)
+                    .with_message(message)
                     .with("product_id", product)
                     .with("ordered", ordered)
                     .with("quantity", updated.product.quantity)
@@ -69,7 +68,7 @@ impl Products {
                 updated
             }
             Ordered::Repeated(updated) => {
-                self.log.info("duplicate_skipped").about(message).with("product_id", product).write();
+                self.log.info("duplicate_skipped").with_message(message).with("product_id", product).write();
                 updated
             }
         };
@@ -78,31 +77,31 @@ impl Products {
 
     /// Publishes also for a repeated order: whether its first announcement got out cannot be known, and the
     /// same identifier and version make a second one harmless.
-    async fn announce(&self, message: &Message, updated: &Updated) -> Result<(), Fault> {
+    async fn announce(&self, message: &Message, updated: &Updated) -> Result<(), ConsumeError> {
         let Updated { message_id, product, version } = updated;
         let event = Outgoing::json(contract::PRODUCT_EVENTS, contract::PRODUCT_UPDATED, product)
-            .identified(message_id)
-            .correlated(message.correlation_id())
-            .header(contract::VERSION_HEADER, AMQPValue::LongLongInt(*version))
-            .noting("product_id", product.id)
-            .noting("quantity", product.quantity)
-            .noting("version", *version);
+            .with_message_id(message_id)
+            .with_correlation_id(message.correlation_id())
+            .with_header(contract::VERSION_HEADER, AMQPValue::LongLongInt(*version))
+            .with_log_field("product_id", product.id)
+            .with_log_field("quantity", product.quantity)
+            .with_log_field("version", *version);
         Ok(self.publisher.publish(event).await?)
     }
 
-    async fn reply(&self, message: &Message) -> Result<(), Fault> {
+    async fn reply(&self, message: &Message) -> Result<(), ConsumeError> {
         let reply = message.json()?;
         let answered = reply.get("result").is_some() || reply.get("error").is_some();
         if !answered {
-            return Err(Fault::Poison("neither `result` nor `error` in a reply".to_owned()));
+            return Err(ConsumeError::Permanent("neither `result` nor `error` in a reply".to_owned()));
         }
         if !self.store.remember("replies", message.identity().to_owned()).await? {
-            self.log.info("duplicate_skipped").about(message).write();
+            self.log.info("duplicate_skipped").with_message(message).write();
             return Ok(());
         }
         self.log
             .info("reply_received")
-            .about(message)
+            .with_message(message)
             .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
             .with("error", reply.get("error").cloned().unwrap_or_default())
             .write();

@@ -12,10 +12,9 @@ use serde_json::Value;
 
 use super::contract::{Fields, Invalid};
 use super::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::Message;
-use fedctl_messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use fedctl_messaging::{
+    Binding, Consume, ConsumeError, Declarations, Exchange, ExchangeKind, Log, Message, Subscription,
+};
 use users::{FILE, Kept, Users};
 
 /// The topic exchange of what happens to users; federated.
@@ -41,10 +40,10 @@ pub fn queue(region: &str) -> String {
 
 /// What the profile service of `region` needs.
 #[must_use]
-pub fn wiring(region: &str) -> Wiring {
+pub fn declarations(region: &str) -> Declarations {
     let binding =
         Binding { queue: queue(region), exchange: UPDATES.to_owned(), key: PROFILE_KEYS.to_owned() };
-    Wiring {
+    Declarations {
         exchanges: vec![Exchange { name: UPDATES.to_owned(), kind: ExchangeKind::Topic }],
         queues: vec![queue(region)],
         bindings: vec![binding],
@@ -82,7 +81,7 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let router = front::router(front::Front { publisher: program.publisher.clone(), users: users.clone() });
     let subscription = Subscription::in_batches(queue(&region), PREFETCH);
     let consumer = Profile { users, log: program.log.clone() };
-    program.run(wiring(&region), vec![subscription], consumer, router).await
+    program.run(declarations(&region), vec![subscription], consumer, router).await
 }
 
 /// Writes what happened to users.
@@ -92,14 +91,19 @@ struct Profile {
 }
 
 impl Consume for Profile {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let user = User::read(&message.json()?)?;
         let word = match self.users.keep(message.message_id().map(str::to_owned), user.clone()).await? {
             Kept::Updated => "profile_updated",
             Kept::Duplicate => "duplicate_skipped",
             Kept::Stale => "stale_skipped",
         };
-        self.log.info(word).about(message).with("id", user.id).with("full_name", user.full_name).write();
+        self.log
+            .info(word)
+            .with_message(message)
+            .with("id", user.id)
+            .with("full_name", user.full_name)
+            .write();
         Ok(())
     }
 }

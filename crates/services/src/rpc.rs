@@ -26,13 +26,10 @@ use tokio::time::{Instant, timeout};
 use super::contract::{Fields, Invalid};
 use super::http::{self, CORRELATION, Failure, LARGEST_BODY};
 use super::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing, fresh_id};
-use fedctl_messaging::metrics::{Counter, Metrics};
-use fedctl_messaging::publisher::{PublishError, Publisher};
-use fedctl_messaging::requests::Requests;
-use fedctl_messaging::wiring::Wiring;
+use fedctl_messaging::{
+    Consume, ConsumeError, Declarations, Log, Message, Outgoing, PendingRequests, PublishError, Publisher,
+    Subscription, fresh_id,
+};
 
 /// The queue of requests, of which every worker in every region takes; federated.
 pub const REQUESTS: &str = "python-service-queue";
@@ -51,15 +48,18 @@ pub fn replies(region: &str) -> String {
 
 /// What callers and workers need: also the other regions' reply queues, in which replies wait for their link.
 #[must_use]
-pub fn wiring(regions: &[String]) -> Wiring {
+pub fn declarations(regions: &[String]) -> Declarations {
     let replies = regions.iter().map(|region| replies(region));
-    Wiring { queues: std::iter::once(REQUESTS.to_owned()).chain(replies).collect(), ..Wiring::default() }
+    Declarations {
+        queues: std::iter::once(REQUESTS.to_owned()).chain(replies).collect(),
+        ..Declarations::default()
+    }
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, .. } = program.settings.clone();
-    let (publisher, metrics, log) = (program.publisher.clone(), program.metrics.clone(), program.log.clone());
-    let requests = Requests::shown(metrics.clone());
+    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let requests = PendingRequests::new(program.metrics.clone());
     let reply_to = replies(&region);
     let subscription = Subscription::in_batches(reply_to.clone(), PREFETCH);
     let front = Front { reply_to, publisher, requests: requests.clone(), log: log.clone() };
@@ -67,26 +67,24 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
         .route("/rpc", post(answer))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(front);
-    program.run(wiring(&regions), vec![subscription], Replies { requests, metrics, log }, router).await
+    program.run(declarations(&regions), vec![subscription], Replies { requests, log }, router).await
 }
 
 /// Hands replies to the calls that wait for them.
 ///
 /// One front per region: a second one would take replies that the first one waits for.
 struct Replies {
-    requests: Requests,
-    metrics: Metrics,
+    requests: PendingRequests,
     log: Log,
 }
 
 impl Consume for Replies {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         if message.correlation_id().is_none() {
-            return Err(Fault::Poison("no `correlation_id`".to_owned()));
+            return Err(ConsumeError::Permanent("no `correlation_id`".to_owned()));
         }
-        if !self.requests.answer(message) {
-            self.metrics.count(Counter::LATE, &message.queue, 1);
-            self.log.warn("late_reply_dropped").about(message).write();
+        if !self.requests.resolve(message) {
+            self.log.warn("late_reply_dropped").with_message(message).write();
         }
         Ok(())
     }
@@ -135,7 +133,7 @@ struct Pattern<'a> {
 struct Front {
     reply_to: String,
     publisher: Publisher,
-    requests: Requests,
+    requests: PendingRequests,
     log: Log,
 }
 
@@ -145,9 +143,9 @@ impl Front {
         let mut answers = self.requests.expect_one(id);
         let envelope = Envelope { pattern: Pattern { cmd: &call.cmd }, data: &call.data, id };
         let request = Outgoing::json("", REQUESTS, &envelope)
-            .correlated(Some(id))
-            .replying_to(&self.reply_to)
-            .noting("cmd", call.cmd.as_str());
+            .with_correlation_id(Some(id))
+            .with_reply_to(&self.reply_to)
+            .with_log_field("cmd", call.cmd.as_str());
         self.publisher.publish(request).await?;
         Ok(answers.next().await)
     }
@@ -172,7 +170,7 @@ impl Front {
         };
         self.log
             .info("rpc_reply")
-            .about(&reply)
+            .with_message(&reply)
             .with("cmd", call.cmd.as_str())
             .with("outcome", outcome.unwrap_or_default())
             .with("took_ms", u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -222,7 +220,7 @@ mod tests {
 
     #[test]
     fn everybody_declares_every_region_s_reply_queue() {
-        let wiring = wiring(&["europe", "asia"].map(str::to_owned));
-        assert_eq!(wiring.queues, ["python-service-queue", "rpc-replies.europe", "rpc-replies.asia"]);
+        let declarations = declarations(&["europe", "asia"].map(str::to_owned));
+        assert_eq!(declarations.queues, ["python-service-queue", "rpc-replies.europe", "rpc-replies.asia"]);
     }
 }

@@ -5,11 +5,7 @@ use serde_json::{Value, json};
 
 use super::contract::{self, Invalid, TaxRequest};
 use super::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing};
-use fedctl_messaging::publisher::Publisher;
-use fedctl_messaging::recent::Recent;
+use fedctl_messaging::{Consume, ConsumeError, DedupCache, Log, Message, Outgoing, Publisher, Subscription};
 
 const PREFETCH: u16 = 32;
 
@@ -22,7 +18,7 @@ pub struct Taxes {
     /// Where what was done is told.
     pub log: Log,
     /// What was answered lately. A restart forgets it: a request that comes again after it is answered again.
-    pub answered: Recent,
+    pub answered: DedupCache,
 }
 
 /// What the taxes service of `region` consumes.
@@ -34,35 +30,36 @@ pub fn subscriptions(region: &str) -> Vec<Subscription> {
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, regions, .. } = program.settings.clone();
-    let (subscriptions, wiring) = (subscriptions(&region), contract::wiring(&regions));
+    let (subscriptions, declarations) = (subscriptions(&region), contract::declarations(&regions));
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
-    let consumer = Taxes { region, publisher, log, answered: Recent::default() };
-    program.run(wiring, subscriptions, consumer, Router::new()).await
+    let consumer = Taxes { region, publisher, log, answered: DedupCache::default() };
+    program.run(declarations, subscriptions, consumer, Router::new()).await
 }
 
 impl Consume for Taxes {
-    /// Bad JSON is parked, with or without somebody to answer; a request that is JSON gets its answer, once.
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        let Some(begun) = self.answered.begin(message.identity()) else {
-            self.log.info("duplicate_skipped").about(message).write();
+    /// Bad JSON is dead-lettered, with `reply_to` or without; a request that is JSON gets its answer, once.
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
+        let Some(in_flight) = self.answered.begin(message.identity()) else {
+            self.log.info("duplicate_skipped").with_message(message).write();
             return Ok(());
         };
-        let reply_to = message.reply_to().ok_or_else(|| Fault::Poison("no `reply_to`".to_owned()))?;
+        let reply_to =
+            message.reply_to().ok_or_else(|| ConsumeError::Permanent("no `reply_to`".to_owned()))?;
         let request = message.json()?;
         let order = TaxRequest::read(&request);
         let reply = match &order {
             Ok(TaxRequest { order_id }) => json!({"result": {"tax": self.tax(*order_id)}, "error": null}),
             Err(invalid) => failure(invalid),
         };
-        let mut answer = Outgoing::json(contract::ORDERS, reply_to, &reply).answering(message);
+        let mut answer = Outgoing::json(contract::ORDERS, reply_to, &reply).in_reply_to(message);
         if let Ok(TaxRequest { order_id }) = order {
-            answer = answer.noting("order_id", order_id);
+            answer = answer.with_log_field("order_id", order_id);
         }
         self.publisher.publish(answer).await?;
-        begun.done();
+        in_flight.complete();
         self.log
             .info("tax_calculated")
-            .about(message)
+            .with_message(message)
             .with("order_id", request.get("order_id").cloned().unwrap_or_default())
             .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
             .with("error", reply["error"].clone())

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
-use fedctl_messaging::log::Log;
+use fedctl_messaging::Log;
 use fedctl_services::Kind::{
     self, Analytics, Checkout, Email, Fraud, Inventory, Notification, Payment, Push, Sms,
 };
@@ -77,10 +77,10 @@ fn rows(region: &Region, file: &str, table: &str) -> i64 {
     store.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
-fn parked_reason(delivery: &Delivery) -> String {
+fn dead_letter_reason(delivery: &Delivery) -> String {
     match delivery.properties.headers().as_ref().unwrap().inner().get("x-parked-reason") {
         Some(AMQPValue::LongString(reason)) => reason.to_string(),
-        other => panic!("parked because of {other:?}"),
+        other => panic!("dead-lettered because of {other:?}"),
     }
 }
 
@@ -375,7 +375,7 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
 
     // What is in hand goes back to the broker, and nothing is lost or charged twice.
     let lines = slow.stop().await;
-    assert!(lines.iter().all(|line| line["event"] != "payment_captured" && line["event"] != "parked"));
+    assert!(lines.iter().all(|line| line["event"] != "payment_captured" && line["event"] != "dead_lettered"));
     asia.options.clear();
     let quick = asia.start(Payment).await;
     for order_id in &orders {
@@ -433,14 +433,14 @@ async fn two_reservations_of_one_order_are_not_paid_twice() {
         let properties = BasicProperties::default().with_message_id(id.into());
         probe.publish(EVENTS, "inventory.reserved", properties, &order.to_string()).await;
     }
-    let parked = payment.line("parked", |_| true).await;
-    assert!(parked["reason"].as_str().unwrap().contains("payments.order_id"), "{parked}");
+    let dead_lettered = payment.line("dead_lettered", |_| true).await;
+    assert!(dead_lettered["reason"].as_str().unwrap().contains("payments.order_id"), "{dead_lettered}");
     once(&payment, "payment_captured", "o-1").await;
     assert_eq!(rows(&asia, "payments.db", "payments"), 1);
 }
 
 #[tokio::test]
-async fn a_poison_order_is_parked_with_its_reason_and_later_ones_pass() {
+async fn a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -452,19 +452,19 @@ async fn a_poison_order_is_parked_with_its_reason_and_later_ones_pass() {
     let good = buy(&front, 1).await;
     reaches(&front, &good, "reserved").await;
 
-    let parked = inventory.line("parked", |_| true).await;
-    assert_eq!(parked["reason"], "sku: Missing data for required field.");
-    assert_eq!(parked["correlation_id"], "c-1");
+    let dead_lettered = inventory.line("dead_lettered", |_| true).await;
+    assert_eq!(dead_lettered["reason"], "sku: Missing data for required field.");
+    assert_eq!(dead_lettered["correlation_id"], "c-1");
     let letter = probe.get("dead-letters.inventory").await.unwrap();
-    assert_eq!(parked_reason(&letter), "sku: Missing data for required field.");
+    assert_eq!(dead_letter_reason(&letter), "sku: Missing data for required field.");
     let body: Value = serde_json::from_slice(&letter.data).unwrap();
     assert_eq!(body, poison);
     assert_eq!(stock(&europe, "lamp"), 999, "only the good order took a lamp");
-    assert_eq!((inventory.lines("parked").len(), probe.depth("checkout.inventory").await.0), (1, 0));
+    assert_eq!((inventory.lines("dead_lettered").len(), probe.depth("checkout.inventory").await.0), (1, 0));
 }
 
 #[tokio::test]
-async fn a_passing_fault_is_tried_again_and_a_lasting_one_parked_without_a_second_reservation() {
+async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_a_second_reservation() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -474,8 +474,8 @@ async fn a_passing_fault_is_tried_again_and_a_lasting_one_parked_without_a_secon
     let properties = || BasicProperties::default().with_message_id("m-1".into());
     // Nobody is bound to what the inventory says.
     probe.publish(EVENTS, "order.europe.created", properties(), &event.to_string()).await;
-    let parked = inventory.line("parked", |_| true).await;
-    assert!(parked["reason"].as_str().unwrap().contains("`inventory.reserved`"), "{parked}");
+    let dead_lettered = inventory.line("dead_lettered", |_| true).await;
+    assert!(dead_lettered["reason"].as_str().unwrap().contains("`inventory.reserved`"), "{dead_lettered}");
     assert_eq!(stock(&europe, "lamp"), 999);
 
     let tap = probe.tap(EVENTS, "inventory.*").await;
@@ -550,7 +550,7 @@ async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
         (Fraud, "SUSPICIOUS", "1e3"),
     ] {
         let settings = region("europe", &uri, &[(name, value)]).settings(kind.name(), &[]);
-        let log = Log::to("europe", kind.name(), |line| panic!("it runs: {line}"));
+        let log = Log::with_sink("europe", kind.name(), |line| panic!("it runs: {line}"));
         let error = run_logged(kind, settings, log, CancellationToken::new()).await.unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}` is `{value}`, which is not")), "{error}");
     }

@@ -3,7 +3,7 @@
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
-use fedctl_messaging::log::Log;
+use fedctl_messaging::Log;
 use fedctl_services::Kind::{Compute, ComputeHost};
 use fedctl_services::run_logged;
 use lapin::BasicProperties;
@@ -356,7 +356,7 @@ async fn a_machine_whose_answer_was_lost_in_a_crash_is_told_of_later_and_undone(
 }
 
 #[tokio::test]
-async fn what_is_no_command_is_answered_with_an_error_or_else_parked() {
+async fn what_is_no_command_is_answered_with_an_error_or_else_dead_lettered() {
     let world = World::new(&[ASIA]);
     let host = world.host(ASIA, "8", "debian").await;
     let probe = Probe::connect(&world.uri).await;
@@ -376,10 +376,10 @@ async fn what_is_no_command_is_answered_with_an_error_or_else_parked() {
     probe.publish("", own, unknown(), "{}").await;
     assert_eq!(answer(&probe, replies).await.0["execution-info"]["reason"], "unknown command `explode-vm`");
     probe.publish("", own, command("m-10", None), "{}").await;
-    let parked = host.line("parked", |_| true).await;
-    assert_eq!(parked["reason"], format!("unknown command `{own}`"));
+    let dead_lettered = host.line("dead_lettered", |_| true).await;
+    assert_eq!(dead_lettered["reason"], format!("unknown command `{own}`"));
     assert_eq!(probe.depth("dead-letters.compute-host").await.0, 1);
-    assert!(host.lines("parked").len() == 1 && host.lines("vm_created").is_empty());
+    assert!(host.lines("dead_lettered").len() == 1 && host.lines("vm_created").is_empty());
 }
 
 #[tokio::test]
@@ -424,7 +424,7 @@ async fn a_host_that_is_told_nonsense_does_not_start() {
         ("COMPUTE_HOSTS", EUROPE),
     ] {
         let settings = world.asia.settings("compute-host-1", &[(name, value)]);
-        let log = Log::to("asia", "compute-host", |_| {});
+        let log = Log::with_sink("asia", "compute-host", |_| {});
         let failed = run_logged(ComputeHost, settings, log, CancellationToken::new()).await;
         let failed = format!("{:#}", failed.unwrap_err());
         assert!(failed.contains(&format!("`{name}`")), "{name}={value}: {failed}");

@@ -179,7 +179,7 @@ async fn a_key_that_nobody_bound_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_poison_message_is_parked_and_the_queue_moves_on() {
+async fn a_poison_message_is_dead_lettered_and_the_queue_moves_on() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let service = Region::new("asia", &uri).start(Profile).await;
@@ -190,8 +190,8 @@ async fn a_poison_message_is_parked_and_the_queue_moves_on() {
     created(&service, "/users/1", "full_name=Ann", "Ann").await;
     reads(&service, &user(1, "Ann")).await;
     for reason in ["not valid JSON", "id: Not a valid integer.", "full_name: Missing data"] {
-        service.line("parked", |line| line["reason"].as_str().unwrap().contains(reason)).await;
+        service.line("dead_lettered", |line| line["reason"].as_str().unwrap().contains(reason)).await;
     }
-    let parked = async || (probe.depth("dead-letters.profile").await.0 == 3).then_some(());
-    until("all are parked", parked).await;
+    let dead_lettered = async || (probe.depth("dead-letters.profile").await.0 == 3).then_some(());
+    until("all are dead-lettered", dead_lettered).await;
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fedctl_messaging::log::Log;
+use fedctl_messaging::Log;
 use fedctl_services::{Kind, Settings, run_logged};
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -75,7 +75,7 @@ impl Region {
         let settings = self.settings(instance, options);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
-        let log = Log::to(self.name, kind.name(), move |line| {
+        let log = Log::with_sink(self.name, kind.name(), move |line| {
             assert!(!line.contains("hush-hush"), "a password is logged: {line}");
             sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
         });

@@ -121,7 +121,7 @@ async fn a_worker_of_another_make_needs_two_properties_only() {
     assert_eq!((answer.0, &answer.1["error"]), (502, &json!("invalid_reply")));
 
     probe.publish("", "rpc-replies.asia", BasicProperties::default(), "{}").await;
-    front.line("parked", |line| line["reason"] == "no `correlation_id`").await;
+    front.line("dead_lettered", |line| line["reason"] == "no `correlation_id`").await;
 }
 
 #[tokio::test]
@@ -158,10 +158,15 @@ async fn a_caller_of_another_make_needs_two_properties_only() {
     probe.publish("", REQUESTS, none(), "{not json").await;
     probe.publish("", REQUESTS, asking("lost", "nobody"), ping).await;
     for reason in ["no `reply_to`", ", and no `reply_to`", "with routing key `nobody`"] {
-        worker.line("parked", |line| line["reason"].as_str().unwrap().contains(reason)).await;
+        worker.line("dead_lettered", |line| line["reason"].as_str().unwrap().contains(reason)).await;
     }
     assert_eq!(worker.lines("unroutable").len(), 1, "no waiting gives a queue to a reply without one");
-    assert!(worker.lines("parked").iter().all(|line| line["parking"] == "dead-letters.rpc-worker"));
+    assert!(
+        worker
+            .lines("dead_lettered")
+            .iter()
+            .all(|line| line["dead_letter_queue"] == "dead-letters.rpc-worker")
+    );
     assert_eq!(probe.depth("dead-letters.rpc-worker").await.0, 3);
 }
 
@@ -219,7 +224,7 @@ async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
         assert_eq!(reply.properties.correlation_id().as_ref().unwrap().as_str(), id);
         worker.line("rpc_handled", |line| line["correlation_id"] == id).await;
     }
-    assert!(worker.lines("parked").is_empty());
+    assert!(worker.lines("dead_lettered").is_empty());
 
     // As queue federation brings it from another region.
     let mut hop = FieldTable::default();
@@ -229,7 +234,7 @@ async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
     headers.insert("x-received-from".into(), AMQPValue::FieldArray(hops));
     let properties = asking("far", "amq.rabbitmq.reply-to.abc").with_headers(headers);
     Probe::connect(&uri).await.publish("", REQUESTS, properties, r#"{"pattern": {"cmd": "ping"}}"#).await;
-    worker.line("parked", |line| line["reason"].as_str().unwrap().contains("direct reply-to")).await;
+    worker.line("dead_lettered", |line| line["reason"].as_str().unwrap().contains("direct reply-to")).await;
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ async fn an_order_is_processed_once_in_the_master_region_and_readable_everywhere
 }
 
 #[tokio::test]
-async fn an_order_of_an_unknown_product_is_parked_without_holding_up_the_others() {
+async fn an_order_of_an_unknown_product_is_dead_lettered_without_holding_up_the_others() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -156,13 +156,13 @@ async fn an_order_of_an_unknown_product_is_parked_without_holding_up_the_others(
     master.accepted("/orders", &json!({"product_id": 1, "quantity": 1})).await;
     master.reads(&lamp(1, 9)).await;
 
-    let parked = master.line("parked", |_| true).await;
+    let dead_lettered = master.line("dead_lettered", |_| true).await;
     let processed = master.line("order_processed", |_| true).await;
     assert!(
-        processed["at"].as_str() < parked["at"].as_str(),
-        "the known product waited: {processed} {parked}"
+        processed["at"].as_str() < dead_lettered["at"].as_str(),
+        "the known product waited: {processed} {dead_lettered}"
     );
-    assert_eq!(parked["reason"], "product 99 is unknown");
+    assert_eq!(dead_lettered["reason"], "product 99 is unknown");
     let probe = Probe::connect(&uri).await;
     let letter = probe.get("dead-letters.products").await.unwrap();
     assert_eq!(header_text(&letter, "x-parked-reason"), "product 99 is unknown");
@@ -179,7 +179,7 @@ async fn an_order_that_overtakes_its_product_is_processed_when_the_product_comes
     master.accepted("/orders", &json!({"product_id": 3, "quantity": 1})).await;
     master.accepted("/products", &lamp(3, 5)).await;
     master.reads(&lamp(3, 4)).await;
-    assert!(master.lines("parked").is_empty());
+    assert!(master.lines("dead_lettered").is_empty());
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn a_tax_reply_reaches_the_asking_region_only_with_its_correlation_id() {
 }
 
 #[tokio::test]
-async fn a_tax_request_that_fails_is_answered_and_one_without_an_address_is_parked() {
+async fn a_tax_request_that_fails_is_answered_and_one_without_an_address_is_dead_lettered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let taxes = Region::new("asia", &uri).start(Taxes).await;
@@ -231,14 +231,15 @@ async fn a_tax_request_that_fails_is_answered_and_one_without_an_address_is_park
     probe.publish("orders", "asia_calculate_taxes", nowhere, r#"{"order_id": 2}"#).await;
     let lost = BasicProperties::default().with_reply_to("nobody".into());
     probe.publish("orders", "asia_calculate_taxes", lost, r#"{"order_id": 2}"#).await;
-    let parked = |reason: &'static str| move |line: &Value| line["reason"].as_str().unwrap().contains(reason);
-    taxes.line("parked", parked("no `reply_to`")).await;
-    taxes.line("parked", parked("`orders` with routing key `nobody`")).await;
+    let dead_lettered =
+        |reason: &'static str| move |line: &Value| line["reason"].as_str().unwrap().contains(reason);
+    taxes.line("dead_lettered", dead_lettered("no `reply_to`")).await;
+    taxes.line("dead_lettered", dead_lettered("`orders` with routing key `nobody`")).await;
     assert_eq!(probe.depth("dead-letters.taxes").await.0, 2);
 }
 
 #[tokio::test]
-async fn a_poison_message_is_parked_as_it_was_and_the_queue_moves_on() {
+async fn a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -258,8 +259,8 @@ async fn a_poison_message_is_parked_as_it_was_and_the_queue_moves_on() {
     front.accepted("/products", &lamp(1, 5)).await;
     front.reads(&lamp(1, 5)).await;
 
-    let parked = async || (indexer.lines("parked").len() == poison.len()).then_some(());
-    until("all are parked", parked).await;
+    let dead_lettered = async || (indexer.lines("dead_lettered").len() == poison.len()).then_some(());
+    until("all are dead-lettered", dead_lettered).await;
     let mut letters = Vec::new();
     while let Some(letter) = probe.get("dead-letters.indexer").await {
         letters.push(letter);

@@ -8,11 +8,9 @@ use axum::{Json, Router};
 use rusqlite::Transaction;
 
 use super::chain::Means;
-use super::{INVENTORY, ORDER_CREATED, PAYMENT, Part, Program, Step, wiring};
+use super::{INVENTORY, ORDER_CREATED, PAYMENT, Part, Program, Step, declarations};
 use crate::http::Failure;
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::StoreError;
+use fedctl_messaging::{ConsumeError, Message, StoreError};
 
 const QUEUE: &str = "checkout.analytics";
 const PREFETCH: u16 = 64;
@@ -27,8 +25,8 @@ pub struct Analytics(Means);
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let means = Means::open(program, FILE, TABLES).await?;
     let router = Router::new().route("/stats", get(stats)).with_state(means.clone());
-    let wiring = wiring(QUEUE, &[ORDER_CREATED, INVENTORY, PAYMENT]);
-    Ok(Part { router, ..Part::new(wiring, PREFETCH, Step::Analytics(Analytics(means))) })
+    let declarations = declarations(QUEUE, &[ORDER_CREATED, INVENTORY, PAYMENT]);
+    Ok(Part { router, ..Part::new(declarations, PREFETCH, Step::Analytics(Analytics(means))) })
 }
 
 /// `GET /stats`: the counts by routing key.
@@ -43,8 +41,8 @@ async fn stats(State(means): State<Means>) -> Result<Json<BTreeMap<String, i64>>
 
 impl Analytics {
     /// Counts by key alone: whether a body can be worked off is for others to say.
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        let key = message.routing_key().into_owned();
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
+        let key = message.original_routing_key().into_owned();
         let counted = key.clone();
         let Some(count) = self.0.once(message, move |transaction| count(transaction, &counted)).await? else {
             return Ok(());
@@ -53,7 +51,7 @@ impl Analytics {
         self.0
             .log
             .info("event_counted")
-            .about(message)
+            .with_message(message)
             .with("order_id", order_id.unwrap_or_default())
             .with("key", key)
             .with("count", count)

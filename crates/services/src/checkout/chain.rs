@@ -7,11 +7,10 @@ use serde_json::{Map, Value};
 use super::EVENTS;
 use super::order::Order;
 use crate::Program;
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::log::{Fields, Log};
-use fedctl_messaging::message::{Message, Outgoing, fresh_id};
-use fedctl_messaging::publisher::Publisher;
-use fedctl_messaging::store::{Store, StoreError, remember, remembered};
+use fedctl_messaging::{
+    ConsumeError, Fields, Log, Message, Outgoing, Publisher, Store, StoreError, fresh_id, mark_processed,
+    processed_outcome,
+};
 
 /// The consumer's name in its store: each service of the chain has a file and one queue of its own.
 const CONSUMER: &str = "chain";
@@ -68,7 +67,7 @@ impl Means {
     ) -> Result<Option<T>, StoreError> {
         let id = message.identity().to_owned();
         let worked = move |transaction: &Transaction<'_>| {
-            remember(transaction, CONSUMER, &id, None)?.then(|| work(transaction)).transpose()
+            mark_processed(transaction, CONSUMER, &id, None)?.then(|| work(transaction)).transpose()
         };
         let done = self.store.write(worked).await?;
         if done.is_none() {
@@ -83,7 +82,9 @@ impl Means {
     /// [`StoreError`].
     pub async fn knows(&self, message: &Message) -> Result<bool, StoreError> {
         let id = message.identity().to_owned();
-        self.store.write(move |transaction| Ok(remembered(transaction, CONSUMER, &id)?.is_some())).await
+        self.store
+            .write(move |transaction| Ok(processed_outcome(transaction, CONSUMER, &id)?.is_some()))
+            .await
     }
 
     /// As [`Means::once`], for work that an event follows from: that is kept too, and what was done is logged by
@@ -91,39 +92,39 @@ impl Means {
     /// then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors
-    /// [`Fault`]: of the store, when nothing is changed, or of the publisher.
+    /// [`ConsumeError`]: of the store, when nothing is changed, or of the publisher.
     pub async fn follow(
         &self,
         message: &Message,
         work: impl FnOnce(&Transaction<'_>) -> Result<Event, StoreError> + Send + 'static,
         logged_as: impl FnOnce(&str) -> &'static str,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ConsumeError> {
         let id = message.identity().to_owned();
         let worked = move |transaction: &Transaction<'_>| {
-            if let Some(event) = remembered(transaction, CONSUMER, &id)? {
+            if let Some(event) = processed_outcome(transaction, CONSUMER, &id)? {
                 return Ok((serde_json::from_str(&event.unwrap_or_default())?, false));
             }
             let event = work(transaction)?;
-            remember(transaction, CONSUMER, &id, Some(&serde_json::to_string(&event)?))?;
+            mark_processed(transaction, CONSUMER, &id, Some(&serde_json::to_string(&event)?))?;
             Ok((event, true))
         };
         let (Event { message_id, key, body }, now) = self.store.write(worked).await?;
         // `region` is where a line was written
         let notes: Fields = body.iter().filter(|(name, _)| *name != "region").collect();
         if now {
-            self.log.info(logged_as(&key)).about(message).with_all(&notes).write();
+            self.log.info(logged_as(&key)).with_message(message).with_fields(&notes).write();
         } else {
             self.skipped(message);
         }
         let event = Outgoing::json(EVENTS, key, &body)
-            .identified(&message_id)
-            .correlated(message.correlation_id())
-            .noted(notes);
+            .with_message_id(&message_id)
+            .with_correlation_id(message.correlation_id())
+            .with_log_fields(notes);
         Ok(self.publisher.publish(event).await?)
     }
 
     /// Tells that a message was worked off before.
     pub fn skipped(&self, message: &Message) {
-        self.log.info("duplicate_skipped").about(message).write();
+        self.log.info("duplicate_skipped").with_message(message).write();
     }
 }

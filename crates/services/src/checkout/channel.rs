@@ -5,10 +5,7 @@ use rusqlite::{Transaction, params};
 use super::chain::Means;
 use super::order::order_id;
 use super::{NOTIFICATIONS, Part, Program, Step};
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::StoreError;
-use fedctl_messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use fedctl_messaging::{Binding, ConsumeError, Declarations, Exchange, ExchangeKind, Message, StoreError};
 
 const PREFETCH: u16 = 32;
 const TABLES: &str = "
@@ -27,13 +24,13 @@ pub struct Channel {
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let name = program.kind.name();
     let means = Means::open(program, &format!("{name}.db"), TABLES).await?;
-    Ok(Part::new(wiring(name), PREFETCH, Step::Channel(Channel { means, name })))
+    Ok(Part::new(declarations(name), PREFETCH, Step::Channel(Channel { means, name })))
 }
 
 /// The exchange of notifications and the queue of one channel.
-pub(super) fn wiring(channel: &str) -> Wiring {
+pub(super) fn declarations(channel: &str) -> Declarations {
     let queue = format!("{NOTIFICATIONS}.{channel}");
-    Wiring {
+    Declarations {
         exchanges: vec![Exchange { name: NOTIFICATIONS.to_owned(), kind: ExchangeKind::Fanout }],
         queues: vec![queue.clone()],
         bindings: vec![Binding { queue, exchange: NOTIFICATIONS.to_owned(), key: String::new() }],
@@ -41,7 +38,7 @@ pub(super) fn wiring(channel: &str) -> Wiring {
 }
 
 impl Channel {
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let body = message.json()?;
         let order_id = order_id(&body)?;
         let text = body["text"].as_str().unwrap_or_default().to_owned();
@@ -51,7 +48,7 @@ impl Channel {
             self.means
                 .log
                 .info("notified")
-                .about(message)
+                .with_message(message)
                 .with("channel", self.name)
                 .with("order_id", order_id)
                 .write();

@@ -5,10 +5,8 @@ use rusqlite::{Transaction, params};
 use super::amount::Amount;
 use super::chain::Means;
 use super::order::Charge;
-use super::{ORDER_CREATED, Part, Program, Step, wiring};
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::StoreError;
+use super::{ORDER_CREATED, Part, Program, Step, declarations};
+use fedctl_messaging::{ConsumeError, Message, StoreError};
 
 const QUEUE: &str = "checkout.fraud";
 const PREFETCH: u16 = 32;
@@ -30,11 +28,11 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let suspicious = program.settings.read_option("SUSPICIOUS", SUSPICIOUS, Amount::WANTED, Amount::read)?;
     let means = Means::open(program, FILE, TABLES).await?;
     let fraud = Fraud { means, suspicious };
-    Ok(Part::new(wiring(QUEUE, &[ORDER_CREATED]), PREFETCH, Step::Fraud(fraud)))
+    Ok(Part::new(declarations(QUEUE, &[ORDER_CREATED]), PREFETCH, Step::Fraud(fraud)))
 }
 
 impl Fraud {
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let charge = Charge::read(&message.json()?)?;
         let verdict = if charge.amount.exceeds(&self.suspicious) { "suspicious" } else { "clear" };
         let (id, checked) = (message.identity().to_owned(), charge.clone());
@@ -43,7 +41,7 @@ impl Fraud {
             self.means
                 .log
                 .info("fraud_checked")
-                .about(message)
+                .with_message(message)
                 .with("order_id", charge.order_id)
                 .with("amount", charge.amount.as_str())
                 .with("verdict", verdict)

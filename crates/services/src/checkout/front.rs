@@ -12,12 +12,10 @@ use super::chain::Means;
 use super::order::{Order, Request, order_id};
 use super::{
     EVENTS, INVENTORY, INVENTORY_REJECTED, INVENTORY_RESERVED, PAYMENT, PAYMENT_CAPTURED, PAYMENT_FAILED,
-    Part, Program, Step, wiring,
+    Part, Program, Step, declarations,
 };
 use crate::http::{self, Failure};
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::message::{Message, Outgoing, fresh_id};
-use fedctl_messaging::store::StoreError;
+use fedctl_messaging::{ConsumeError, Message, Outgoing, StoreError, fresh_id};
 
 const PREFETCH: u16 = 32;
 const FILE: &str = "checkout.db";
@@ -78,14 +76,14 @@ pub struct Front {
 
 pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let region = program.settings.region.clone();
-    let wiring = wiring(&format!("checkout.{region}"), &[INVENTORY, PAYMENT]);
+    let declarations = declarations(&format!("checkout.{region}"), &[INVENTORY, PAYMENT]);
     let front = Front { means: Means::open(program, FILE, TABLES).await?, region };
     let router = Router::new()
         .route("/checkouts", post(check_out))
         .route("/checkouts/{order_id}", get(checkout))
         .layer(DefaultBodyLimit::max(http::LARGEST_BODY))
         .with_state(front.clone());
-    Ok(Part { router, ..Part::new(wiring, PREFETCH, Step::Front(front)) })
+    Ok(Part { router, ..Part::new(declarations, PREFETCH, Step::Front(front)) })
 }
 
 /// `POST /checkouts`: 202 once a queue has the order.
@@ -96,11 +94,11 @@ async fn check_out(
     let request = Request::read(&http::json(&body)?)?;
     let order = Order { order_id: fresh_id(), request, region: front.region.clone() };
     let event = Outgoing::json(EVENTS, format!("order.{}.created", front.region), &order.body())
-        .correlated(Some(&fresh_id()))
-        .noting("order_id", order.order_id.as_str())
-        .noting("sku", order.request.sku.as_str())
-        .noting("quantity", order.request.quantity)
-        .noting("amount", order.request.amount.as_str());
+        .with_correlation_id(Some(&fresh_id()))
+        .with_log_field("order_id", order.order_id.as_str())
+        .with_log_field("sku", order.request.sku.as_str())
+        .with_log_field("quantity", order.request.quantity)
+        .with_log_field("amount", order.request.amount.as_str());
     let headers = http::publish(&front.means.publisher, event).await?;
     front.created(&order.order_id).await;
     Ok((StatusCode::ACCEPTED, headers, Json(json!({"order_id": order.order_id}))))
@@ -137,9 +135,9 @@ impl Front {
         }
     }
 
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        let Some(stage) = Stage::after(&message.routing_key()) else {
-            self.means.log.info("event_ignored").about(message).write();
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
+        let Some(stage) = Stage::after(&message.original_routing_key()) else {
+            self.means.log.info("event_ignored").with_message(message).write();
             return Ok(());
         };
         let body = message.json()?;
@@ -151,7 +149,7 @@ impl Front {
             self.means
                 .log
                 .info(word)
-                .about(message)
+                .with_message(message)
                 .with("order_id", order_id)
                 .with("state", stage.name())
                 .write();

@@ -6,10 +6,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::chain::{Event, Means};
 use super::order::{Order, Request};
-use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, wiring};
-use fedctl_messaging::consume::Fault;
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::StoreError;
+use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, declarations};
+use fedctl_messaging::{ConsumeError, Message, StoreError};
 
 const QUEUE: &str = "checkout.inventory";
 const PREFETCH: u16 = 32;
@@ -30,12 +28,12 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let stock = program.settings.read_option("STOCK", STOCK, wanted, read_stock)?;
     let means = Means::open(program, FILE, TABLES).await?;
     means.store.write(move |transaction| fill(transaction, &stock)).await?;
-    let wiring = wiring(QUEUE, &["order.created", ORDER_CREATED]);
-    Ok(Part::new(wiring, PREFETCH, Step::Inventory(Inventory(means))))
+    let declarations = declarations(QUEUE, &["order.created", ORDER_CREATED]);
+    Ok(Part::new(declarations, PREFETCH, Step::Inventory(Inventory(means))))
 }
 
 impl Inventory {
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
         let word = |key: &str| if key == INVENTORY_RESERVED { "stock_reserved" } else { "stock_rejected" };
         self.0.follow(message, move |transaction| reserve(transaction, &order), word).await

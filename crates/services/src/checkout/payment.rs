@@ -9,16 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::amount::Amount;
 use super::chain::{Event, Means};
 use super::order::Order;
-use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, wiring};
-use fedctl_messaging::consume::{Fault, Subscription};
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::StoreError;
+use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, declarations};
+use fedctl_messaging::{ConsumeError, Message, StoreError, Subscription};
 
 const QUEUE: &str = "checkout.payment";
 /// A slow payment holds this many orders; the others wait at the broker, where they are seen and counted.
 const PREFETCH: u16 = 64;
 const FILE: &str = "payments.db";
-/// One row an order: should two events ask for the same order's money, the second is refused and parked.
+/// One row an order: should two events ask for the same order's money, the second is refused and dead-lettered.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS payments (
     order_id TEXT PRIMARY KEY, amount TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch())
@@ -44,12 +42,12 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let delay = Duration::from_millis(settings.read_option("DELAY_MS", "0", &wanted, milliseconds)?);
     let means = Means::open(program, FILE, TABLES).await?;
     let payment = Payment { means, limit, delay, stop: program.stop.clone() };
-    let part = Part::new(wiring(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
+    let part = Part::new(declarations(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
     Ok(Part { subscription: Subscription::side_by_side(QUEUE, PREFETCH), ..part })
 }
 
 impl Payment {
-    pub(super) async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
         self.wait().await?;
         let limit = self.limit.clone();
@@ -59,9 +57,9 @@ impl Payment {
     }
 
     /// Takes as long as a bank may take; a service that is to stop gives the order back instead.
-    async fn wait(&self) -> Result<(), Fault> {
+    async fn wait(&self) -> Result<(), ConsumeError> {
         if !self.delay.is_zero() && timeout(self.delay, self.stop.cancelled()).await.is_ok() {
-            return Err(Fault::Transient("stopped before the payment".to_owned()));
+            return Err(ConsumeError::Retryable("stopped before the payment".to_owned()));
         }
         Ok(())
     }

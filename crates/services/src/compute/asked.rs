@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::contract::{Answer, Host};
-use fedctl_messaging::store::{Store, StoreError};
+use fedctl_messaging::{Store, StoreError};
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS asked (

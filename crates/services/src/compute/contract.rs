@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Settings;
 use crate::contract::{Fields, Invalid};
-use fedctl_messaging::message::Message;
-use fedctl_messaging::wiring::{Binding, Exchange, ExchangeKind, Wiring};
+use fedctl_messaging::{Binding, Declarations, Exchange, ExchangeKind, Message};
 
 /// The direct exchange of commands; not federated, its queues are. The key is the command.
 pub const COMPUTING: &str = "computing";
@@ -115,7 +114,7 @@ pub fn known_to(own: &Host, settings: &Settings) -> anyhow::Result<Vec<Host>> {
 /// The exchange and the federated queues of the contract. Every service declares all of them, so that the order
 /// of starts does not matter and a command can wait, in any region, for any host.
 #[must_use]
-pub fn wiring(regions: &[String], hosts: &[Host]) -> Wiring {
+pub fn declarations(regions: &[String], hosts: &[Host]) -> Declarations {
     let bind = |queue: &str, verb: Verb| Binding {
         queue: queue.to_owned(),
         exchange: COMPUTING.to_owned(),
@@ -123,7 +122,7 @@ pub fn wiring(regions: &[String], hosts: &[Host]) -> Wiring {
     };
     let own: Vec<String> = hosts.iter().map(Host::queue).collect();
     let to_all = own.iter().flat_map(|queue| Verb::TO_ALL.map(|verb| bind(queue, verb)));
-    Wiring {
+    Declarations {
         exchanges: vec![Exchange { name: COMPUTING.to_owned(), kind: ExchangeKind::Direct }],
         bindings: std::iter::once(bind(COMPETING, Verb::Create)).chain(to_all).collect(),
         queues: std::iter::once(COMPETING.to_owned())
@@ -220,7 +219,9 @@ impl Command {
     /// # Errors
     /// Why it is none: unknown, not JSON, or with a field that is wrong.
     pub fn read(message: &Message) -> Result<Self, String> {
-        let name = message.text_header(COMMAND_HEADER).unwrap_or_else(|| message.routing_key().into_owned());
+        let name = message
+            .text_header(COMMAND_HEADER)
+            .unwrap_or_else(|| message.original_routing_key().into_owned());
         let verb = Verb::from_name(&name).ok_or_else(|| format!("unknown command `{name}`"))?;
         let body: Value =
             serde_json::from_slice(&message.body).map_err(|error| format!("not valid JSON: {error}"))?;

@@ -18,12 +18,10 @@ use super::contract::{self, Answer, COMMAND_HEADER, COMPUTING, Host, Verb, Wante
 use crate::Program;
 use crate::contract::Invalid;
 use crate::http::{self, CORRELATION, Failure, LARGEST_BODY};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing, fresh_id};
-use fedctl_messaging::metrics::{Counter, Metrics};
-use fedctl_messaging::publisher::Publisher;
-use fedctl_messaging::requests::{Answers, Requests};
+use fedctl_messaging::{
+    Consume, ConsumeError, Log, Message, Outgoing, PendingRequests, Publisher, Replies, Subscription,
+    fresh_id,
+};
 
 const FILE: &str = "compute.db";
 const PREFETCH: u16 = 32;
@@ -38,13 +36,11 @@ pub struct Front {
     /// The known hosts of all regions.
     pub hosts: Arc<[Host]>,
     /// The requests that wait for answers.
-    pub requests: Requests,
+    pub requests: PendingRequests,
     /// The machines asked for.
     pub asked: Asked,
     /// Where commands go.
     pub publisher: Publisher,
-    /// Where late answers are counted.
-    pub metrics: Metrics,
     /// Where what was done is told.
     pub log: Log,
 }
@@ -52,18 +48,17 @@ pub struct Front {
 pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
     let settings = &program.settings;
     let hosts = contract::known_hosts(settings)?;
-    let wiring = contract::wiring(&settings.regions, &hosts);
+    let declarations = contract::declarations(&settings.regions, &hosts);
     let front = Front {
         replies: contract::replies(&settings.region),
         hosts: hosts.into(),
-        requests: Requests::shown(program.metrics.clone()),
+        requests: PendingRequests::new(program.metrics.clone()),
         asked: Asked::open(settings.store.join(FILE)).await?,
         publisher: program.publisher.clone(),
-        metrics: program.metrics.clone(),
         log: program.log.clone(),
     };
     let subscriptions = vec![Subscription::in_batches(front.replies.clone(), PREFETCH)];
-    program.run(wiring, subscriptions, front.clone(), router(front)).await
+    program.run(declarations, subscriptions, front.clone(), router(front)).await
 }
 
 /// The endpoints of the front.
@@ -158,49 +153,51 @@ impl Front {
 
     async fn send(&self, verb: Verb, body: &Value, correlation: &str) -> Result<(), Failure> {
         let command = Outgoing::json(COMPUTING, verb.name(), body)
-            .correlated(Some(correlation))
-            .replying_to(&self.replies)
-            .noting("command", verb.name())
-            .noting("name", body["name"].clone());
+            .with_correlation_id(Some(correlation))
+            .with_reply_to(&self.replies)
+            .with_log_field("command", verb.name())
+            .with_log_field("name", body["name"].clone());
         Ok(self.publisher.publish(command).await?)
     }
 
     /// Takes back a machine that a second host created because the command came twice: a link that breaks
     /// delivers again, and not always to the host that had it.
-    async fn undo(&self, reply: &Message, host: &Host, name: &str) -> Result<(), Fault> {
+    async fn undo(&self, reply: &Message, host: &Host, name: &str) -> Result<(), ConsumeError> {
         let verb = Verb::Delete.name();
         let command = Outgoing::json("", host.queue(), &json!({"name": name}))
-            .correlated(reply.correlation_id())
-            .following(reply.identity(), "undo")
-            .header(COMMAND_HEADER, AMQPValue::LongString(verb.into()))
-            .noting("command", verb)
-            .noting("name", name);
+            .with_correlation_id(reply.correlation_id())
+            .caused_by(reply.identity(), "undo")
+            .with_header(COMMAND_HEADER, AMQPValue::LongString(verb.into()))
+            .with_log_field("command", verb)
+            .with_log_field("name", name);
         self.publisher.publish(command).await?;
-        let line = self.log.warn("second_vm_undone").about(reply);
+        let line = self.log.warn("second_vm_undone").with_message(reply);
         line.with("host", host.to_string()).with("name", name).write();
         Ok(())
     }
 }
 
 impl Consume for Front {
-    async fn consume(&self, reply: &Message) -> Result<(), Fault> {
-        let answer = Answer::read(&reply.json()?).map_err(Fault::Poison)?;
+    async fn consume(&self, reply: &Message) -> Result<(), ConsumeError> {
+        let answer = Answer::read(&reply.json()?).map_err(ConsumeError::Permanent)?;
         if let Some(name) = self.asked.second(reply.correlation_id().unwrap_or_default(), &answer).await? {
             return self.undo(reply, &answer.host, &name).await;
         }
-        let line = if self.requests.answer(reply) {
+        let line = if self.requests.resolve(reply) {
             self.log.info("answer_received")
         } else {
-            self.metrics.count(Counter::LATE, &reply.queue, 1);
             self.log.info("answer_late")
         };
-        line.about(reply).with("host", answer.host.to_string()).with("status", answer.status()).write();
+        line.with_message(reply)
+            .with("host", answer.host.to_string())
+            .with("status", answer.status())
+            .write();
         Ok(())
     }
 }
 
-/// The next answer before `deadline`. What is no answer was parked before it could come here.
-async fn next(answers: &mut Answers, deadline: Instant) -> Option<Answer> {
+/// The next answer before `deadline`. What is no answer was dead-lettered before it could come here.
+async fn next(answers: &mut Replies, deadline: Instant) -> Option<Answer> {
     let reply = timeout_at(deadline, answers.next()).await.ok()?;
     Answer::read(&reply.json().ok()?).ok()
 }

@@ -10,10 +10,9 @@ use super::contract::{
 };
 use super::machines::{Applied, Asker, Machines, Means, Outcome};
 use crate::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing};
-use fedctl_messaging::publisher::{PublishError, Publisher};
+use fedctl_messaging::{
+    Consume, ConsumeError, Log, Message, Outgoing, PublishError, Publisher, Subscription,
+};
 
 /// As many as a commit may be for. A machine to create waits for none before it: it could be created elsewhere.
 const PREFETCH: u16 = 64;
@@ -62,32 +61,37 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
     let own = Host::new(&settings.region, &settings.instance).context("`REGION` and `INSTANCE`")?;
     let (known, means) = (contract::known_to(&own, settings)?, means(settings)?);
     let machines = Machines::open(settings.store.join(format!("{}.db", settings.instance)), means).await?;
-    let (subscriptions, wiring) = (subscriptions(&own), contract::wiring(&settings.regions, &known));
+    let (subscriptions, declarations) =
+        (subscriptions(&own), contract::declarations(&settings.regions, &known));
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let consumer = ComputeHost { own, known, machines: machines.clone(), publisher, log };
-    program.run(wiring, subscriptions, consumer, Router::new()).await?;
+    program.run(declarations, subscriptions, consumer, Router::new()).await?;
     Ok(machines.close().await?)
 }
 
 impl Consume for ComputeHost {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let asker = Asker::of(message);
         let command = match Command::read(message) {
             Ok(command) => command,
-            Err(reason) if asker.reply_to.is_none() => return Err(Fault::Poison(reason)),
+            Err(reason) if asker.reply_to.is_none() => return Err(ConsumeError::Permanent(reason)),
             Err(reason) => return self.answer(message, &asker, "", Err(reason)).await,
         };
         let Applied { outcome, first, overdue } = self.machines.apply(asker.clone(), command.clone()).await?;
         self.settle(overdue).await;
         if !first {
-            self.log.info("duplicate_skipped").about(message).with("host", self.own.to_string()).write();
+            self.log
+                .info("duplicate_skipped")
+                .with_message(message)
+                .with("host", self.own.to_string())
+                .write();
         }
         let name = command.verb().name();
         match (outcome, &command) {
             (Outcome::Declined(lack), Command::Create(wanted)) => {
                 self.decline(message, &asker, wanted, lack).await
             }
-            (Outcome::Declined(_), _) => Err(Fault::Poison(format!("`{name}` cannot be declined"))),
+            (Outcome::Declined(_), _) => Err(ConsumeError::Permanent(format!("`{name}` cannot be declined"))),
             (Outcome::Refused(reason), _) => self.answer(message, &asker, name, Err(reason)).await,
             (Outcome::Done(result), _) => {
                 if first {
@@ -112,9 +116,9 @@ impl ComputeHost {
             Verb::Delete => "vm_deleted",
             Verb::List => "vms_listed",
         };
-        let mut line = self.log.info(word).about(message).with("host", self.own.to_string());
+        let mut line = self.log.info(word).with_message(message).with("host", self.own.to_string());
         if let Some(Value::Object(vm)) = vm {
-            line = line.with_all(&vm.iter().collect());
+            line = line.with_fields(&vm.iter().collect());
         }
         line.write();
     }
@@ -127,12 +131,12 @@ impl ComputeHost {
         asker: &Asker,
         wanted: &Wanted,
         lack: Lack,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ConsumeError> {
         let declined = Declined::read(&message.list_header(DECLINED_HEADER)).and(&self.own, lack);
         let next = declined.next(&self.own, &self.known);
         self.log
             .info("vm_declined")
-            .about(message)
+            .with_message(message)
             .with("host", self.own.to_string())
             .with("name", &*wanted.name)
             .with("reason", lack.name())
@@ -144,15 +148,15 @@ impl ComputeHost {
         };
         // Under its own identifier: the next host must know it, should it come there twice.
         let mut handed = Outgoing::json("", next.queue(), wanted)
-            .identified(&asker.message_id)
-            .correlated(asker.correlation_id.as_deref())
-            .header(COMMAND_HEADER, AMQPValue::LongString(name.into()))
-            .header(DECLINED_HEADER, AMQPValue::LongString(declined.to_string().into()))
-            .noting("host", self.own.to_string())
-            .noting("name", &*wanted.name)
-            .noting("handed_to", next.to_string());
+            .with_message_id(&asker.message_id)
+            .with_correlation_id(asker.correlation_id.as_deref())
+            .with_header(COMMAND_HEADER, AMQPValue::LongString(name.into()))
+            .with_header(DECLINED_HEADER, AMQPValue::LongString(declined.to_string().into()))
+            .with_log_field("host", self.own.to_string())
+            .with_log_field("name", &*wanted.name)
+            .with_log_field("handed_to", next.to_string());
         if let Some(reply_to) = &asker.reply_to {
-            handed = handed.replying_to(reply_to);
+            handed = handed.with_reply_to(reply_to);
         }
         Ok(self.publisher.publish(handed).await?)
     }
@@ -165,14 +169,14 @@ impl ComputeHost {
         asker: &Asker,
         command: &str,
         result: Result<Map<String, Value>, String>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ConsumeError> {
         let Some(reply_to) = &asker.reply_to else { return Ok(()) };
         let answer = Answer { host: self.own.clone(), result };
         self.publisher.publish(self.reply(asker, reply_to, command, &answer)).await?;
         let mut line = self
             .log
             .info("command_answered")
-            .about(message)
+            .with_message(message)
             .with("host", self.own.to_string())
             .with("command", command)
             .with("status", answer.status())
@@ -186,11 +190,11 @@ impl ComputeHost {
 
     fn reply(&self, asker: &Asker, reply_to: &str, command: &str, answer: &Answer) -> Outgoing {
         Outgoing::json("", reply_to, &answer.json())
-            .correlated(asker.correlation_id.as_deref())
-            .following(&asker.message_id, &format!("reply.{}", self.own))
-            .noting("host", self.own.to_string())
-            .noting("command", command)
-            .noting("status", answer.status())
+            .with_correlation_id(asker.correlation_id.as_deref())
+            .caused_by(&asker.message_id, &format!("reply.{}", self.own))
+            .with_log_field("host", self.own.to_string())
+            .with_log_field("command", command)
+            .with_log_field("status", answer.status())
     }
 
     /// Gives the answers that were not given when they should have been. Where a crash or a broken connection

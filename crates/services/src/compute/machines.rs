@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::contract::{Command, Lack, Verb, Wanted};
-use fedctl_messaging::message::Message;
-use fedctl_messaging::store::{Store, StoreError, remember, remembered};
+use fedctl_messaging::{Message, Store, StoreError, mark_processed, processed_outcome};
 
 const CONSUMER: &str = "commands";
 /// Longer than an answer that is under way can take to be confirmed.
@@ -179,7 +178,7 @@ fn perform(
     means: &Means,
 ) -> Result<(Outcome, bool), StoreError> {
     let id = &asker.message_id;
-    if let Some(outcome) = remembered(transaction, CONSUMER, id)? {
+    if let Some(outcome) = processed_outcome(transaction, CONSUMER, id)? {
         return Ok((serde_json::from_str(&outcome.unwrap_or_default())?, false));
     }
     let outcome = match command {
@@ -187,7 +186,7 @@ fn perform(
         Command::Change(verb, name) => change(transaction, *verb, name)?,
         Command::List => list(transaction)?,
     };
-    remember(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
+    mark_processed(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
     if let (Command::Create(_), Outcome::Done(_)) = (command, &outcome) {
         owe(transaction, asker)?;
     }

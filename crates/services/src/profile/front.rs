@@ -12,7 +12,7 @@ use super::users::Users;
 use super::{UPDATE, UPDATES, User, key};
 use crate::contract::Invalid;
 use crate::http::{Failure, LARGEST_BODY, outgoing, publish};
-use fedctl_messaging::publisher::Publisher;
+use fedctl_messaging::Publisher;
 
 const LONGEST_ACTION: usize = 100;
 
@@ -59,8 +59,8 @@ async fn publish_event(
 async fn announce(front: &Front, action: &str, id: &str, form: &[u8]) -> Created {
     let user = User::read(&fields(id, form))?;
     let event = outgoing(UPDATES, key(action), &user)
-        .noting("id", user.id)
-        .noting("full_name", user.full_name.as_str());
+        .with_log_field("id", user.id)
+        .with_log_field("full_name", user.full_name.as_str());
     let headers = publish(&front.publisher, event).await?;
     Ok((StatusCode::CREATED, headers, Json(json!({"full_name": user.full_name}))))
 }

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use super::User;
-use fedctl_messaging::store::{Store, StoreError, remember};
+use fedctl_messaging::{Store, StoreError, mark_processed};
 
 /// Their file.
 pub const FILE: &str = "users.db";
@@ -71,7 +71,7 @@ impl Users {
 
 fn keep(transaction: &Transaction<'_>, message_id: Option<&str>, user: &User) -> Result<Kept, StoreError> {
     if let Some(id) = message_id
-        && !remember(transaction, "profile", id, None)?
+        && !mark_processed(transaction, "profile", id, None)?
     {
         return Ok(Kept::Duplicate);
     }

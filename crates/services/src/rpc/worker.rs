@@ -12,11 +12,9 @@ use serde_json::value::RawValue;
 
 use super::analysis::{Analysis, numbers, words};
 use crate::{Program, Settings};
-use fedctl_messaging::consume::{Consume, Fault, Subscription};
-use fedctl_messaging::log::Log;
-use fedctl_messaging::message::{Message, Outgoing};
-use fedctl_messaging::publisher::{PublishError, Publisher};
-use fedctl_messaging::recent::Recent;
+use fedctl_messaging::{
+    Consume, ConsumeError, DedupCache, Log, Message, Outgoing, PublishError, Publisher, Subscription,
+};
 
 /// Each has one call in hand, so that others take what comes meanwhile. Where calls wait for something, or are many,
 /// one process may be more than one worker.
@@ -30,8 +28,8 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
     let workers = program.settings.read_option("WORKERS", WORKERS, &wanted, number)?;
     let subscription = Subscription::by_workers(super::REQUESTS, workers);
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
-    let worker = Worker { region, instance, publisher, log, answered: Recent::default() };
-    program.run(super::wiring(&regions), vec![subscription], worker, Router::new()).await
+    let worker = Worker { region, instance, publisher, log, answered: DedupCache::default() };
+    program.run(super::declarations(&regions), vec![subscription], worker, Router::new()).await
 }
 
 /// Answers requests.
@@ -44,7 +42,7 @@ struct Worker {
     instance: String,
     publisher: Publisher,
     log: Log,
-    answered: Recent,
+    answered: DedupCache,
 }
 
 /// What is asked. The envelope's `id` may be anything: the property counts.
@@ -126,9 +124,9 @@ impl Refusal {
 }
 
 impl Consume for Worker {
-    async fn consume(&self, message: &Message) -> Result<(), Fault> {
-        let Some(begun) = self.answered.begin(message.identity()) else {
-            self.log.info("duplicate_skipped").about(message).write();
+    async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
+        let Some(in_flight) = self.answered.begin(message.identity()) else {
+            self.log.info("duplicate_skipped").with_message(message).write();
             return Ok(());
         };
         let request = Request::read(&message.body);
@@ -144,15 +142,15 @@ impl Consume for Worker {
             Ok(data) => ("success", Outgoing::json("", reply_to, &Success { status: "success", data })),
             Err(refusal) => (refusal.error, Outgoing::json("", reply_to, &refusal)),
         };
-        self.publisher.publish(reply.answering(message)).await.map_err(|error| match error {
-            // an address that no queue has gets none by waiting: the request is parked at once
-            PublishError::Unroutable { .. } => Fault::Poison(error.to_string()),
+        self.publisher.publish(reply.in_reply_to(message)).await.map_err(|error| match error {
+            // an address that no queue has gets none by waiting: the request is dead-lettered at once
+            PublishError::Unroutable { .. } => ConsumeError::Permanent(error.to_string()),
             PublishError::NoSession | PublishError::Unconfirmed => error.into(),
         })?;
-        begun.done();
+        in_flight.complete();
         self.log
             .info("rpc_handled")
-            .about(message)
+            .with_message(message)
             .with("cmd", cmd)
             .with("outcome", outcome)
             .with("instance", self.instance.as_str())
@@ -174,13 +172,15 @@ impl Worker {
     }
 }
 
-/// Where the reply goes; a request that has nobody to answer is parked with all that is wrong.
-fn address<'a>(message: &'a Message, refusal: Option<&Refusal>) -> Result<&'a str, Fault> {
+/// Where the reply goes; a request without `reply_to` is dead-lettered with all that is wrong.
+fn address<'a>(message: &'a Message, refusal: Option<&Refusal>) -> Result<&'a str, ConsumeError> {
     if message.wants_direct_reply() && !message.hops().is_empty() {
-        return Err(Fault::Poison("direct reply-to is known in the caller's region only".to_owned()));
+        return Err(ConsumeError::Permanent(
+            "direct reply-to is known in the caller's region only".to_owned(),
+        ));
     }
     message.reply_to().ok_or_else(|| {
-        Fault::Poison(match refusal {
+        ConsumeError::Permanent(match refusal {
             Some(Refusal { message, .. }) => format!("{message}, and no `reply_to`"),
             None => "no `reply_to`".to_owned(),
         })

@@ -68,9 +68,9 @@ fn a_host_must_be_known_itself() {
 #[test]
 fn every_host_has_a_queue_for_what_all_are_told_and_every_region_one_for_answers() {
     let regions = ["europe", "asia"].map(str::to_owned);
-    let wiring = wiring(&regions, &[host("europe/a"), host("asia/b")]);
+    let declarations = declarations(&regions, &[host("europe/a"), host("asia/b")]);
     assert_eq!(
-        wiring.queues,
+        declarations.queues,
         [
             "computing-competing",
             "computing-host.europe.a",
@@ -80,7 +80,7 @@ fn every_host_has_a_queue_for_what_all_are_told_and_every_region_one_for_answers
         ]
     );
     let keys = |queue: &str| {
-        let bound = wiring.bindings.iter().filter(|binding| binding.queue == queue);
+        let bound = declarations.bindings.iter().filter(|binding| binding.queue == queue);
         bound.map(|binding| binding.key.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(keys("computing-competing"), ["create-vm"]);

@@ -13,7 +13,7 @@ const REMEMBERED: usize = 4096;
 /// Of an identifier 128 bits of keyed hashes are kept: that two are taken for one is less likely than that the
 /// machine fails, and thousands of small texts that stay, between all that goes, would cost a kilobyte each.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub struct DedupCache {
     keys: [RandomState; 2],
     known: Mutex<Known>,
 }
@@ -25,12 +25,12 @@ struct Known {
     done: VecDeque<[u64; 2]>,
 }
 
-impl Recent {
+impl DedupCache {
     /// Begins what this identifier asks for; `None` where that is done, or under way.
     #[must_use]
-    pub fn begin(&self, id: &str) -> Option<Begun<'_>> {
+    pub fn begin(&self, id: &str) -> Option<InFlightGuard<'_>> {
         let id = self.keys.each_ref().map(|key| key.hash_one(id));
-        self.lock().all.insert(id).then(|| Begun { recent: self, id: Some(id) })
+        self.lock().all.insert(id).then(|| InFlightGuard { recent: self, id: Some(id) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -40,15 +40,15 @@ impl Recent {
 
 /// Something under way. Dropped before it is done, it may be begun again.
 #[must_use = "dropped, it has not begun"]
-pub struct Begun<'a> {
-    recent: &'a Recent,
+pub struct InFlightGuard<'a> {
+    recent: &'a DedupCache,
     /// None when it is done.
     id: Option<[u64; 2]>,
 }
 
-impl Begun<'_> {
+impl InFlightGuard<'_> {
     /// It is done, and remembered; the oldest is forgotten where there are too many.
-    pub fn done(mut self) {
+    pub fn complete(mut self) {
         let Known { all, done } = &mut *self.recent.lock();
         done.extend(self.id.take());
         if done.len() > REMEMBERED {
@@ -57,7 +57,7 @@ impl Begun<'_> {
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         if let Some(id) = &self.id {
             self.recent.lock().all.remove(id);
@@ -71,19 +71,19 @@ mod tests {
 
     #[test]
     fn as_many_are_remembered_as_a_broken_link_can_bring_again() {
-        let recent = Recent::default();
-        (0..=REMEMBERED).for_each(|id| recent.begin(&id.to_string()).unwrap().done());
+        let recent = DedupCache::default();
+        (0..=REMEMBERED).for_each(|id| recent.begin(&id.to_string()).unwrap().complete());
         assert!(recent.begin("0").is_some(), "the oldest is forgotten");
         assert!(recent.begin("1").is_none() && recent.begin(&REMEMBERED.to_string()).is_none());
     }
 
     #[test]
     fn what_is_under_way_is_not_begun_again_unless_it_comes_to_nothing() {
-        let recent = Recent::default();
+        let recent = DedupCache::default();
         let begun = recent.begin("a");
         assert!(begun.is_some() && recent.begin("a").is_none());
         drop(begun);
-        recent.begin("a").unwrap().done();
+        recent.begin("a").unwrap().complete();
         assert!(recent.begin("a").is_none());
     }
 }

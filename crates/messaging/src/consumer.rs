@@ -63,16 +63,16 @@ impl Subscription {
 
 /// Why a message was not worked off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ConsumeError {
     /// It never will be: it is parked with this reason.
-    Poison(String),
+    Permanent(String),
     /// It may be later: it is tried again a few times, without holding up others, and then parked.
-    Transient(String),
+    Retryable(String),
 }
 
-impl From<PublishError> for Fault {
+impl From<PublishError> for ConsumeError {
     fn from(error: PublishError) -> Self {
-        Self::Transient(error.to_string())
+        Self::Retryable(error.to_string())
     }
 }
 
@@ -83,10 +83,10 @@ impl From<PublishError> for Fault {
 /// repeatable. [`Message::identity`] stays the same over the tries within one delivery.
 pub trait Consume: Send + Sync + 'static {
     /// Works off one message.
-    fn consume(&self, message: &Message) -> impl Future<Output = Result<(), Fault>> + Send;
+    fn consume(&self, message: &Message) -> impl Future<Output = Result<(), ConsumeError>> + Send;
 
     /// Works off the messages that are there at once, in the queue's order; one result each, in that order.
-    fn consume_all(&self, batch: &[Message]) -> impl Future<Output = Vec<Result<(), Fault>>> + Send {
+    fn consume_all(&self, batch: &[Message]) -> impl Future<Output = Vec<Result<(), ConsumeError>>> + Send {
         join_all(batch.iter().map(|message| self.consume(message)))
     }
 }
@@ -108,19 +108,19 @@ pub(super) async fn subscribe(
 
 /// How a message came to its end: what to acknowledge, none where it is left to the broker since the service stops, or
 /// why the session has to end.
-type Ended = anyhow::Result<Option<DeliveryTag>>;
+type Settled = anyhow::Result<Option<DeliveryTag>>;
 
 /// One queue's way to its consumer.
-pub(super) struct Feed<C> {
+pub(super) struct ConsumerTask<C> {
     pub queue: Arc<str>,
-    pub parking: Arc<str>,
+    pub dead_letter_queue: Arc<str>,
     pub consumer: Arc<C>,
     pub publisher: Publisher,
     pub log: Log,
     pub stop: CancellationToken,
 }
 
-impl<C: Consume> Feed<C> {
+impl<C: Consume> ConsumerTask<C> {
     /// Consumes until it is stopped, and then until nothing is in hand.
     pub async fn run(
         self,
@@ -136,7 +136,7 @@ impl<C: Consume> Feed<C> {
         let deliveries = select_all(consumers.into_iter().map(with_its_end)).scan((), |(), one| ready(one));
         tokio::pin!(deliveries);
         let (feed, mut apart) = (&self, FuturesUnordered::new());
-        let mut hand = Hand { channel, open: Open::default() };
+        let mut hand = AckBatcher { channel, open: UnackedTags::default() };
         loop {
             // what is there at once spends nothing of the task's budget: else a full queue lets nobody have a turn
             consume_budget().await;
@@ -152,8 +152,8 @@ impl<C: Consume> Feed<C> {
                     let at_once = iter::once(first).chain(further).take(most);
                     let taken = at_once.map(|delivery| feed.take(delivery, &mut hand.open));
                     if batch.is_some() {
-                        let work = feed.work_off(taken.collect::<Result<_, _>>()?);
-                        let ((done, failed), mut ended) = beside(work, &mut apart).await;
+                        let work = feed.process(taken.collect::<Result<_, _>>()?);
+                        let ((done, failed), mut ended) = drive_while(work, &mut apart).await;
                         for (tag, message, fault) in failed {
                             apart.push(feed.finish(tag, Box::new(message), Some(fault)));
                         }
@@ -172,7 +172,7 @@ impl<C: Consume> Feed<C> {
         }
         let cancel = |tag| hand.channel.basic_cancel(tag, BasicCancelOptions::default());
         let cancelling = try_join_all(tags.into_iter().map(cancel));
-        let (cancelled, ended) = beside(cancelling, &mut apart).await;
+        let (cancelled, ended) = drive_while(cancelling, &mut apart).await;
         hand.acknowledge(ended)?;
         cancelled.context("cancelling a consumer")?;
         while let Some(ended) = apart.next().await {
@@ -184,7 +184,7 @@ impl<C: Consume> Feed<C> {
     fn take(
         &self,
         delivery: lapin::Result<Delivery>,
-        open: &mut Open,
+        open: &mut UnackedTags,
     ) -> anyhow::Result<(DeliveryTag, Message)> {
         let delivery = delivery.with_context(|| format!("consuming queue `{}`", self.queue))?;
         let tag = delivery.delivery_tag;
@@ -193,10 +193,10 @@ impl<C: Consume> Feed<C> {
     }
 
     /// Works off a batch: gives what is done, and what failed.
-    async fn work_off(
+    async fn process(
         &self,
         taken: Vec<(DeliveryTag, Message)>,
-    ) -> (Vec<DeliveryTag>, Vec<(DeliveryTag, Message, Fault)>) {
+    ) -> (Vec<DeliveryTag>, Vec<(DeliveryTag, Message, ConsumeError)>) {
         let (tags, messages): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
         let results = self.consumer.consume_all(&messages).await;
         let (mut done, mut failed) = (Vec::with_capacity(tags.len()), Vec::new());
@@ -211,7 +211,7 @@ impl<C: Consume> Feed<C> {
     }
 
     /// Brings a message to its end, whatever it takes; with its first fault where it was tried before.
-    async fn finish(&self, tag: DeliveryTag, message: Box<Message>, fault: Option<Fault>) -> Ended {
+    async fn finish(&self, tag: DeliveryTag, message: Box<Message>, fault: Option<ConsumeError>) -> Settled {
         let tried = match fault {
             Some(fault) => Err(fault),
             None => self.consumer.consume(&message).await,
@@ -227,9 +227,9 @@ impl<C: Consume> Feed<C> {
     }
 
     /// Brings a message that failed once to its end: worked off at a later try, or parked.
-    async fn settle(&self, tag: DeliveryTag, message: Box<Message>, mut fault: Fault) -> Ended {
+    async fn settle(&self, tag: DeliveryTag, message: Box<Message>, mut fault: ConsumeError) -> Settled {
         for failures in 0..TRIES {
-            if matches!(fault, Fault::Poison(_)) {
+            if matches!(fault, ConsumeError::Permanent(_)) {
                 break;
             }
             if timeout(backoff(failures), self.stop.cancelled()).await.is_ok() {
@@ -244,14 +244,19 @@ impl<C: Consume> Feed<C> {
                 Err(again) => fault = again,
             }
         }
-        let (Fault::Poison(reason) | Fault::Transient(reason)) = fault;
-        let parking = &self.parking;
+        let (ConsumeError::Permanent(reason) | ConsumeError::Retryable(reason)) = fault;
+        let dead_letter_queue = &self.dead_letter_queue;
         self.publisher
-            .publish(Outgoing::parked(&message, parking, &reason))
+            .publish(Outgoing::dead_lettered(&message, dead_letter_queue, &reason))
             .await
-            .with_context(|| format!("parking a message in queue `{parking}`"))?;
-        self.count(Counter::PARKED, 1);
-        self.log.warn("parked").about(&message).with("reason", reason).with("parking", &**parking).write();
+            .with_context(|| format!("dead-lettering a message to queue `{dead_letter_queue}`"))?;
+        self.count(Counter::DEAD_LETTERED, 1);
+        self.log
+            .warn("dead_lettered")
+            .with_message(&message)
+            .with("reason", reason)
+            .with("dead_letter_queue", &**dead_letter_queue)
+            .write();
         Ok(Some(tag))
     }
 
@@ -262,10 +267,10 @@ impl<C: Consume> Feed<C> {
 
 /// Does `work` while what is apart goes on, and gives with it what of that has ended. What is apart may hold places in a
 /// line, for the store or the publisher, that `work` stands in too: left alone meanwhile, it would never give them back.
-async fn beside<T>(
+async fn drive_while<T>(
     work: impl Future<Output = T>,
-    apart: &mut (impl Stream<Item = Ended> + Unpin),
-) -> (T, Vec<Ended>) {
+    apart: &mut (impl Stream<Item = Settled> + Unpin),
+) -> (T, Vec<Settled>) {
     tokio::pin!(work);
     let mut ended = Vec::new();
     loop {
@@ -278,21 +283,21 @@ async fn beside<T>(
 }
 
 /// What has ended until now, this one first.
-fn all_ended(first: Ended, apart: &mut (impl Stream<Item = Ended> + Unpin)) -> Vec<Ended> {
+fn all_ended(first: Settled, apart: &mut (impl Stream<Item = Settled> + Unpin)) -> Vec<Settled> {
     iter::once(first).chain(from_fn(|| apart.next().now_or_never().flatten())).collect()
 }
 
 /// A channel and its messages that are not acknowledged.
-struct Hand {
+struct AckBatcher {
     channel: Channel,
-    open: Open,
+    open: UnackedTags,
 }
 
-impl Hand {
+impl AckBatcher {
     /// Acknowledges these: as many as can be with one acknowledgement, each of the others with its own. They are on
     /// their way then; where they cannot be sent the connection ends, and with it the deliveries. Gives the first
     /// error of one that has not come to its end.
-    fn acknowledge(&mut self, ended: Vec<Ended>) -> anyhow::Result<()> {
+    fn acknowledge(&mut self, ended: Vec<Settled>) -> anyhow::Result<()> {
         let (mut done, mut failed) = (Vec::with_capacity(ended.len()), Ok(()));
         for one in ended {
             match one {
@@ -315,12 +320,12 @@ impl Hand {
 /// The broker counts what it delivers on a channel, but what goes to one consumer may be taken before what went to
 /// another: what was counted and is not taken yet is open too.
 #[derive(Default)]
-struct Open {
+struct UnackedTags {
     tags: BTreeSet<DeliveryTag>,
     last: DeliveryTag,
 }
 
-impl Open {
+impl UnackedTags {
     fn take(&mut self, tag: DeliveryTag) {
         self.tags.extend(self.last + 1..=tag);
         self.last = self.last.max(tag);
@@ -354,7 +359,7 @@ mod tests {
         assert_eq!(apart.next().await.unwrap().unwrap(), Some(1));
         assert!(apart.next().now_or_never().is_none());
         let work = async { tokio::join!(send(4), async { while counter.recv().await != Some(4) {} }).0 };
-        let worked = timeout(Duration::from_secs(5), beside(work, &mut apart)).await;
+        let worked = timeout(Duration::from_secs(5), drive_while(work, &mut apart)).await;
         let (done, ended) = worked.expect("the batch waits for ever");
         let ended: BTreeSet<_> = ended.into_iter().map(Result::unwrap).collect();
         assert_eq!((done.unwrap(), ended), (Some(4), BTreeSet::from([Some(2), Some(3)])));
@@ -363,14 +368,14 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_worked_off_though_something_beside_it_fails() {
         let mut apart =
-            FuturesUnordered::from_iter([ready(Err(anyhow::anyhow!("parking"))), ready(Ok(Some(1)))]);
-        let (done, ended) = beside(tokio::task::yield_now(), &mut apart).await;
+            FuturesUnordered::from_iter([ready(Err(anyhow::anyhow!("dead-lettering"))), ready(Ok(Some(1)))]);
+        let (done, ended) = drive_while(tokio::task::yield_now(), &mut apart).await;
         assert_eq!((done, ended.iter().filter(|one| one.is_ok()).count(), ended.len()), ((), 1, 2));
     }
 
     #[test]
     fn one_acknowledgement_is_never_for_a_message_that_is_still_in_hand() {
-        let mut open = Open::default();
+        let mut open = UnackedTags::default();
         (1..=6).for_each(|tag| open.take(tag));
         for (ended, together, apart) in [
             (vec![3, 2], None, vec![2, 3]),
@@ -385,7 +390,7 @@ mod tests {
 
     #[test]
     fn one_acknowledgement_is_never_for_a_message_that_another_consumer_has_yet_to_take() {
-        let mut open = Open::default();
+        let mut open = UnackedTags::default();
         open.take(2);
         open.take(4);
         assert_eq!(open.release(vec![2]), (None, BTreeSet::from([2])));

@@ -29,7 +29,7 @@ pub struct Binding {
 
 /// What must exist before a session works; declared each time, all of it durable, without arguments.
 #[derive(Debug, Clone, Default)]
-pub struct Wiring {
+pub struct Declarations {
     /// Exchanges.
     pub exchanges: Vec<Exchange>,
     /// Classic queues.
@@ -38,7 +38,7 @@ pub struct Wiring {
     pub bindings: Vec<Binding>,
 }
 
-impl Wiring {
+impl Declarations {
     /// Declares all of it; what exists with equal arguments stays as it is.
     pub(super) async fn declare(&self, connection: &Connection) -> anyhow::Result<()> {
         let channel = connection.create_channel().await?;
