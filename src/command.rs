@@ -10,6 +10,7 @@ mod plan;
 mod project;
 mod pull;
 mod queues;
+mod repeat;
 mod service;
 mod status;
 mod stop;

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 use fedctl_engine::{docker::Engine, workdir::Workdir};
-use fedctl_model::desired::{self, AMQP_PORT, BROKER, Container};
+use fedctl_model::{
+    desired::{self, BROKER, Container},
+    site::AMQP_PORT,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

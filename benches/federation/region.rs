@@ -8,10 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use fedctl_model::{
-    desired::{
-        ADMINISTRATOR, AMQP_PORT, APPLICATION, BROKER, MANAGEMENT_PORT, PasswordId, SERVICE_PORT, container,
-        internal_queue,
-    },
+    desired::{APPLICATION, BROKER, PasswordId, SERVICE_PORT, container, internal_queue},
+    site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT},
     topology::RegionName,
 };
 use lapin::{Connection, ConnectionProperties};

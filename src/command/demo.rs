@@ -4,7 +4,6 @@ use crate::{
     cli::{self, Global, TextFormat},
     output::{self, Output},
 };
-use fedctl_engine::{collect, docker::Engine};
 use fedctl_model::{
     outcome::Outcome,
     proof::{FORMAT_VERSION, Proofs},
@@ -15,15 +14,15 @@ use super::{failure::Failure, project::Project, stop::Stop, up};
 
 pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
-    let engine = Engine::at(global.host.as_deref())?;
+    let mut inspect = project.inspect(global)?;
     let topology = &project.topology;
-    if !is_up(topology, &collect::containers(&engine, &project.topology.name).await?) {
+    if !is_up(topology, &inspect.containers().await?) {
         up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;
     }
     let stop = Stop::listen()?;
-    let found = collect::containers(&engine, &project.topology.name).await?;
-    let passwords = project.workdir.passwords()?;
-    let stage = Stage::new(topology, &engine, &found, &passwords, asked.timeout, asked.poison);
+    inspect.inventory = project.inventory()?;
+    let found = inspect.containers().await?;
+    let stage = Stage::new(topology, &inspect, &found, asked.timeout, asked.poison);
     let chosen: Vec<Scenario> = match asked.scenarios.as_slice() {
         [] if asked.all => Scenario::ALL.to_vec(),
         [] => Scenario::MAIN.to_vec(),

@@ -1,7 +1,5 @@
 //! `fedctl down`.
 
-use std::collections::BTreeSet;
-
 use anyhow::anyhow;
 use tokio::time::Instant;
 
@@ -9,7 +7,7 @@ use crate::{
     cli::{self, Global},
     output::{Output, progress},
 };
-use fedctl_engine::{apply::apply, collect, docker::Engine};
+use fedctl_engine::{apply::apply, docker::Engine};
 use fedctl_model::{
     desired::IMAGE_LABEL,
     outcome::Outcome,
@@ -33,10 +31,10 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
     let _lock = project.workdir.lock()?;
     let engine = Engine::connect(global.host.as_deref()).await?;
     let images = if asked.images { engine.images_labelled(IMAGE_LABEL).await? } else { Vec::new() };
-    let found = collect::engine(&engine, &images.iter().cloned().collect::<BTreeSet<_>>()).await?;
-    let plan = plan::remove(name, &found, &Removal { volumes: asked.volumes, images });
     let events = progress::events(global.progress, output);
-    let tools = project::tools(engine, &project.workdir.passwords()?, None, events, started);
+    let tools = project::tools(&project, engine, project.inventory()?, None, events, started);
+    let found = tools.inspect.engine_state(&images.iter().cloned().collect()).await?;
+    let plan = plan::remove(name, &found, &Removal { volumes: asked.volumes, images });
     let report = apply(&plan, &tools, &stop.token).await;
     if report.interrupted || !report.failures.is_empty() {
         return Err(Failure::of_report(report, stop.outcome(), output));

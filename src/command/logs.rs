@@ -7,10 +7,7 @@ use crate::{
     cli::{self, Global},
     output::{self, Output},
 };
-use fedctl_engine::{
-    collect,
-    docker::{Engine, LogLine},
-};
+use fedctl_engine::docker::LogLine;
 use fedctl_model::{
     desired::{REGION_LABEL, SERVICE_LABEL},
     observed::Container,
@@ -23,8 +20,8 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     let project = Project::load(global, output, false)?;
     let stop = Stop::listen()?;
     project.regions(asked.region.as_slice())?;
-    let engine = Engine::at(global.host.as_deref())?;
-    let found = collect::containers(&engine, &project.topology.name).await?.containers;
+    let inspect = project.inspect(global)?;
+    let found = inspect.containers().await?.containers;
     let wanted = |container: &&Container| {
         let is = |label: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| container.labels.get(label).is_some_and(|found| found == wanted))
@@ -43,7 +40,7 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     };
     if asked.follow {
         let streams = names.iter().map(|name| {
-            engine.logs(name, None, asked.tail, true).map(move |line| line.map(|line| (*name, line)))
+            inspect.engine.logs(name, None, asked.tail, true).map(move |line| line.map(|line| (*name, line)))
         });
         let mut lines = stream::select_all(streams);
         loop {
@@ -56,7 +53,7 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
             }
         }
     }
-    let lines = collect::history(&engine, &names, asked.tail).await?;
+    let lines = inspect.history(&names, asked.tail).await?;
     lines.into_iter().try_for_each(|(index, line)| show((names[index], line)))?;
     Ok(Outcome::Done)
 }

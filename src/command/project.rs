@@ -1,6 +1,6 @@
 //! What every command starts from: the topology, its directory, the engine.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 
 use anyhow::anyhow;
 use tokio::time::Instant;
@@ -9,11 +9,14 @@ use crate::{
     cli::Global,
     output::{self, Output},
 };
-use fedctl_engine::{apply::Tools, docker::Engine, executable::Executable, workdir::Workdir};
+use fedctl_engine::{
+    apply::Tools, docker::Engine, executable::Executable, inspect::Inspect, workdir::Workdir,
+};
 use fedctl_model::{
-    desired::{self, ADMINISTRATOR, Desired, Passwords},
+    desired::{self, Desired, Passwords},
     event::Events,
     outcome::Outcome,
+    site::Inventory,
     topology::{self, RegionName, Topology},
 };
 
@@ -72,6 +75,17 @@ impl Project {
             .collect()
     }
 
+    /// The brokers, with the passwords that are known by now.
+    pub fn inventory(&self) -> Result<Inventory, Failure> {
+        Ok(Inventory::of(&self.topology, &self.workdir.passwords()?))
+    }
+
+    /// What reads the engine, the brokers and the services, for a report.
+    pub fn inspect(&self, global: &Global) -> Result<Inspect, Failure> {
+        let engine = Engine::at(global.host.as_deref())?;
+        Ok(Inspect::for_reports(engine, &self.topology.name, self.inventory()?))
+    }
+
     /// What should exist, or the chosen regions' part of it.
     pub fn desired(&self, passwords: &Passwords, image: &str, chosen: &[String]) -> Result<Desired, Failure> {
         let desired = desired::desired(&self.topology, passwords, image);
@@ -82,24 +96,17 @@ impl Project {
 
 /// What steps work with.
 pub fn tools(
+    project: &Project,
     engine: Engine,
-    passwords: &Passwords,
+    inventory: Inventory,
     executable: Option<Executable>,
     events: Events,
     deadline: Instant,
 ) -> Tools {
-    let administrators: BTreeMap<RegionName, _> = passwords
-        .iter()
-        .filter(|(id, _)| id.user == ADMINISTRATOR)
-        .map(|(id, password)| (id.region.clone(), password.clone()))
-        .collect();
     Tools {
-        engine,
-        connector: fedctl_engine::rabbitmq::Connector::default(),
-        endpoints: fedctl_engine::endpoint::Endpoints::default(),
+        inspect: Inspect::for_changes(engine, &project.topology.name, inventory),
         executable,
-        administrators,
-        brokers: std::cell::RefCell::default(),
+        brokers: RefCell::default(),
         events,
         deadline,
     }

@@ -7,7 +7,6 @@ use crate::{
     output::{Output, progress},
 };
 use fedctl_engine::{
-    collect,
     docker::Engine,
     image::{self, ImageError},
 };
@@ -22,11 +21,11 @@ pub async fn run(global: &Global, output: Output) -> Result<Outcome, Failure> {
     let services = topology.regions.iter().flat_map(|region| &region.services);
     let wanted: BTreeSet<String> =
         services.filter_map(|service| service.image.clone()).chain([topology.broker.image.clone()]).collect();
-    let found = collect::engine(&engine, &wanted).await?.images;
+    let found = engine.images(&wanted).await?;
     let events: Events = progress::events(global.progress, output);
     for reference in wanted {
         if found.contains_key(&reference) {
-            output.message(&format!("image {reference} is here\n"));
+            output.message(&format!("image {reference} is already present\n"));
         } else {
             image::provide(&engine, &reference, &events).await?;
         }

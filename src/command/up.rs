@@ -9,7 +9,7 @@ use crate::{
     output::{Output, progress},
 };
 use fedctl_engine::{docker::Engine, executable::Executable, up::Up};
-use fedctl_model::{desired, outcome::Outcome};
+use fedctl_model::{desired, outcome::Outcome, site::Inventory};
 
 use super::{
     failure::Failure,
@@ -25,21 +25,16 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let deadline = started + asked.timeout;
     let stop = Stop::listen()?;
     let project = Project::load(global, output, true)?;
-    project.regions(&asked.regions)?;
+    let regions = project.regions(&asked.regions)?;
     let _lock = project.workdir.lock()?;
     let engine = Engine::connect(global.host.as_deref()).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
     let executable = Executable::of_this_process()?;
     let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
     let events = progress::events(global.progress, output);
-    let tools = project::tools(engine, &passwords, Some(executable), events, deadline);
-    let up = Up {
-        topology: &project.topology,
-        desired: &desired,
-        passwords: &passwords,
-        tools: &tools,
-        stop: &stop.token,
-    };
+    let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
+    let tools = project::tools(&project, engine, inventory, Some(executable), events, deadline);
+    let up = Up { topology: &project.topology, desired: &desired, tools: &tools, stop: &stop.token };
     match up.run().await {
         Ok((0, links)) => output.message(&format!("nothing to do: {links} links run\n")),
         Ok((steps, links)) => {

@@ -4,9 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use serde_json::{Value, json};
-
-use fedctl_model::plan::{Blocked, Plan, Planned, Sign};
+use fedctl_model::plan::{Blocked, Plan, Sign};
 
 /// Every step with its sign, cause and risk, then what stands in the way, then the counts.
 #[must_use]
@@ -32,32 +30,6 @@ pub fn render(plan: &Plan) -> String {
         writeln!(text, "brokers that do not answer, or images that are missing: when they are there, `up` plans once more").ok();
     }
     text
-}
-
-/// The version of the JSON form. Within it, fields are only added.
-const FORMAT_VERSION: u32 = 1;
-
-/// The same for programs.
-#[must_use]
-pub fn data(plan: &Plan) -> Value {
-    let step = |planned: &Planned| {
-        json!({
-            "sign": planned.sign().to_string(),
-            "subject": planned.step.subject(),
-            "action": planned.step.action(),
-            "cause": planned.cause.to_string(),
-            "risk": planned.risk(),
-            "after": planned.after,
-        })
-    };
-    let blocked =
-        |blocked: &Blocked| json!({"subject": blocked.subject, "cause": blocked.cause, "hint": blocked.hint});
-    json!({
-        "version": FORMAT_VERSION,
-        "provisional": plan.provisional,
-        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
-        "blocked": plan.blocked.iter().map(blocked).collect::<Vec<_>>(),
-    })
 }
 
 /// What stands in the way.

@@ -8,7 +8,6 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
-use serde_json::json;
 
 use super::Output;
 use crate::cli::Progress;
@@ -17,27 +16,31 @@ use fedctl_model::event::{Event, Events};
 /// Events to lines on standard error.
 #[must_use]
 pub fn events(progress: Progress, output: Output) -> Events {
-    let moving = progress == Progress::Tty || progress == Progress::Auto && Output::animates();
     match progress {
         Progress::Quiet => Events::to(|_| {}),
         Progress::Json => Events::to(move |event| output.message(&json_line(&event))),
-        _ if moving => {
-            let lines = Mutex::new(Moving::default());
-            Events::to(move |event| {
-                if let Ok(mut lines) = lines.lock() {
-                    lines.show(&event);
-                }
-            })
-        }
-        _ => {
-            let plain = Mutex::new(Plain { output, started: Instant::now(), links: 0 });
-            Events::to(move |event| {
-                if let Ok(mut plain) = plain.lock() {
-                    plain.show(&event);
-                }
-            })
-        }
+        Progress::Auto if Output::animates() => moving(),
+        Progress::Tty => moving(),
+        Progress::Auto | Progress::Plain => plain(output),
     }
+}
+
+fn moving() -> Events {
+    let lines = Mutex::new(Moving::default());
+    Events::to(move |event| {
+        if let Ok(mut lines) = lines.lock() {
+            lines.show(&event);
+        }
+    })
+}
+
+fn plain(output: Output) -> Events {
+    let plain = Mutex::new(Plain { output, started: Instant::now(), links: 0 });
+    Events::to(move |event| {
+        if let Ok(mut plain) = plain.lock() {
+            plain.show(&event);
+        }
+    })
 }
 
 /// One line for every subject that is done, with the time since the beginning.
@@ -61,8 +64,12 @@ impl Plain {
                 self.line("links", &format!("{running} of {expected} running"));
             }
             Event::LinksRunning { expected, .. } => self.line("done", &format!("all {expected} links run")),
-            Event::Note(text) => self.line("note", text),
-            _ => {}
+            Event::Note { text } => self.line("note", text),
+            Event::Planned { .. }
+            | Event::StepStarted { .. }
+            | Event::Progress { .. }
+            | Event::StepDone { .. }
+            | Event::Links { .. } => {}
         }
     }
 
@@ -90,7 +97,7 @@ impl Moving {
                 self.bar("links").set_message(format!("{running} of {expected} running  {first}"));
             }
             Event::LinksRunning { expected, .. } => self.finish("links", &format!("all {expected} running")),
-            Event::Note(text) => {
+            Event::Note { text } => {
                 self.lines.println(text).ok();
             }
             Event::Planned { .. } | Event::StepDone { .. } => {}
@@ -131,25 +138,5 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn json_line(event: &Event) -> String {
-    let value = match event {
-        Event::Planned { steps } => json!({"event": "planned", "steps": steps}),
-        Event::StepStarted { subject, action } => {
-            json!({"event": "step-started", "subject": subject, "action": action})
-        }
-        Event::Progress { subject, text } => json!({"event": "progress", "subject": subject, "text": text}),
-        Event::StepDone { subject, result, took, .. } => {
-            json!({"event": "step-done", "subject": subject, "result": result, "seconds": took.as_secs_f64()})
-        }
-        Event::StepFailed { subject, error } => {
-            json!({"event": "step-failed", "subject": subject, "error": error})
-        }
-        Event::Links { running, expected, first } => {
-            json!({"event": "links", "running": running, "expected": expected, "first": first})
-        }
-        Event::LinksRunning { expected, took } => {
-            json!({"event": "links-running", "expected": expected, "seconds": took.as_secs_f64()})
-        }
-        Event::Note(text) => json!({"event": "note", "text": text}),
-    };
-    format!("{value}\n")
+    serde_json::to_string(event).map(|line| line + "\n").unwrap_or_default()
 }

@@ -40,7 +40,7 @@ fn regions(status: &Status, wide: bool) -> String {
     ]);
     for region in &status.regions {
         let broker = &region.broker;
-        let address = |port: Option<u16>| port.map_or_else(|| "-".into(), |port| format!("127.0.0.1:{port}"));
+        let address = |address: &Option<String>| address.clone().unwrap_or_else(|| "-".into());
         table.push_record([
             region.name.to_string(),
             broker_state(broker.state),
@@ -48,8 +48,8 @@ fn regions(status: &Status, wide: bool) -> String {
             broker.uptime_ms.map_or_else(|| "-".into(), |uptime| age(uptime / 1000)),
             memory(broker.memory_bytes, broker.memory_limit_bytes),
             alarms(broker),
-            address(broker.amqp_port),
-            address(broker.management_port),
+            address(&broker.amqp),
+            address(&broker.management),
             services(region, wide),
         ]);
     }

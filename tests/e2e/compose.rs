@@ -8,6 +8,7 @@ use std::{
 };
 
 use fedctl_engine::endpoint::{Endpoint, Endpoints};
+use fedctl_model::site::Address;
 use serde_json::{Value, json};
 
 use crate::support::image::broker_image;
@@ -138,7 +139,7 @@ impl Project {
 
     /// A region's products service.
     pub fn products(&self, region: &str) -> Endpoint {
-        Endpoints::default().at(self.ports[&(format!("{region}_products"), 8000)])
+        Endpoints::default().at(&Address::published(self.ports[&(format!("{region}_products"), 8000)]))
     }
 
     /// Whether all of a region's links run, and its events are asked for by every other region.

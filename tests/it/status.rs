@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use anstream::adapter::strip_str;
 use fedctl::output;
 use fedctl_model::{
-    desired::{self, internal_queue},
-    observed::{Binding, BrokerHealth, Container, ContainerState, EngineState, Link, Queue, Resource},
+    desired::{self, Passwords, internal_queue},
+    observed::{
+        Binding, BrokerHealth, Container, ContainerState, EngineState, Link, Observed, Queue, Resource,
+        Snapshot,
+    },
+    site::{Inventory, Unavailable},
     status::{self, BrokerState, LinkState, LinkStatus, Status},
     topology::{self, RegionName, Topology},
 };
@@ -22,7 +26,7 @@ const QUEUE: &str = "fed.work";
 struct World {
     topology: Topology,
     engine: EngineState,
-    health: BTreeMap<RegionName, Result<BrokerHealth, String>>,
+    health: BTreeMap<RegionName, Result<BrokerHealth, Unavailable>>,
     not_ready: BTreeMap<String, String>,
 }
 
@@ -60,11 +64,22 @@ impl World {
     }
 
     fn silence(&mut self, region: &str) {
-        self.health.insert(RegionName::new(region), Err("no answer in time".into()));
+        self.health.insert(RegionName::new(region), Err(Unavailable::Unreachable("timed out".into())));
     }
 
     fn status(&self) -> Status {
-        status::status(&self.topology, &self.engine, &self.health, &self.not_ready)
+        let sites = Inventory::of(&self.topology, &Passwords::new()).sites(&self.engine);
+        let brokers = sites.into_iter().map(|(region, site)| {
+            let answered = self.health.get(&region).cloned().unwrap_or(Err(Unavailable::NoPassword));
+            let answer = site.as_ref().map_err(Clone::clone).and(answered);
+            (region, Observed { site: site.ok(), answer })
+        });
+        let found = Snapshot {
+            engine: self.engine.clone(),
+            brokers: brokers.collect(),
+            not_ready: self.not_ready.clone(),
+        };
+        status::status(&self.topology, &found)
     }
 }
 
@@ -271,7 +286,7 @@ fn an_unreachable_region_does_not_hide_the_others() {
             (link.status, link.error) = ("error".into(), Some("econnrefused".into()));
         },
         &[
-            "asia: Unreachable: no answer in time",
+            "asia: Unreachable: timed out",
             "asia → europe orders.events: Down: connection refused: the upstream's broker is not up",
         ],
     );

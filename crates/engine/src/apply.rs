@@ -14,16 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use step::StepError;
 
-use crate::{
-    docker::Engine,
-    endpoint::Endpoints,
-    executable::Executable,
-    rabbitmq::{Broker, Connector},
-};
+use crate::{chain::chain, executable::Executable, inspect::Inspect, rabbitmq::Broker};
 use fedctl_model::{
     event::{Event, Events},
-    plan::Plan,
-    secret::Secret,
+    plan::{Description, Plan},
     topology::RegionName,
 };
 
@@ -32,16 +26,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What steps work with.
 pub struct Tools {
-    /// The engine.
-    pub engine: Engine,
-    /// Makes brokers.
-    pub connector: Connector,
-    /// Makes endpoints of services.
-    pub endpoints: Endpoints,
+    /// The engine, and how brokers and services are reached.
+    pub inspect: Inspect,
     /// What the service image is made of.
     pub executable: Option<Executable>,
-    /// The administrators' passwords.
-    pub administrators: BTreeMap<RegionName, Secret>,
     /// Brokers that answered.
     pub brokers: RefCell<BTreeMap<RegionName, Broker>>,
     /// Where events go.
@@ -110,7 +98,7 @@ impl<'a> Run<'a> {
             for before in &planned.after {
                 dependents.entry(*before).or_default().push(index);
             }
-            *left.entry(planned.step.subject()).or_default() += 1;
+            *left.entry(planned.step.describe().subject).or_default() += 1;
         }
         let waiting: Vec<usize> = plan.steps.iter().map(|planned| planned.after.len()).collect();
         let ready = (0..waiting.len()).filter(|index| waiting[*index] == 0).collect();
@@ -130,7 +118,8 @@ impl<'a> Run<'a> {
         while let Some(index) = self.ready.pop_first() {
             let step = &self.plan.steps[index].step;
             let tools = self.tools;
-            tools.events.send(Event::StepStarted { subject: step.subject(), action: step.action() });
+            let Description { subject, action, .. } = step.describe();
+            tools.events.send(Event::StepStarted { subject, action });
             self.running.push(Box::pin(async move {
                 let started = Instant::now();
                 (index, step::run(step, tools).await.map(|()| started.elapsed()))
@@ -140,14 +129,14 @@ impl<'a> Run<'a> {
 
     fn finish(&mut self, index: usize, result: Result<Duration, StepError>) {
         let step = &self.plan.steps[index].step;
-        let subject = step.subject();
+        let Description { subject, result: done, .. } = step.describe();
         match result {
             Ok(took) => {
                 self.report.done += 1;
                 let left = self.left.entry(subject.clone()).or_default();
                 *left = left.saturating_sub(1);
                 let last = *left == 0;
-                self.tools.events.send(Event::StepDone { subject, result: step.result(), took, last });
+                self.tools.events.send(Event::StepDone { subject, result: done, took, last });
                 if !self.report.interrupted {
                     for dependent in self.dependents.remove(&index).unwrap_or_default() {
                         self.waiting[dependent] -= 1;
@@ -158,9 +147,7 @@ impl<'a> Run<'a> {
                 }
             }
             Err(error) => {
-                self.tools
-                    .events
-                    .send(Event::StepFailed { subject: subject.clone(), error: error.to_string() });
+                self.tools.events.send(Event::StepFailed { subject: subject.clone(), error: chain(&error) });
                 self.report.failures.push((subject, error));
             }
         }

@@ -6,7 +6,7 @@ mod image;
 mod log;
 mod upload;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::{
     Docker,
@@ -41,15 +41,14 @@ pub struct Engine {
     uploads: Uploads,
 }
 
-/// How a container is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// Whether it runs.
+/// Whether a container is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Liveness {
     pub running: bool,
-    /// How often the engine started it anew since it was last started on purpose.
+    /// How often the engine restarted it since it was last started on purpose.
     pub restarts: i64,
-    /// Where the port that was asked for is published.
-    pub port: Option<u16>,
+    /// Published ports: host port by container port.
+    pub ports: BTreeMap<u16, u16>,
 }
 
 impl Engine {
@@ -281,21 +280,24 @@ impl Engine {
         gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
     }
 
-    /// Whether a container is up, and where `port` is published.
+    /// Whether a container is up, and where its ports are published.
     ///
     /// # Errors
     ///
-    /// If the container is not there, or the engine fails.
-    pub async fn health(&self, name: &str, port: u16) -> Result<Health> {
+    /// If there is no such container, or the engine fails.
+    pub async fn liveness(&self, name: &str) -> Result<Liveness> {
         let found = self.docker.inspect_container(name, None).await;
         let found = found.map_err(|source| EngineError::new(Operation::Inspect, name, source))?;
         let state = found.state.unwrap_or_default();
         let ports = found.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
-        let bindings = ports.get(&format!("{port}/tcp")).cloned().flatten().unwrap_or_default();
-        Ok(Health {
+        let published = ports.into_iter().filter_map(|(port, bindings)| {
+            let host = bindings?.into_iter().find_map(|binding| binding.host_port?.parse().ok())?;
+            Some((port.strip_suffix("/tcp")?.parse().ok()?, host))
+        });
+        Ok(Liveness {
             running: state.running.unwrap_or_default(),
             restarts: found.restart_count.unwrap_or_default(),
-            port: bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok()),
+            ports: published.collect(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fedctl_model::site::Address;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
@@ -58,10 +59,10 @@ impl Endpoints {
         Self(client.expect("a client without certificates can always be built"))
     }
 
-    /// The endpoint published on this port.
+    /// The endpoint at this address.
     #[must_use]
-    pub fn at(&self, port: u16) -> Endpoint {
-        Endpoint { base: format!("http://127.0.0.1:{port}"), client: self.0.clone() }
+    pub fn at(&self, address: &Address) -> Endpoint {
+        Endpoint { base: address.url(), client: self.0.clone() }
     }
 }
 

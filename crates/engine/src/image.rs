@@ -7,7 +7,7 @@ use crate::{
     executable::Executable,
     recipe,
 };
-use fedctl_model::event::{Event, Events};
+use fedctl_model::event::Events;
 
 /// An image that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub async fn provide(engine: &Engine, reference: &str, events: &Events) -> Resul
     let pulled = engine.pull(reference, |text| events.progress(&subject, text)).await;
     let seconds = |started: std::time::Instant| started.elapsed().as_secs_f64();
     let Err(pull) = pulled else {
-        events.send(Event::Note(format!("image {reference} was pulled in {:.1} s", seconds(started))));
+        events.note(format!("image {reference} was pulled in {:.1} s", seconds(started)));
         return Ok(());
     };
     let Some(suite) = suite(reference) else {
@@ -82,9 +82,7 @@ pub async fn provide(engine: &Engine, reference: &str, events: &Events) -> Resul
     match engine.import(reference, recipe::changes(), layer).await {
         Ok(()) => {
             let seconds = seconds(started);
-            events.send(Event::Note(format!(
-                "image {reference} was built from Debian {suite} in {seconds:.1} s"
-            )));
+            events.note(format!("image {reference} was built from Debian {suite} in {seconds:.1} s"));
             Ok(())
         }
         Err(error) => {

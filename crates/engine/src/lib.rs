@@ -1,11 +1,12 @@
 //! The effects: the Docker engine, the management API, and the order in which they are used.
 
 pub mod apply;
-pub mod collect;
+pub mod chain;
 pub mod docker;
 pub mod endpoint;
 pub mod executable;
 pub mod image;
+pub mod inspect;
 pub mod rabbitmq;
 pub mod recipe;
 pub mod up;

@@ -4,9 +4,9 @@ mod answer;
 mod http;
 mod upstream;
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,9 +15,11 @@ use tokio::{
 };
 
 use fedctl_model::{
-    desired::{AMQP_PORT, Policy, User, VHOST},
+    desired::{Policy, User},
     observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
+    plan::Change,
     secret::{Secret, rabbitmq_hash, salt},
+    site::{Address, Site, Unavailable},
     topology::RegionName,
 };
 
@@ -31,47 +33,70 @@ const LISTING_ATTEMPTS: usize = 3;
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const AMQP_METHOD: [u8; 3] = [1, 0, 0];
 
-/// A broker, reached through its management API as fedctl's administrator.
+/// A broker, reached through its management API.
 #[derive(Debug, Clone)]
 pub struct Broker {
-    region: RegionName,
-    base: Url,
+    site: Site,
     password: Secret,
+    base: Url,
     client: Client,
 }
 
 /// A request to a broker that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} on broker `{region}`: {reason}")]
+#[error("cannot {method} {path} on broker `{region}`")]
 pub struct BrokerError {
-    operation: String,
+    method: Method,
+    path: String,
     region: RegionName,
-    reason: String,
-    status: Option<StatusCode>,
+    #[source]
+    cause: Cause,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("timed out")]
+    TimedOut(#[source] reqwest::Error),
+    #[error("unreachable")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("{reason}")]
+    Refused { status: StatusCode, reason: String },
+    #[error("the answer has a form that fedctl does not know")]
+    Malformed(#[source] reqwest::Error),
+    #[error("no queue takes the message")]
+    Unroutable,
 }
 
 impl BrokerError {
     /// Whether the broker did not answer at all.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        self.status.is_none()
+        matches!(self.cause, Cause::TimedOut(_) | Cause::Unreachable(_))
     }
 
     /// Whether the broker has no such object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.status == Some(StatusCode::NOT_FOUND)
+        self.status() == Some(StatusCode::NOT_FOUND)
     }
 
     /// Whether the broker failed to answer by a fault of its own.
     fn is_internal(&self) -> bool {
-        self.status == Some(StatusCode::INTERNAL_SERVER_ERROR)
+        self.status() == Some(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Whether the broker refused fedctl's password.
+    /// Whether the broker rejected fedctl's password.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
-        self.status == Some(StatusCode::UNAUTHORIZED)
+        self.status() == Some(StatusCode::UNAUTHORIZED)
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        match self.cause {
+            Cause::Refused { status, .. } => Some(status),
+            Cause::TimedOut(_) | Cause::Unreachable(_) | Cause::Malformed(_) | Cause::Unroutable => None,
+        }
     }
 }
 
@@ -105,23 +130,24 @@ impl Connector {
         Self(client.expect("a client without certificates can always be built"))
     }
 
-    /// The broker of `region`, whose management API is published on this port of the loopback address.
+    /// The broker at `site`. Nothing is sent yet.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Never: the address is well formed for every port.
-    #[must_use]
-    pub fn broker(&self, region: &RegionName, port: u16, password: &Secret) -> Broker {
-        let base = Url::parse(&format!("http://127.0.0.1:{port}/api")).expect("a well-formed address");
-        Broker { region: region.clone(), base, password: password.clone(), client: self.0.clone() }
+    /// If fedctl has no password for it.
+    pub fn broker(&self, site: &Site) -> std::result::Result<Broker, Unavailable> {
+        let password = site.password.clone().ok_or(Unavailable::NoPassword)?;
+        let base = Url::parse(&format!("{}/api", site.management.url()))
+            .map_err(|error| Unavailable::Unreachable(error.to_string()))?;
+        Ok(Broker { site: site.clone(), password, base, client: self.0.clone() })
     }
 }
 
-/// Whether a broker behind this port of the loopback address speaks AMQP, which it begins last of all when it
-/// starts. That something accepts a connection says nothing: the engine's proxy always does.
-pub async fn speaks_amqp(port: u16) -> bool {
+/// Whether a broker speaks AMQP at this address, which it begins last of all when it starts. That something accepts
+/// a connection proves nothing: the engine's proxy always does.
+pub async fn speaks_amqp(address: &Address) -> bool {
     let greet = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.write_all(AMQP_HEADER).await?;
         let mut frame = [0; AMQP_METHOD.len()];
         stream.read_exact(&mut frame).await?;
@@ -131,29 +157,51 @@ pub async fn speaks_amqp(port: u16) -> bool {
 }
 
 impl Broker {
+    /// Where it is.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// Whether the broker accepts AMQP connections: its listener opens last of all.
     ///
     /// # Errors
     ///
     /// If it does not yet, or the management API does not answer.
     pub async fn ready(&self) -> Result<()> {
-        let port = AMQP_PORT.to_string();
-        self.get::<Value>(&["health", "checks", "port-listener", &port], "").await.map(drop)
+        let port = self.site.listener.to_string();
+        self.get::<Value>(["health", "checks", "port-listener", &port], "").await.map(drop)
+    }
+
+    /// Makes one change of a plan. To wait for the broker is not a change: it is ready when this returns.
+    pub async fn change(&self, change: &Change) -> Result<()> {
+        match change {
+            Change::Await { .. } => self.ready().await,
+            Change::PutClusterName { name } => self.put_cluster_name(name).await,
+            Change::PutUser(user) => self.put_user(user).await,
+            Change::PutPermissions(user) => self.put_permissions(user).await,
+            Change::PutUpstream(upstream) => self.put_upstream(upstream).await,
+            Change::PutPolicy(policy) => self.put_policy(policy).await,
+            Change::RecordOwnership { parameter, owned } => self.put_owned(parameter, owned).await,
+            Change::DeleteUser { name } => self.delete_user(name).await,
+            Change::DeleteUpstream { name } => self.delete_upstream(name).await,
+            Change::DeletePolicy { name } => self.delete_policy(name).await,
+            Change::RestartLink { upstream, resource } => self.restart_link(upstream, resource).await,
+            Change::DeleteExchange { name } => self.delete_exchange(name).await,
+            Change::DeleteEmptyQueue { name } => self.delete_empty_queue(name).await,
+        }
     }
 
     /// What the broker holds, as far as a plan needs it.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer, or not in the form fedctl knows.
     pub async fn definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+        let vhost = self.site.vhost.as_str();
         let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
-            self.get::<answer::Name>(&["cluster-name"], ""),
-            self.get::<Vec<answer::User>>(&["users"], ""),
-            self.get::<Vec<answer::Permission>>(&["vhosts", VHOST, "permissions"], ""),
-            self.get::<Vec<answer::Parameter>>(&["parameters", "federation-upstream", VHOST], ""),
-            self.get::<Vec<answer::Policy>>(&["policies", VHOST], ""),
-            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.get::<answer::Name>(["cluster-name"], ""),
+            self.get::<Vec<answer::User>>(["users"], ""),
+            self.get::<Vec<answer::Permission>>(["vhosts", vhost, "permissions"], ""),
+            self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
+            self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
+            self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.queues(),
             self.owned(ownership_parameter),
         )?;
@@ -170,19 +218,16 @@ impl Broker {
     }
 
     /// How the broker and its links are.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer, or not in the form fedctl knows.
     pub async fn health(&self) -> Result<BrokerHealth> {
+        let vhost = self.site.vhost.as_str();
         let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
         let binding = "columns=source,destination,routing_key";
         let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
             self.version(),
-            self.get::<Vec<Value>>(&["nodes"], node),
-            self.get::<Vec<answer::Name>>(&["exchanges", VHOST], "columns=name"),
+            self.get::<Vec<Value>>(["nodes"], node),
+            self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.queues(),
-            self.get::<Vec<answer::Binding>>(&["bindings", VHOST], binding),
+            self.get::<Vec<answer::Binding>>(["bindings", vhost], binding),
             self.links("columns=exchange,queue,upstream,status,error,timestamp"),
         )?;
         let node = answer::Node::of(nodes);
@@ -200,7 +245,7 @@ impl Broker {
 
     /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.
     async fn version(&self) -> Result<String> {
-        match self.get::<String>(&["version"], "").await {
+        match self.get::<String>(["version"], "").await {
             Err(error) if error.is_not_found() => {
                 let overview = self
                     .get::<answer::Overview>(&["overview"], "disable_stats=true&columns=rabbitmq_version");
@@ -211,33 +256,32 @@ impl Broker {
     }
 
     /// Every queue, and how it moves: depths as of now, consumers and growth as of the broker's last count.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer, or not in the form fedctl knows.
     pub async fn queue_details(&self) -> Result<Vec<QueueDetails>> {
+        let vhost = self.site.vhost.as_str();
         let counted = "columns=name,consumers,messages_details.rate";
         let now = "disable_stats=true&enable_queue_totals=true";
         let (counted, now) = tokio::try_join!(
-            self.get::<Vec<answer::QueueCounts>>(&["queues", VHOST], counted),
-            self.get::<Vec<answer::QueueDepth>>(&["queues", VHOST], now),
+            self.get::<Vec<answer::QueueCounts>>(["queues", vhost], counted),
+            self.get::<Vec<answer::QueueDepth>>(["queues", vhost], now),
         )?;
         Ok(answer::queue_details(counted, now))
     }
 
     async fn queues(&self) -> Result<Vec<fedctl_model::observed::Queue>> {
+        let vhost = self.site.vhost.as_str();
         let query = "disable_stats=true&enable_queue_totals=true";
-        let queues = self.get::<Vec<answer::Queue>>(&["queues", VHOST], query).await?;
+        let queues = self.get::<Vec<answer::Queue>>(["queues", vhost], query).await?;
         Ok(queues.into_iter().map(Into::into).collect())
     }
 
     /// The links, and the broker's clock. While links come and go the broker may fail for it looks up processes
     /// that have just ended (rabbitmq-server #13701): it is asked again.
     async fn links(&self, query: &str) -> Result<(Vec<answer::Link>, Option<jiff::Timestamp>)> {
+        let vhost = self.site.vhost.as_str();
         let mut left = LISTING_ATTEMPTS;
         loop {
             left -= 1;
-            match self.get_at(&["federation-links", VHOST], query).await {
+            match self.get_at(&["federation-links", vhost], query).await {
                 Err(error) if error.is_internal() && left > 0 => {}
                 links => return links,
             }
@@ -245,7 +289,7 @@ impl Broker {
     }
 
     async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
-        match self.get::<answer::GlobalParameter>(&["global-parameters", parameter], "").await {
+        match self.get::<answer::GlobalParameter>(["global-parameters", parameter], "").await {
             Ok(parameter) => Ok(Some(parameter.value)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -253,19 +297,11 @@ impl Broker {
     }
 
     /// Sets the cluster name.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_cluster_name(&self, name: &str) -> Result<()> {
         self.put(&["cluster-name"], &json!({ "name": name })).await
     }
 
     /// Puts a user. Only a hash of the password is sent.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_user(&self, user: &User) -> Result<()> {
         let body = json!({
             "password_hash": rabbitmq_hash(&user.password, salt(&user.password)),
@@ -276,63 +312,43 @@ impl Broker {
     }
 
     /// Puts a user's permissions.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_permissions(&self, user: &User) -> Result<()> {
+        let vhost = self.site.vhost.as_str();
         let permissions = &user.permissions;
         let body = json!({
             "configure": permissions.configure,
             "write": permissions.write,
             "read": permissions.read,
         });
-        self.put(&["permissions", VHOST, &user.name], &body).await
+        self.put(&["permissions", vhost, &user.name], &body).await
     }
 
     /// Puts a policy.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_policy(&self, policy: &Policy) -> Result<()> {
-        self.put(&["policies", VHOST, &policy.name], &Value::Object(policy.value())).await
+        let vhost = self.site.vhost.as_str();
+        self.put(&["policies", vhost, &policy.name], &Value::Object(policy.value())).await
     }
 
     /// Records what a project owns on this broker.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_owned(&self, parameter: &str, owned: &Owned) -> Result<()> {
         self.put(&["global-parameters", parameter], &json!({ "value": owned })).await
     }
 
     /// Deletes a user. One that is gone is no error, here and below.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn delete_user(&self, name: &str) -> Result<()> {
         self.delete(&["users", name], "").await
     }
 
     /// Deletes a policy.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn delete_policy(&self, name: &str) -> Result<()> {
-        self.delete(&["policies", VHOST, name], "").await
+        let vhost = self.site.vhost.as_str();
+        self.delete(&["policies", vhost, name], "").await
     }
 
     /// Deletes an exchange.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn delete_exchange(&self, name: &str) -> Result<()> {
-        self.delete(&["exchanges", VHOST, name], "").await
+        let vhost = self.site.vhost.as_str();
+        self.delete(&["exchanges", vhost, name], "").await
     }
 
     /// Deletes a queue if no message is in it; the broker itself makes sure of that.
@@ -341,7 +357,8 @@ impl Broker {
     ///
     /// If a message is in it, or the broker does not answer or refuses.
     pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
-        self.delete(&["queues", VHOST, name], "if-empty=true").await
+        let vhost = self.site.vhost.as_str();
+        self.delete(&["queues", vhost, name], "if-empty=true").await
     }
 
     /// Publishes a persistent message. The management API takes an exchange's name only, so the default exchange
@@ -351,8 +368,9 @@ impl Broker {
     ///
     /// If no queue takes it, or the broker does not answer or refuses.
     pub async fn publish(&self, exchange: &str, key: &str, body: &str, correlation_id: &str) -> Result<()> {
+        let vhost = self.site.vhost.as_str();
         let exchange = if exchange.is_empty() { "amq.default" } else { exchange };
-        let path = ["exchanges", VHOST, exchange, "publish"];
+        let path = ["exchanges", vhost, exchange, "publish"];
         let message = json!({
             "properties": {"delivery_mode": 2, "correlation_id": correlation_id},
             "routing_key": key,
@@ -360,18 +378,15 @@ impl Broker {
             "payload_encoding": "string",
         });
         let answer: answer::Published = self.post(&path, &message).await?;
-        if answer.routed { Ok(()) } else { Err(self.refused("POST", &path, "no queue takes it")) }
+        if answer.routed { Ok(()) } else { Err(self.failed(Method::POST, &path, Cause::Unroutable)) }
     }
 
     /// Restarts a link. One that is gone is no error.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
+        let vhost = self.site.vhost.as_str();
         let (links, _) = self.links("").await?;
         for link in links.iter().filter(|link| link.is(upstream.as_str(), resource)) {
-            self.delete(&["federation-links", "vhost", VHOST, &link.id, &link.node, "restart"], "").await?;
+            self.delete(&["federation-links", "vhost", vhost, &link.id, &link.node, "restart"], "").await?;
         }
         Ok(())
     }

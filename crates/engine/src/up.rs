@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::{Report, Tools, apply},
-    collect,
     docker::EngineError,
-    wait::{Gave, Look, until},
+    inspect::Links,
+    wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
-    desired::{Desired, Passwords},
+    desired::Desired,
     event::Event,
-    plan::{Blocked, Plan, Step, mend, plan},
-    status::{LinkState, LinkStatus, links},
+    plan::{Blocked, Operation, Plan, Step, mend, plan},
+    status::{LinkState, LinkStatus},
     topology::{RegionName, Topology},
 };
 
@@ -66,8 +66,6 @@ pub struct Up<'a> {
     pub topology: &'a Topology,
     /// What it asks for, or the chosen regions' part of it.
     pub desired: &'a Desired,
-    /// The passwords.
-    pub passwords: &'a Passwords,
     /// What steps work with.
     pub tools: &'a Tools,
     /// Cancelled to interrupt.
@@ -117,35 +115,28 @@ impl Up<'_> {
 
     /// Says which images are used as they are found; those that are made or pulled say so themselves.
     fn note_images(&self, plan: &Plan) {
-        let steps = || plan.steps.iter().map(|planned| &planned.step);
-        let used: BTreeSet<&str> = steps()
-            .filter_map(|step| {
-                if let Step::CreateContainer(container) = step {
-                    Some(container.image.as_str())
-                } else {
-                    None
-                }
-            })
-            .collect();
-        let fetched = |image: &str| {
-            steps().any(|step| {
-                matches!(step, Step::ProvideImage { reference } | Step::ImportServiceImage { reference } if reference == image)
-            })
-        };
-        for image in used.into_iter().filter(|image| !fetched(image)) {
-            self.tools.events.send(Event::Note(format!("image {image} was found on the engine")));
+        let (mut used, mut provided) = (BTreeSet::new(), BTreeSet::new());
+        for planned in &plan.steps {
+            if let Step::Engine(Operation::CreateContainer(container)) = &planned.step {
+                used.insert(container.image.as_str());
+            }
+            if let Step::Engine(
+                Operation::ProvideImage { reference } | Operation::ImportServiceImage { reference },
+            ) = &planned.step
+            {
+                provided.insert(reference.as_str());
+            }
+        }
+        for image in used.difference(&provided) {
+            self.tools.events.note(format!("image {image} was found on the engine"));
         }
     }
 
     async fn plan(&self) -> Result<Plan, UpError> {
-        let Tools { engine, connector, endpoints, .. } = self.tools;
-        let observed = collect::observed(engine, connector, endpoints, self.desired, self.passwords).await?;
-        let regions: Vec<RegionName> =
-            self.desired.brokers.iter().map(|broker| broker.region.clone()).collect();
-        let brokers =
-            collect::brokers(&observed.engine, connector, &self.desired.project, &regions, self.passwords);
-        self.tools.brokers.borrow_mut().extend(brokers);
-        Ok(plan(self.desired, &observed))
+        let inspect = &self.tools.inspect;
+        let found = inspect.definitions(self.desired).await?;
+        self.tools.brokers.borrow_mut().extend(inspect.brokers(&found.engine));
+        Ok(plan(self.desired, &found))
     }
 
     async fn await_links(&self) -> Result<usize, UpError> {
@@ -154,7 +145,7 @@ impl Up<'_> {
         let seen = RefCell::new((0, 0));
         let mut stuck = BTreeMap::new();
         let look = async || match self.links_now().await {
-            Err(reason) => Look::NotYet(reason),
+            Err(reason) => Poll::Pending(reason),
             Ok(links) => {
                 let running = links.iter().filter(|link| link.state == LinkState::Running).count();
                 let first = links.iter().find(|link| link.state != LinkState::Running).map(in_words);
@@ -162,17 +153,17 @@ impl Up<'_> {
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
                 self.mend(&links, &mut stuck).await;
-                first.map_or(Look::Done(expected), Look::NotYet)
+                first.map_or(Poll::Ready(expected), Poll::Pending)
             }
         };
-        let waited: Result<usize, Gave<std::convert::Infallible>> =
-            until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
+        let waited: Result<usize, WaitError<std::convert::Infallible>> =
+            poll_until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
         match waited {
             Ok(expected) => {
                 events.send(Event::LinksRunning { expected, took: started.elapsed() });
                 Ok(expected)
             }
-            Err(Gave::Up(first)) => {
+            Err(WaitError::TimedOut(first)) => {
                 let (running, expected) = seen.into_inner();
                 let first = first.unwrap_or_else(|| "the brokers do not answer".into());
                 Err(UpError::Links { missing: expected - running, expected, first })
@@ -197,14 +188,11 @@ impl Up<'_> {
     /// The links between the chosen regions, or the first reason for which they cannot be seen.
     async fn links_now(&self) -> Result<Vec<LinkStatus>, String> {
         let brokers = self.tools.brokers.borrow().clone();
-        let health = collect::health(&brokers).await;
-        if let Some((_, Err(error))) = health.iter().find(|(_, health)| health.is_err()) {
-            return Err(error.to_string());
+        let Links { mut links, unavailable } = self.tools.inspect.links(self.topology, &brokers).await;
+        if let Some(unavailable) = unavailable {
+            return Err(unavailable);
         }
-        let health =
-            health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
         let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
-        let mut links = links(self.topology, &health.collect());
         links.retain(|link| {
             link.state != LinkState::Unexpected && chosen(&link.upstream) && chosen(&link.downstream)
         });

@@ -1,67 +1,67 @@
-//! Waiting for a condition, the only place that sleeps.
-#![expect(clippy::disallowed_methods, reason = "the pause between two looks is here, and nowhere else")]
+//! Polling a condition until it holds or a deadline has passed; the only place that sleeps.
+#![expect(clippy::disallowed_methods, reason = "the pause between two polls is here, and nowhere else")]
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks at a condition: the first time, and at most.
+/// Between two polls: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a look at a condition found.
+/// What a poll found.
 #[derive(Debug)]
-pub enum Look<T, E> {
-    /// It holds.
-    Done(T),
-    /// Not yet, and why not.
-    NotYet(String),
+pub enum Poll<T, E> {
+    /// The condition holds.
+    Ready(T),
+    /// It does not hold yet, and why not.
+    Pending(String),
     /// It never will.
-    Never(E),
+    Failed(E),
 }
 
 /// Why waiting ended without the condition.
 #[derive(Debug)]
-pub enum Gave<E> {
-    /// Time ran out; the last reason, where any look came to one.
-    Up(Option<String>),
-    /// It will never hold.
-    Never(E),
+pub enum WaitError<E> {
+    /// The deadline passed; with the last reason, where any poll gave one.
+    TimedOut(Option<String>),
+    /// The condition can never hold.
+    Aborted(E),
 }
 
-/// Looks until the condition holds or the deadline has passed. `waiting` hears every new reason.
+/// Polls until the condition holds or the deadline has passed. `on_progress` gets every new reason.
 ///
 /// # Errors
 ///
-/// [`Gave::Up`] at the deadline, [`Gave::Never`] as soon as a look says so.
-pub async fn until<T, E>(
+/// [`WaitError::TimedOut`] at the deadline, [`WaitError::Aborted`] as soon as a poll fails.
+pub async fn poll_until<T, E>(
     deadline: Instant,
-    mut look: impl AsyncFnMut() -> Look<T, E>,
-    mut waiting: impl FnMut(&str),
-) -> Result<T, Gave<E>> {
+    mut poll: impl AsyncFnMut() -> Poll<T, E>,
+    mut on_progress: impl FnMut(&str),
+) -> Result<T, WaitError<E>> {
     let mut pause = FIRST_PAUSE;
     let mut last: Option<String> = None;
     loop {
-        match timeout_at(deadline, look()).await {
-            Err(_) => return Err(Gave::Up(last)),
-            Ok(Look::Done(value)) => return Ok(value),
-            Ok(Look::Never(error)) => return Err(Gave::Never(error)),
-            Ok(Look::NotYet(reason)) => {
+        match timeout_at(deadline, poll()).await {
+            Err(_) => return Err(WaitError::TimedOut(last)),
+            Ok(Poll::Ready(value)) => return Ok(value),
+            Ok(Poll::Failed(error)) => return Err(WaitError::Aborted(error)),
+            Ok(Poll::Pending(reason)) => {
                 if last.as_deref() != Some(&reason) {
-                    waiting(&reason);
+                    on_progress(&reason);
                     last = Some(reason);
                 }
             }
         }
         if Instant::now() + pause > deadline {
-            return Err(Gave::Up(last));
+            return Err(WaitError::TimedOut(last));
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Looks until nothing has happened for `time`.
+/// Polls until nothing has happened for `time`.
 pub async fn quiet(time: Duration, mut happened: impl FnMut() -> bool) {
     let mut since = Instant::now();
     while since.elapsed() < time {
@@ -84,15 +84,16 @@ mod tests {
     #[tokio::test]
     async fn the_last_reason_is_given_when_time_runs_out() {
         let deadline = Instant::now() + Duration::from_millis(30);
-        let gave = until(deadline, async || Look::<(), ()>::NotYet("refused".into()), |_| {}).await;
-        assert!(matches!(gave, Err(Gave::Up(Some(reason))) if reason == "refused"));
+        let result = poll_until(deadline, async || Poll::<(), ()>::Pending("refused".into()), |_| {}).await;
+        assert!(matches!(result, Err(WaitError::TimedOut(Some(reason))) if reason == "refused"));
         assert!(Instant::now() < deadline + Duration::from_millis(200));
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_does_not_outlast_the_deadline() {
+    async fn a_poll_that_hangs_does_not_outlast_the_deadline() {
         let deadline = Instant::now() + Duration::from_millis(30);
-        let gave = until(deadline, async || std::future::pending::<Look<(), ()>>().await, |_| {}).await;
-        assert!(matches!(gave, Err(Gave::Up(None))));
+        let result =
+            poll_until(deadline, async || std::future::pending::<Poll<(), ()>>().await, |_| {}).await;
+        assert!(matches!(result, Err(WaitError::TimedOut(None))));
     }
 }

@@ -11,6 +11,7 @@ pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store, servic
 
 use crate::{
     secret::Secret,
+    site::ADMINISTRATOR,
     topology::{ApplyTo, Port, RegionName, Topology},
 };
 
@@ -26,16 +27,8 @@ pub const CONFIG_LABEL: &str = "io.fedctl.config";
 pub const IMAGE_LABEL: &str = "io.fedctl.image";
 /// The service name of a region's broker.
 pub const BROKER: &str = "broker";
-/// AMQP's port in a broker's container.
-pub const AMQP_PORT: u16 = 5672;
-/// The management API's port in a broker's container.
-pub const MANAGEMENT_PORT: u16 = 15672;
 /// The HTTP port of fedctl's own services in their containers.
 pub const SERVICE_PORT: u16 = 8000;
-/// The virtual host that everything lives in.
-pub const VHOST: &str = "/";
-/// fedctl's own administrator on every broker.
-pub const ADMINISTRATOR: &str = "fedctl";
 /// The user that a region's services connect as.
 pub const APPLICATION: &str = "services";
 /// The repository of the image that fedctl makes of itself for its services.
@@ -190,7 +183,7 @@ pub struct User {
     pub name: String,
     /// Its password.
     pub password: Secret,
-    /// Its permissions in [`VHOST`].
+    /// Its permissions in the virtual host.
     pub permissions: Permissions,
 }
 

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Serialize, Serializer};
+
 /// Something that happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// A plan of so many steps is about to be carried out.
     Planned {
@@ -31,8 +34,10 @@ pub enum Event {
         /// What is so now.
         result: String,
         /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
         /// Whether it was the subject's last.
+        #[serde(skip)]
         last: bool,
     },
     /// A step failed.
@@ -56,10 +61,18 @@ pub enum Event {
         /// How many.
         expected: usize,
         /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },
     /// Something a reader may want to know.
-    Note(String),
+    Note {
+        /// What.
+        text: String,
+    },
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 /// Where drivers send what happens.
@@ -75,6 +88,11 @@ impl Events {
     /// Sends one.
     pub fn send(&self, event: Event) {
         (self.0)(event);
+    }
+
+    /// Sends what a reader may want to know.
+    pub fn note(&self, text: impl Into<String>) {
+        self.send(Event::Note { text: text.into() });
     }
 
     /// Sends how far a subject is, or what it waits for.

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod proof;
 pub mod queues;
 pub mod secret;
+pub mod site;
 pub mod status;
 pub mod topology;
 pub mod trace;

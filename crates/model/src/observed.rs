@@ -1,22 +1,53 @@
 //! What the engine and the brokers say is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{secret::Secret, topology::RegionName};
+use crate::{
+    secret::Secret,
+    site::{Site, Unavailable},
+    topology::RegionName,
+};
 
-/// What was found, before a plan is made.
-#[derive(Debug, Clone, Default)]
-pub struct Observed {
+/// What was found at one moment, with what was asked of the brokers.
+#[derive(Debug, Clone)]
+pub struct Snapshot<T> {
     /// What the engine has.
     pub engine: EngineState,
-    /// What each broker that answered holds. A region that is not here has a broker that does not answer.
-    pub brokers: BTreeMap<RegionName, Definitions>,
-    /// Regions whose broker is up and refuses fedctl's administrator.
-    pub locked_out: BTreeSet<RegionName>,
-    /// Why services do not work yet, by container: of those that run, and say so.
+    /// Every region of the topology, whether its broker answered or not.
+    pub brokers: BTreeMap<RegionName, Observed<T>>,
+    /// Why services are not ready, by container: of those that run and have a readiness check.
     pub not_ready: BTreeMap<String, String>,
+}
+
+/// A region's broker, as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed<T> {
+    /// Where it is, where that is known.
+    pub site: Option<Site>,
+    /// What it answered, or why it did not.
+    pub answer: Result<T, Unavailable>,
+}
+
+impl<T> Default for Snapshot<T> {
+    fn default() -> Self {
+        Self { engine: EngineState::default(), brokers: BTreeMap::new(), not_ready: BTreeMap::new() }
+    }
+}
+
+impl<T> Snapshot<T> {
+    /// What the broker of a region answered, if it did.
+    #[must_use]
+    pub fn answer(&self, region: &RegionName) -> Option<&T> {
+        self.brokers.get(region)?.answer.as_ref().ok()
+    }
+
+    /// Why the broker of a region did not answer, if it did not.
+    #[must_use]
+    pub fn unavailable(&self, region: &RegionName) -> Option<&Unavailable> {
+        self.brokers.get(region)?.answer.as_ref().err()
+    }
 }
 
 /// What an engine has.
@@ -30,6 +61,14 @@ pub struct EngineState {
     pub volumes: Vec<Object>,
     /// All containers, running or not.
     pub containers: Vec<Container>,
+}
+
+impl EngineState {
+    /// The container of this name.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
 }
 
 /// A network or volume.

@@ -7,12 +7,13 @@ mod mend;
 mod removal;
 mod text;
 
+use serde::Serialize;
 use serde_json::Value;
 
 pub use diff::plan;
 pub use mend::mend;
 pub use removal::{Removal, remove};
-pub use text::Sign;
+pub use text::{Description, Sign};
 
 use crate::{
     desired::{Attachment, Container, Network, Policy, Upstream, User, Volume},
@@ -43,65 +44,124 @@ pub struct Planned {
     pub after: Vec<usize>,
 }
 
-/// One call to the engine or to a broker, or a wait for one of them.
+/// One foreign call, or a wait.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// At the Docker engine.
+    Engine(Operation),
+    /// At a region's broker.
+    Broker {
+        /// The broker's region.
+        region: RegionName,
+        /// What becomes of it.
+        change: Change,
+    },
+}
+
+/// What is done at an engine.
+#[derive(Debug, Clone)]
+pub enum Operation {
     /// Pull an image, or build the broker's where no registry answers.
-    ProvideImage { reference: String },
-    /// Make the service image from fedctl itself.
-    ImportServiceImage { reference: String },
-    /// Create a network.
+    ProvideImage {
+        reference: String,
+    },
+    /// Make the service image from fedctl's own executable.
+    ImportServiceImage {
+        reference: String,
+    },
+    RemoveImage {
+        reference: String,
+    },
     CreateNetwork(Network),
-    /// Create a volume.
+    RemoveNetwork {
+        name: String,
+    },
     CreateVolume(Volume),
-    /// Create a container.
+    /// Remove a volume and what is in it.
+    RemoveVolume {
+        name: String,
+    },
     CreateContainer(Box<Container>),
     /// Write a container's files into its volume.
     UploadFiles(Box<Container>),
-    /// Start a container.
-    StartContainer { name: String },
-    /// Let a frozen container go on.
-    UnpauseContainer { name: String },
-    /// Attach a container to a network.
-    ConnectNetwork { container: String, attachment: Attachment },
+    StartContainer {
+        name: String,
+    },
+    UnpauseContainer {
+        name: String,
+    },
     /// Stop a container cleanly.
-    StopContainer { name: String },
+    StopContainer {
+        name: String,
+    },
     /// Remove a stopped container.
-    RemoveContainer { name: String },
-    /// Remove a network.
-    RemoveNetwork { name: String },
-    /// Remove a volume and what is in it.
-    RemoveVolume { name: String },
-    /// Remove an image.
-    RemoveImage { reference: String },
-    /// Wait until a region's broker accepts AMQP connections.
-    AwaitBroker { region: RegionName, container: String },
+    RemoveContainer {
+        name: String,
+    },
+    ConnectNetwork {
+        container: String,
+        attachment: Attachment,
+    },
     /// Wait until a service answers that its consumers are attached.
-    AwaitService { container: String },
-    /// Set a broker's cluster name.
-    PutClusterName { region: RegionName, name: String },
-    /// Put a user.
-    PutUser { region: RegionName, user: User },
-    /// Put a user's permissions.
-    PutPermissions { region: RegionName, user: User },
-    /// Put an upstream.
-    PutUpstream { region: RegionName, upstream: Upstream },
-    /// Put a policy.
-    PutPolicy { region: RegionName, policy: Policy },
-    /// Record on the broker what the project owns there.
-    PutOwned { region: RegionName, parameter: String, owned: Owned },
-    /// Delete a user.
-    DeleteUser { region: RegionName, name: String },
-    /// Delete an upstream.
-    DeleteUpstream { region: RegionName, name: String },
-    /// Delete a policy.
-    DeletePolicy { region: RegionName, name: String },
-    /// Restart a link.
-    RestartLink { region: RegionName, upstream: RegionName, resource: Resource },
-    /// Delete an internal exchange of a link that is no more.
-    DeleteExchange { region: RegionName, name: String },
-    /// Delete an internal queue of a link that is no more, if it is empty.
-    DeleteEmptyQueue { region: RegionName, name: String },
+    AwaitService {
+        container: String,
+    },
+}
+
+/// What is done at a broker.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Wait until it accepts AMQP connections.
+    Await {
+        container: String,
+    },
+    PutClusterName {
+        name: String,
+    },
+    PutUser(User),
+    PutPermissions(User),
+    PutUpstream(Upstream),
+    PutPolicy(Policy),
+    /// Record what the project owns there.
+    RecordOwnership {
+        parameter: String,
+        owned: Owned,
+    },
+    DeleteUser {
+        name: String,
+    },
+    DeleteUpstream {
+        name: String,
+    },
+    DeletePolicy {
+        name: String,
+    },
+    RestartLink {
+        upstream: RegionName,
+        resource: Resource,
+    },
+    /// Delete an internal exchange of a link that is gone.
+    DeleteExchange {
+        name: String,
+    },
+    /// Delete an internal queue of a link that is gone, if it is empty.
+    DeleteEmptyQueue {
+        name: String,
+    },
+}
+
+impl From<Operation> for Step {
+    fn from(operation: Operation) -> Self {
+        Self::Engine(operation)
+    }
+}
+
+impl Change {
+    /// This change, at the broker of `region`.
+    #[must_use]
+    pub fn at(self, region: &RegionName) -> Step {
+        Step::Broker { region: region.clone(), change: self }
+    }
 }
 
 /// Why a step is needed.
@@ -148,7 +208,7 @@ pub enum Cause {
 }
 
 /// Something that cannot be done without harm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blocked {
     /// What it is about.
     pub subject: String,
@@ -166,11 +226,11 @@ impl Plan {
     }
 
     /// Adds a step and returns its index.
-    fn push(&mut self, step: Step, cause: Cause, after: impl IntoIterator<Item = usize>) -> usize {
+    fn push(&mut self, step: impl Into<Step>, cause: Cause, after: impl IntoIterator<Item = usize>) -> usize {
         let mut after: Vec<usize> = after.into_iter().collect();
         after.sort_unstable();
         after.dedup();
-        self.steps.push(Planned { step, cause, after });
+        self.steps.push(Planned { step: step.into(), cause, after });
         self.steps.len() - 1
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{observed::QueueDetails, topology::RegionName};
+use crate::{
+    observed::{QueueDetails, Snapshot},
+    topology::{RegionName, Topology},
+};
 
 /// The version of the JSON form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
@@ -76,24 +79,14 @@ impl History {
     }
 }
 
-/// What was found, in the order of `regions`, and what is wrong with it. A region that did not answer has its reason.
+/// Every queue of every broker that answered, and what is wrong with it or with those that did not.
 #[must_use]
-pub fn queues(
-    project: &str,
-    regions: &[RegionName],
-    found: &BTreeMap<RegionName, Result<Vec<QueueDetails>, String>>,
-    history: &mut History,
-) -> Queues {
-    let mut warnings: Vec<String> = regions
-        .iter()
-        .filter_map(|region| match found.get(region) {
-            Some(Ok(_)) => None,
-            Some(Err(reason)) => Some(format!("{region}: {reason}")),
-            None => Some(format!("{region}: the broker does not run: `fedctl up` starts it")),
-        })
-        .collect();
-    let answered = regions.iter().filter_map(|region| Some((region, found.get(region)?.as_ref().ok()?)));
-    let queues: Vec<QueueStatus> = answered
+pub fn queues(topology: &Topology, found: &Snapshot<Vec<QueueDetails>>, history: &mut History) -> Queues {
+    let regions = || topology.regions.iter().map(|region| &region.name);
+    let mut warnings: Vec<String> =
+        regions().filter_map(|region| Some(format!("{region}: {}", found.unavailable(region)?))).collect();
+    let queues: Vec<QueueStatus> = regions()
+        .filter_map(|region| Some((region, found.answer(region)?)))
         .flat_map(|(region, queues)| queues.iter().map(move |queue| queue_status(region, queue)))
         .collect();
     let growing = history.growing(&queues);
@@ -102,7 +95,7 @@ pub fn queues(
             warning(queue, growing.contains(&(queue.region.clone(), queue.name.clone())))
         }),
     );
-    Queues { version: FORMAT_VERSION, project: project.to_owned(), queues, warnings }
+    Queues { version: FORMAT_VERSION, project: topology.name.clone(), queues, warnings }
 }
 
 fn queue_status(region: &RegionName, queue: &QueueDetails) -> QueueStatus {
@@ -138,12 +131,26 @@ fn warning(queue: &QueueStatus, growing: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{observed::Observed, site::Unavailable};
+
+    const TOPOLOGY: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
+
+    fn report(
+        found: &[(&str, Result<Vec<QueueDetails>, Unavailable>)],
+        history: &mut History,
+    ) -> Vec<String> {
+        let (topology, _) = crate::topology::parse(TOPOLOGY).unwrap();
+        let brokers = found
+            .iter()
+            .cloned()
+            .map(|(region, answer)| (RegionName::new(region), Observed { site: None, answer }));
+        let found = Snapshot { brokers: brokers.collect(), ..Snapshot::default() };
+        queues(&topology, &found, history).warnings
+    }
 
     fn look(history: &mut History, name: &str, ready: u64, consumers: u64, growth: f64) -> Vec<String> {
-        let region = RegionName::new("asia");
         let details = QueueDetails { name: name.into(), ready, unacknowledged: 1, consumers, growth };
-        let found = [(region.clone(), Ok(vec![details]))].into();
-        queues("shop", &[region], &found, history).warnings
+        report(&[("asia", Ok(vec![details]))], history)
     }
 
     #[test]
@@ -171,10 +178,14 @@ mod tests {
 
     #[test]
     fn a_region_that_does_not_answer_is_said() {
-        let regions = ["europe", "asia"].map(RegionName::new);
-        let found = [(regions[0].clone(), Err("no answer in time".to_owned()))].into();
-        let warnings = queues("shop", &regions, &found, &mut History::default()).warnings;
-        assert_eq!(warnings[0], "europe: no answer in time");
-        assert!(warnings[1].starts_with("asia: the broker does not run"), "{warnings:?}");
+        let warnings = report(
+            &[
+                ("europe", Err(Unavailable::Unreachable("timed out".into()))),
+                ("asia", Err(Unavailable::Missing)),
+            ],
+            &mut History::default(),
+        );
+        assert_eq!(warnings[0], "europe: timed out");
+        assert!(warnings[1].starts_with("asia: the broker has no container"), "{warnings:?}");
     }
 }

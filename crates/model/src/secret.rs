@@ -64,16 +64,6 @@ pub fn matches_rabbitmq_hash(password: &Secret, hash: &str) -> bool {
     salt.is_some_and(|salt| rabbitmq_hash(password, salt) == hash)
 }
 
-/// An AMQP URI as it may be shown: without user and password.
-#[must_use]
-pub fn without_user(uri: &Secret) -> String {
-    let uri = uri.expose();
-    match (uri.find("://"), uri.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &uri[..scheme + 3], &uri[at + 1..]),
-        _ => uri.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

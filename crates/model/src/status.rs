@@ -11,9 +11,10 @@ use serde::Serialize;
 pub use links::links;
 
 use crate::{
-    desired::{AMQP_PORT, BROKER, MANAGEMENT_PORT, container},
-    observed::{BrokerHealth, ContainerState, EngineState, Resource},
-    topology::{RegionName, Service, Topology},
+    desired::container,
+    observed::{BrokerHealth, ContainerState, Observed, Resource, Snapshot},
+    site::{Address, Unavailable},
+    topology::{Region, RegionName, Service, Topology},
 };
 
 /// The version of the JSON form. Within it, fields are only added.
@@ -60,9 +61,13 @@ pub struct BrokerStatus {
     pub memory_limit_bytes: u64,
     /// Alarms in force; a broker with one accepts no messages.
     pub alarms: Vec<String>,
-    /// The host port of AMQP.
+    /// Where AMQP is reached, as `host:port`.
+    pub amqp: Option<String>,
+    /// Where the management API is reached, as `host:port`.
+    pub management: Option<String>,
+    /// The port in `amqp`.
     pub amqp_port: Option<u16>,
-    /// The host port of the management API.
+    /// The port in `management`.
     pub management_port: Option<u16>,
 }
 
@@ -164,82 +169,70 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Status).to_value()
 }
 
-/// Holds what was found against the topology. `health` says why for a broker that did not answer, `not_ready` for
-/// a service's container that runs.
+/// Holds what was found against the topology.
 #[must_use]
-pub fn status(
-    topology: &Topology,
-    engine: &EngineState,
-    health: &BTreeMap<RegionName, Result<BrokerHealth, String>>,
-    not_ready: &BTreeMap<String, String>,
-) -> Status {
-    let regions = topology.regions.iter();
-    let regions =
-        regions.map(|region| region_status(topology, &region.name, engine, health, not_ready)).collect();
+pub fn status(topology: &Topology, found: &Snapshot<BrokerHealth>) -> Status {
     Status {
         version: FORMAT_VERSION,
         project: topology.name.clone(),
-        regions,
-        links: links(topology, health),
+        regions: topology.regions.iter().map(|region| region_status(topology, region, found)).collect(),
+        links: links(topology, found),
     }
 }
 
-fn region_status(
+fn region_status(topology: &Topology, region: &Region, found: &Snapshot<BrokerHealth>) -> RegionStatus {
+    let services = region.services.iter().flat_map(Service::instances);
+    RegionStatus {
+        name: region.name.clone(),
+        broker: broker_status(topology, found.brokers.get(&region.name)),
+        services: services.map(|instance| service_status(topology, &region.name, instance, found)).collect(),
+    }
+}
+
+fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -> BrokerStatus {
+    let (state, error) = match broker.map(|broker| &broker.answer) {
+        Some(Ok(_)) => (BrokerState::Running, None),
+        None | Some(Err(Unavailable::Missing)) => (BrokerState::Missing, None),
+        Some(Err(Unavailable::Stopped(status))) => (BrokerState::Stopped, Some(status.clone())),
+        Some(Err(
+            unavailable @ (Unavailable::NotPublished(_)
+            | Unavailable::NoPassword
+            | Unavailable::Unauthorized
+            | Unavailable::Unreachable(_)),
+        )) => (BrokerState::Unreachable, Some(unavailable.to_string())),
+    };
+    let health = broker.and_then(|broker| broker.answer.as_ref().ok());
+    let site = broker.and_then(|broker| broker.site.as_ref());
+    let (amqp, management) = (site.map(|site| &site.amqp), site.map(|site| &site.management));
+    BrokerStatus {
+        state,
+        error,
+        version: health.map(|health| health.version.clone()),
+        uptime_ms: health.and_then(|health| health.uptime_ms),
+        memory_bytes: health.and_then(|health| health.memory_used),
+        memory_limit_bytes: topology.broker.memory << 20,
+        alarms: health
+            .map_or_else(Vec::new, |health| health.alarms.iter().map(ToString::to_string).collect()),
+        amqp: amqp.map(Address::to_string),
+        management: management.map(Address::to_string),
+        amqp_port: amqp.map(|address| address.port),
+        management_port: management.map(|address| address.port),
+    }
+}
+
+fn service_status(
     topology: &Topology,
     region: &RegionName,
-    engine: &EngineState,
-    health: &BTreeMap<RegionName, Result<BrokerHealth, String>>,
-    not_ready: &BTreeMap<String, String>,
-) -> RegionStatus {
-    let find = |service: &str| {
-        let name = container(&topology.name, region, service);
-        engine.containers.iter().find(|container| container.name == name)
-    };
-    let broker = find(BROKER);
-    let health = health.get(region);
-    let answered = health.and_then(|health| health.as_ref().ok());
-    let state = match (broker.map(|broker| broker.state), answered) {
-        (_, Some(_)) => BrokerState::Running,
-        (None, None) => BrokerState::Missing,
-        (Some(ContainerState::Running), None) => BrokerState::Unreachable,
-        (Some(_), None) => BrokerState::Stopped,
-    };
-    let unreachable = health.and_then(|health| health.as_ref().err().cloned());
-    let port = |port: u16| broker.and_then(|broker| broker.ports.get(&port).copied());
-    let services = topology.region(region).map(|region| region.services.as_slice()).unwrap_or_default();
-    RegionStatus {
-        name: region.clone(),
-        broker: BrokerStatus {
-            state,
-            error: unreachable.or_else(|| match state {
-                BrokerState::Stopped => broker.map(|broker| broker.status.clone()),
-                BrokerState::Unreachable => {
-                    Some("fedctl has no password for it: `fedctl up` makes new ones".into())
-                }
-                BrokerState::Running | BrokerState::Missing => None,
-            }),
-            version: answered.map(|health| health.version.clone()),
-            uptime_ms: answered.and_then(|health| health.uptime_ms),
-            memory_bytes: answered.and_then(|health| health.memory_used),
-            memory_limit_bytes: topology.broker.memory << 20,
-            alarms: answered
-                .map_or_else(Vec::new, |health| health.alarms.iter().map(ToString::to_string).collect()),
-            amqp_port: port(AMQP_PORT),
-            management_port: port(MANAGEMENT_PORT),
-        },
-        services: services
-            .iter()
-            .flat_map(Service::instances)
-            .map(|instance| {
-                let found = find(&instance);
-                ServiceStatus {
-                    name: instance,
-                    running: found.is_some_and(|found| found.state == ContainerState::Running),
-                    error: found.and_then(|found| not_ready.get(&found.name).cloned()),
-                    container: found.map(|found| found.status.clone()),
-                    ports: found.map(|found| found.ports.clone()).unwrap_or_default(),
-                }
-            })
-            .collect(),
+    instance: String,
+    found: &Snapshot<BrokerHealth>,
+) -> ServiceStatus {
+    let name = container(&topology.name, region, &instance);
+    let container = found.engine.container(&name);
+    ServiceStatus {
+        name: instance,
+        running: container.is_some_and(|found| found.state == ContainerState::Running),
+        error: container.and_then(|_| found.not_ready.get(&name).cloned()),
+        container: container.map(|found| found.status.clone()),
+        ports: container.map(|found| found.ports.clone()).unwrap_or_default(),
     }
 }

@@ -13,22 +13,19 @@ mod watch;
 use std::{collections::BTreeMap, time::Duration};
 
 use fedctl_engine::{
-    collect,
-    docker::Engine,
     endpoint::{Endpoint, Endpoints},
-    rabbitmq::{Broker, Connector},
+    inspect::Inspect,
+    rabbitmq::Broker,
 };
 use fedctl_model::{
-    desired::{BROKER, Passwords, SERVICE_PORT, container},
+    desired::{BROKER, SERVICE_PORT, container},
     observed::{ContainerState, EngineState},
     proof::Proof,
+    site::Address,
     topology::{Region, RegionName, Topology},
 };
 
 use journal::Journal;
-
-/// How long a broker may take to say how its links are, when a scenario has failed.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +108,7 @@ impl Scenario {
 /// Where scenarios take place.
 pub struct Stage<'a> {
     topology: &'a Topology,
-    engine: &'a Engine,
+    inspect: &'a Inspect,
     brokers: BTreeMap<RegionName, Broker>,
     /// By region and service.
     fronts: BTreeMap<(RegionName, String), Endpoint>,
@@ -147,27 +144,24 @@ impl<'a> Stage<'a> {
     #[must_use]
     pub fn new(
         topology: &'a Topology,
-        engine: &'a Engine,
+        inspect: &'a Inspect,
         found: &EngineState,
-        passwords: &Passwords,
         timeout: Duration,
         poison: bool,
     ) -> Self {
-        let regions: Vec<RegionName> = topology.regions.iter().map(|region| region.name.clone()).collect();
-        let brokers =
-            collect::brokers(found, &Connector::within(ANSWER_WITHIN), &topology.name, &regions, passwords);
+        let brokers = inspect.brokers(found);
         let endpoints = Endpoints::default();
         let endpoint = |region: &RegionName, service: &str| {
             let name = container(&topology.name, region, service);
-            let front = found.containers.iter().find(|container| container.name == name)?;
+            let front = found.container(&name)?;
             let port = front.ports.get(&SERVICE_PORT)?;
-            Some(((region.clone(), service.to_owned()), endpoints.at(*port)))
+            Some(((region.clone(), service.to_owned()), endpoints.at(&Address::published(*port))))
         };
         let services = topology.regions.iter().flat_map(|region| {
             region.services.iter().filter_map(|service| endpoint(&region.name, &service.name))
         });
         let fronts = services.collect();
-        Self { topology, engine, brokers, fronts, timeout, poison }
+        Self { topology, inspect, brokers, fronts, timeout, poison }
     }
 
     /// Whether a scenario can begin.
@@ -229,7 +223,7 @@ impl<'a> Stage<'a> {
                 })
             })
         });
-        Journal::follow(self.engine, services)
+        Journal::follow(&self.inspect.engine, services)
     }
 }
 
@@ -238,7 +232,6 @@ impl<'a> Stage<'a> {
 pub fn is_up(topology: &Topology, found: &EngineState) -> bool {
     topology.regions.iter().all(|region| {
         let name = container(&topology.name, &region.name, BROKER);
-        let broker = found.containers.iter().find(|container| container.name == name);
-        broker.is_some_and(|broker| broker.state == ContainerState::Running)
+        found.container(&name).is_some_and(|broker| broker.state == ContainerState::Running)
     })
 }

@@ -11,14 +11,14 @@ use super::{
     request::Request,
 };
 use fedctl_engine::{
-    collect,
+    chain::chain,
     endpoint::Answer,
-    wait::{Gave, Look, until},
+    wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
     observed::Resource,
     proof::{Expectation, Failure, Told, Way, about},
-    status::{self, LinkStatus},
+    status::LinkStatus,
     topology::{RegionName, Topology},
 };
 
@@ -165,7 +165,7 @@ impl<'a> Watch<'a> {
         let shown = if exchange.is_empty() { "the default exchange" } else { exchange };
         let what = format!("publish {body} to {shown} with key {key}");
         let published = match self.stage.brokers.get(region) {
-            Some(broker) => broker.publish(exchange, key, body, &id).await.map_err(|error| error.to_string()),
+            Some(broker) => broker.publish(exchange, key, body, &id).await.map_err(|error| chain(&error)),
             None => Err("the broker does not run".into()),
         };
         self.told.push((
@@ -219,9 +219,9 @@ impl<'a> Watch<'a> {
                 .expectations
                 .iter()
                 .find(|expected| count(&self.journal.entries, expected) < expected.times);
-            missing.map_or(Look::Done(()), |missing| Look::<(), ()>::NotYet(missing.meaning.clone()))
+            missing.map_or(Poll::Ready(()), |missing| Poll::<(), ()>::Pending(missing.meaning.clone()))
         };
-        let arrived = until(deadline, all_there, |_| {}).await.is_ok();
+        let arrived = poll_until(deadline, all_there, |_| {}).await.is_ok();
         if arrived {
             let journal = &mut self.journal;
             fedctl_engine::wait::quiet(QUIET, || {
@@ -242,14 +242,14 @@ impl<'a> Watch<'a> {
         let looks = fronts.map(async |((region, _), endpoint)| {
             let look = async || match endpoint.get(path).await {
                 Ok(Answer { status: 200, body: Some(body), .. }) if body == *expected => {
-                    Look::Done(jiff::Timestamp::now())
+                    Poll::Ready(jiff::Timestamp::now())
                 }
                 Ok(Answer { status, body, .. }) => {
-                    Look::<_, ()>::NotYet(format!("{status} {}", body.unwrap_or_default()))
+                    Poll::<_, ()>::Pending(format!("{status} {}", body.unwrap_or_default()))
                 }
-                Err(error) => Look::NotYet(error.to_string()),
+                Err(error) => Poll::Pending(error.to_string()),
             };
-            (region.clone(), until(self.deadline, look, |_| {}).await)
+            (region.clone(), poll_until(self.deadline, look, |_| {}).await)
         });
         let mut missing: BTreeMap<RegionName, String> = BTreeMap::new();
         for (region, found) in futures_util::future::join_all(looks).await {
@@ -266,10 +266,10 @@ impl<'a> Watch<'a> {
                         },
                     ));
                 }
-                Err(Gave::Up(last)) => {
+                Err(WaitError::TimedOut(last)) => {
                     missing.insert(region, last.unwrap_or_else(|| "no answer".into()));
                 }
-                Err(Gave::Never(())) => {}
+                Err(WaitError::Aborted(())) => {}
             }
         }
         for (region, last) in missing {
@@ -349,17 +349,14 @@ impl<'a> Watch<'a> {
     }
 
     async fn links(&self) -> Vec<LinkStatus> {
-        let health = collect::health(&self.stage.brokers).await;
-        let health =
-            health.into_iter().map(|(region, health)| (region, health.map_err(|error| error.to_string())));
-        status::links(self.stage.topology, &health.collect())
+        self.stage.inspect.links(self.stage.topology, &self.stage.brokers).await.links
     }
 
     async fn service_state(&self, region: &RegionName, service: &str) -> String {
         let name = fedctl_model::desired::container(&self.stage.topology.name, region, service);
-        let found = self.stage.engine.health(&name, fedctl_model::desired::SERVICE_PORT).await;
+        let found = self.stage.inspect.engine.liveness(&name).await;
         let state = match found {
-            Ok(health) if health.running => "runs",
+            Ok(found) if found.running => "runs",
             Ok(_) => "does not run",
             Err(_) => "has no container",
         };

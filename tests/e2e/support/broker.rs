@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, sync::OnceLock};
 
 use fedctl_engine::rabbitmq::Connector;
-use fedctl_model::{secret::Secret, topology::RegionName};
+use fedctl_model::{
+    secret::Secret,
+    site::{ADMINISTRATOR, AMQP_PORT, Address, Site, VHOST},
+    topology::RegionName,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -107,8 +111,17 @@ impl Broker {
     /// The same broker, through the code under test.
     pub fn under_test(&self) -> fedctl_engine::rabbitmq::Broker {
         let port = self.base.trim_start_matches("http://127.0.0.1:").trim_end_matches("/api");
-        let (region, password) = (RegionName::new(&self.region), Secret::new(self.password.clone()));
-        Connector::default().broker(&region, port.parse().unwrap(), &password)
+        let management = Address::published(port.parse().unwrap());
+        let site = Site {
+            region: RegionName::new(&self.region),
+            amqp: management.clone(),
+            management,
+            listener: AMQP_PORT,
+            vhost: VHOST.into(),
+            user: ADMINISTRATOR.into(),
+            password: Some(Secret::new(self.password.clone())),
+        };
+        Connector::default().broker(&site).unwrap()
     }
 
     #[track_caller]

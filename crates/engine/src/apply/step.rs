@@ -1,20 +1,22 @@
 //! One step: one foreign call, or one wait.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
 
 use super::Tools;
 use crate::{
-    docker::{EngineError, Health},
+    chain::chain,
+    docker::EngineError,
     image::{self, ImageError},
-    rabbitmq::{Broker, BrokerError},
-    wait::{Gave, Look, until},
+    rabbitmq::BrokerError,
+    wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
-    desired::{MANAGEMENT_PORT, SERVICE_PORT},
-    plan::Step,
+    desired::SERVICE_PORT,
+    plan::{Change, Operation, Step},
+    site::{Address, Unavailable},
     topology::RegionName,
 };
 
@@ -37,9 +39,9 @@ pub enum StepError {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// Time ran out.
-    #[error("time ran out: {reason}{log}")]
+    #[error("timed out: {reason}{log}")]
     TimedOut {
-        /// Why it was not ready at the last look.
+        /// Why it was not ready at the last poll.
         reason: String,
         /// Its last lines.
         log: String,
@@ -70,134 +72,126 @@ impl StepError {
     pub fn engine(&self) -> Option<&EngineError> {
         match self {
             Self::Engine(error) | Self::Image(ImageError::Engine(error)) => Some(error),
-            _ => None,
+            Self::Image(ImageError::NotFound { .. } | ImageError::NotBuilt { .. })
+            | Self::Broker(_)
+            | Self::TimedOut { .. }
+            | Self::Died { .. }
+            | Self::NoBroker(_)
+            | Self::NoExecutable => None,
         }
     }
 }
 
 pub(super) async fn run(step: &Step, tools: &Tools) -> Result<(), StepError> {
-    let engine = &tools.engine;
     match step {
-        Step::ProvideImage { reference } => image::provide(engine, reference, &tools.events).await?,
-        Step::ImportServiceImage { .. } => {
+        Step::Engine(operation) => operate(operation, tools).await,
+        Step::Broker { region, change: Change::Await { container } } => {
+            await_broker(tools, region, container).await
+        }
+        Step::Broker { region, change } => {
+            let broker = tools.brokers.borrow().get(region).cloned();
+            Ok(broker.ok_or_else(|| StepError::NoBroker(region.clone()))?.change(change).await?)
+        }
+    }
+}
+
+async fn operate(operation: &Operation, tools: &Tools) -> Result<(), StepError> {
+    let engine = &tools.inspect.engine;
+    match operation {
+        Operation::ProvideImage { reference } => image::provide(engine, reference, &tools.events).await?,
+        Operation::ImportServiceImage { .. } => {
             let executable = tools.executable.as_ref().ok_or(StepError::NoExecutable)?;
             image::import_executable(engine, executable).await?;
         }
-        Step::CreateNetwork(network) => engine.create_network(network).await?,
-        Step::CreateVolume(volume) => engine.create_volume(volume).await?,
-        Step::CreateContainer(container) => engine.create_container(container).await?,
-        Step::UploadFiles(container) => engine.upload(container).await?,
-        Step::StartContainer { name } => engine.start(name).await?,
-        Step::UnpauseContainer { name } => engine.unpause(name).await?,
-        Step::ConnectNetwork { container, attachment } => {
+        Operation::RemoveImage { reference } => engine.remove_image(reference).await?,
+        Operation::CreateNetwork(network) => engine.create_network(network).await?,
+        Operation::RemoveNetwork { name } => engine.remove_network(name).await?,
+        Operation::CreateVolume(volume) => engine.create_volume(volume).await?,
+        Operation::RemoveVolume { name } => engine.remove_volume(name).await?,
+        Operation::CreateContainer(container) => engine.create_container(container).await?,
+        Operation::UploadFiles(container) => engine.upload(container).await?,
+        Operation::StartContainer { name } => engine.start(name).await?,
+        Operation::UnpauseContainer { name } => engine.unpause(name).await?,
+        Operation::StopContainer { name } => engine.stop(name).await?,
+        Operation::RemoveContainer { name } => engine.remove_container(name).await?,
+        Operation::ConnectNetwork { container, attachment } => {
             engine.connect_network(container, attachment).await?;
         }
-        Step::StopContainer { name } => engine.stop(name).await?,
-        Step::RemoveContainer { name } => engine.remove_container(name).await?,
-        Step::RemoveNetwork { name } => engine.remove_network(name).await?,
-        Step::RemoveVolume { name } => engine.remove_volume(name).await?,
-        Step::RemoveImage { reference } => engine.remove_image(reference).await?,
-        Step::AwaitBroker { region, container } => await_broker(tools, region, container).await?,
-        Step::AwaitService { container } => await_service(tools, container).await?,
-        _ => define(step, tools).await?,
-    }
-    Ok(())
-}
-
-async fn define(step: &Step, tools: &Tools) -> Result<(), StepError> {
-    let broker = |region: &RegionName| -> Result<Broker, StepError> {
-        tools.brokers.borrow().get(region).cloned().ok_or_else(|| StepError::NoBroker(region.clone()))
-    };
-    match step {
-        Step::PutClusterName { region, name } => broker(region)?.put_cluster_name(name).await?,
-        Step::PutUser { region, user } => broker(region)?.put_user(user).await?,
-        Step::PutPermissions { region, user } => broker(region)?.put_permissions(user).await?,
-        Step::PutUpstream { region, upstream } => broker(region)?.put_upstream(upstream).await?,
-        Step::PutPolicy { region, policy } => broker(region)?.put_policy(policy).await?,
-        Step::PutOwned { region, parameter, owned } => broker(region)?.put_owned(parameter, owned).await?,
-        Step::DeleteUser { region, name } => broker(region)?.delete_user(name).await?,
-        Step::DeleteUpstream { region, name } => broker(region)?.delete_upstream(name).await?,
-        Step::DeletePolicy { region, name } => broker(region)?.delete_policy(name).await?,
-        Step::RestartLink { region, upstream, resource } => {
-            broker(region)?.restart_link(upstream, resource).await?;
-        }
-        Step::DeleteExchange { region, name } => broker(region)?.delete_exchange(name).await?,
-        Step::DeleteEmptyQueue { region, name } => broker(region)?.delete_empty_queue(name).await?,
-        _ => unreachable!("`run` handles every other step"),
+        Operation::AwaitService { container } => await_service(tools, container).await?,
     }
     Ok(())
 }
 
 async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
-    let password = tools.administrators.get(region).ok_or_else(|| StepError::NoBroker(region.clone()))?;
-    let mut life = Life::of(tools, container, MANAGEMENT_PORT);
-    let look = async || {
-        let port = match life.port().await {
-            Ok(port) => port,
-            Err(look) => return look,
+    let mut liveness = LivenessCheck::of(tools, container);
+    let poll = async || {
+        let ports = match liveness.ports().await {
+            Ok(ports) => ports,
+            Err(poll) => return poll,
         };
-        let broker = tools.connector.broker(region, port, password);
-        match broker.ready().await {
-            Ok(()) => Look::Done(broker),
-            Err(error) if error.is_unreachable() => Look::NotYet("the broker is booting".into()),
-            Err(error) => Look::NotYet(error.to_string()),
+        let site = tools.inspect.inventory.published(region, &ports);
+        match site.and_then(|site| tools.inspect.broker(&site)) {
+            Err(Unavailable::NoPassword) => Poll::Failed(StepError::NoBroker(region.clone())),
+            Err(unavailable) => Poll::Pending(unavailable.to_string()),
+            Ok(broker) => match broker.ready().await {
+                Ok(()) => Poll::Ready(broker),
+                Err(error) if error.is_unreachable() => Poll::Pending("the broker is booting".into()),
+                Err(error) => Poll::Pending(chain(&error)),
+            },
         }
     };
-    let broker = wait(tools, container, &format!("broker {region}"), look).await?;
+    let broker = wait(tools, container, &format!("broker {region}"), poll).await?;
     tools.brokers.borrow_mut().insert(region.clone(), broker);
     Ok(())
 }
 
 async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
-    let mut life = Life::of(tools, container, SERVICE_PORT);
-    let look = async || {
-        let port = match life.port().await {
-            Ok(port) => port,
-            Err(look) => return look,
+    let mut liveness = LivenessCheck::of(tools, container);
+    let poll = async || {
+        let ports = match liveness.ports().await {
+            Ok(ports) => ports,
+            Err(poll) => return poll,
         };
-        tools.endpoints.at(port).ready().await.map_or_else(Look::NotYet, Look::Done)
+        let Some(port) = ports.get(&SERVICE_PORT) else {
+            return Poll::Pending(format!("port {SERVICE_PORT} is not published yet"));
+        };
+        let endpoint = tools.inspect.endpoints.at(&Address::published(*port));
+        endpoint.ready().await.map_or_else(Poll::Pending, Poll::Ready)
     };
-    wait(tools, container, &format!("container {container}"), look).await
+    wait(tools, container, &format!("container {container}"), poll).await
 }
 
-/// Whether a container still runs. The engine is asked once a second, however often one looks: while
-/// brokers boot, the processors have better things to do.
-struct Life<'a> {
+/// Whether a container still runs. The engine is asked once a second, however often this is: while brokers boot, the
+/// processors are busy.
+struct LivenessCheck<'a> {
     tools: &'a Tools,
     container: &'a str,
-    port: u16,
-    seen: Option<(Instant, u16)>,
-    /// How often the engine had started it anew at the first look: those may have had a reason that is gone.
+    seen: Option<(Instant, BTreeMap<u16, u16>)>,
+    /// The engine's count of restarts at the first check: those may have had a reason that is gone.
     restarts: Option<i64>,
 }
 
-impl<'a> Life<'a> {
-    fn of(tools: &'a Tools, container: &'a str, port: u16) -> Self {
-        Self { tools, container, port, seen: None, restarts: None }
+impl<'a> LivenessCheck<'a> {
+    fn of(tools: &'a Tools, container: &'a str) -> Self {
+        Self { tools, container, seen: None, restarts: None }
     }
 
-    /// The host port of a container that runs, or what waiting for it comes to.
-    async fn port<T>(&mut self) -> Result<u16, Look<T, StepError>> {
-        if let Some((_, port)) = self.seen.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
-            return Ok(port);
+    /// The published ports of a container that runs, or what waiting for it comes to.
+    async fn ports<T>(&mut self) -> Result<BTreeMap<u16, u16>, Poll<T, StepError>> {
+        if let Some((_, ports)) = self.seen.as_ref().filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            return Ok(ports.clone());
         }
-        let health = match self.tools.engine.health(self.container, self.port).await {
-            Ok(health) => health,
-            Err(error) => return Err(Look::Never(error.into())),
-        };
-        let restarts = health.restarts - *self.restarts.get_or_insert(health.restarts);
-        match health {
-            Health { running, .. } if restarts > RESTARTS || !running => {
-                Err(Look::Never(StepError::Died { log: String::new() }))
-            }
-            Health { port: Some(port), .. } => {
-                self.seen = Some((Instant::now(), port));
-                Ok(port)
-            }
-            Health { port: None, .. } => {
-                Err(Look::NotYet(format!("port {} is not published yet", self.port)))
-            }
+        let found = self.tools.inspect.engine.liveness(self.container).await;
+        let found = found.map_err(|error| Poll::Failed(error.into()))?;
+        let restarts = found.restarts - *self.restarts.get_or_insert(found.restarts);
+        if restarts > RESTARTS || !found.running {
+            let log = last_lines(self.tools, self.container).await;
+            return Err(Poll::Failed(StepError::Died { log }));
         }
+        if !found.ports.is_empty() {
+            self.seen = Some((Instant::now(), found.ports.clone()));
+        }
+        Ok(found.ports)
     }
 }
 
@@ -205,16 +199,13 @@ async fn wait<T>(
     tools: &Tools,
     container: &str,
     subject: &str,
-    look: impl AsyncFnMut() -> Look<T, StepError>,
+    poll: impl AsyncFnMut() -> Poll<T, StepError>,
 ) -> Result<T, StepError> {
-    let waited = until(tools.deadline, look, |reason| tools.events.progress(subject, reason)).await;
+    let waited = poll_until(tools.deadline, poll, |reason| tools.events.progress(subject, reason)).await;
     match waited {
         Ok(value) => Ok(value),
-        Err(Gave::Never(StepError::Died { .. })) => {
-            Err(StepError::Died { log: last_lines(tools, container).await })
-        }
-        Err(Gave::Never(error)) => Err(error),
-        Err(Gave::Up(reason)) => {
+        Err(WaitError::Aborted(error)) => Err(error),
+        Err(WaitError::TimedOut(reason)) => {
             let log = last_lines(tools, container).await;
             Err(StepError::TimedOut { reason: reason.unwrap_or_else(|| "no answer".into()), log })
         }
@@ -223,7 +214,7 @@ async fn wait<T>(
 
 /// A container's last lines, indented below an error. What it says again and again is said once.
 async fn last_lines(tools: &Tools, container: &str) -> String {
-    let lines = tools.engine.logs(container, None, Some(QUOTED_LINES), false);
+    let lines = tools.inspect.engine.logs(container, None, Some(QUOTED_LINES), false);
     let mut lines: Vec<String> =
         lines.map_ok(|line| format!("\n    {}", line.text)).try_collect().await.unwrap_or_default();
     lines.dedup();

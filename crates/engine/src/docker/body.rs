@@ -10,6 +10,7 @@ use bollard::models::{
 
 use fedctl_model::{
     desired::{Container, LOG_LIMITS, NETWORK_OPTION, Network, PIDS_LIMIT, TMPFS, Volume},
+    site::LOOPBACK,
     topology::Port,
 };
 
@@ -101,7 +102,7 @@ fn port_key(port: Port) -> String {
 
 fn binding(port: Port) -> PortBinding {
     PortBinding {
-        host_ip: Some("127.0.0.1".into()),
+        host_ip: Some(LOOPBACK.into()),
         host_port: Some(port.host.map_or_else(String::new, |port| port.to_string())),
     }
 }

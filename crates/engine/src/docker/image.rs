@@ -1,12 +1,12 @@
 //! Images of an engine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::{
     body_try_stream,
     query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder},
 };
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, TryStreamExt, future::try_join_all};
 use tokio_util::bytes::Bytes;
 
 use super::{Engine, EngineError, Operation, Result, gone};
@@ -24,6 +24,17 @@ impl Engine {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The ids of those of these images that the engine has, by reference.
+    ///
+    /// # Errors
+    ///
+    /// If the engine fails.
+    pub async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
+        let found = references.iter().map(async |reference| Ok((reference, self.image(reference).await?)));
+        let found = try_join_all(found).await?.into_iter();
+        Ok(found.filter_map(|(reference, id)| Some((reference.clone(), id?))).collect())
     }
 
     /// The references of all images that carry `label`.

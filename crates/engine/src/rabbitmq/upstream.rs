@@ -9,20 +9,13 @@
 use serde_json::json;
 
 use super::{Broker, Result};
-use fedctl_model::{
-    desired::{Upstream, VHOST},
-    secret::Secret,
-};
+use fedctl_model::{desired::Upstream, secret::Secret, site::NOWHERE};
 
 /// How often a change is made before a broker's failure is believed to be of another kind.
 const ATTEMPTS: usize = 10;
 
 impl Broker {
     /// Puts an upstream. An equal one restarts nothing.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
         for _ in 1..ATTEMPTS {
             if heard(self.put_definition(upstream).await)? {
@@ -35,14 +28,11 @@ impl Broker {
 
     /// Deletes an upstream, and with it its links. It is led to nowhere first, also where it is gone: another deletion
     /// may have been cut short before all links had heard of it.
-    ///
-    /// # Errors
-    ///
-    /// If the broker does not answer or refuses.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
         let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);
-        let nowhere = Upstream { name: name.into(), uri: Secret::new("amqp://localhost:1"), settings };
-        let delete = async || self.delete(&["parameters", "federation-upstream", VHOST, name], "").await;
+        let nowhere = Upstream { name: name.into(), uri: Secret::new(NOWHERE), settings };
+        let delete =
+            async || self.delete(&["parameters", "federation-upstream", &self.site.vhost, name], "").await;
         for _ in 1..ATTEMPTS {
             heard(self.put_definition(&nowhere).await)?;
             if heard(delete().await)? {
@@ -53,7 +43,7 @@ impl Broker {
     }
 
     async fn put_definition(&self, upstream: &Upstream) -> Result<()> {
-        let path = ["parameters", "federation-upstream", VHOST, &upstream.name];
+        let path = ["parameters", "federation-upstream", &self.site.vhost, &upstream.name];
         self.put(&path, &json!({ "value": upstream.value() })).await
     }
 }

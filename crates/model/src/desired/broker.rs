@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    ADMINISTRATOR, APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, VHOST,
-    container, link_user, password,
+    APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, container, link_user,
+    password,
 };
 use crate::{
     secret::Secret,
+    site::{ADMINISTRATOR, VHOST, amqp_uri},
     topology::{AckMode, ApplyTo, FederationPolicy, Pair, Region, Topology, UpstreamSettings},
 };
 
@@ -83,12 +84,12 @@ fn upstream(pair: &Pair, settings: &UpstreamSettings, passwords: &Passwords) -> 
     let Value::Object(settings_map) = definition else { unreachable!("an object literal") };
     Upstream {
         name: pair.upstream.to_string(),
-        uri: Secret::new(format!(
-            "amqp://{user}:{}@{}:5672/%2F?heartbeat={}&connection_timeout=5000",
-            secret.expose(),
-            pair.upstream,
-            settings.heartbeat
-        )),
+        uri: amqp_uri(
+            &user,
+            secret,
+            pair.upstream.as_str(),
+            &format!("heartbeat={}&connection_timeout=5000", settings.heartbeat),
+        ),
         settings: settings_map,
     }
 }

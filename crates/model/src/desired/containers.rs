@@ -7,12 +7,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ADMINISTRATOR, AMQP_PORT, APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File,
-    MANAGEMENT_PORT, Mount, Passwords, SERVICE_EXECUTABLE, SERVICE_LABEL, SERVICE_PORT, broker, container,
-    labels, lan, password, wan,
+    APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File, Mount, Passwords,
+    SERVICE_EXECUTABLE, SERVICE_LABEL, SERVICE_PORT, broker, container, labels, lan, password, wan,
 };
 use crate::{
     secret::Secret,
+    site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, amqp_uri},
     topology::{BUILT_IN_SERVICES, COMPUTE_HOST, Port, Region, RegionName, Service, Topology},
 };
 
@@ -140,10 +140,7 @@ fn service_container(
 ) -> Container {
     let project = &topology.name;
     let own = service.image.is_none();
-    let uri = Secret::new(format!(
-        "amqp://{APPLICATION}:{}@{BROKER}:{AMQP_PORT}/%2F",
-        password(passwords, &region.name, APPLICATION).expose()
-    ));
+    let uri = amqp_uri(APPLICATION, password(passwords, &region.name, APPLICATION), BROKER, "");
     let command = if own && service.command.is_empty() {
         [SERVICE_EXECUTABLE, "service", &service.name].map(str::to_owned).into()
     } else {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Blocked, Cause, Plan, Step, containers::Touched};
+use super::{Blocked, Cause, Change, Plan, containers::Touched};
 use crate::{
     desired::{
         APPLICATION, BROKER, Broker, Desired, Policy, Upstream, User, container, internal_queue, link_user,
         ownership_parameter,
     },
-    observed::{self, Definitions, Observed, Owned},
-    secret::{matches_rabbitmq_hash, without_user},
+    observed::{self, Definitions, Owned, Snapshot},
+    secret::matches_rabbitmq_hash,
+    site::without_user,
     topology::RegionName,
 };
 
@@ -19,9 +20,13 @@ use crate::{
 type Known<'a> = Option<&'a Definitions>;
 
 /// The regions whose brokers do not answer and may hold something.
-pub(super) fn unknown(desired: &Desired, observed: &Observed, touched: &Touched) -> BTreeSet<RegionName> {
+pub(super) fn unknown(
+    desired: &Desired,
+    observed: &Snapshot<Definitions>,
+    touched: &Touched,
+) -> BTreeSet<RegionName> {
     let is_unknown = |broker: &&Broker| {
-        !observed.brokers.contains_key(&broker.region) && !touched.new_volumes.contains(&broker.container)
+        observed.answer(&broker.region).is_none() && !touched.new_volumes.contains(&broker.container)
     };
     desired.brokers.iter().filter(is_unknown).map(|broker| broker.region.clone()).collect()
 }
@@ -30,7 +35,7 @@ pub(super) fn unknown(desired: &Desired, observed: &Observed, touched: &Touched)
 pub(super) fn reconcile(
     plan: &mut Plan,
     desired: &Desired,
-    observed: &Observed,
+    observed: &Snapshot<Definitions>,
     touched: &Touched,
     removed: &BTreeMap<String, usize>,
 ) -> BTreeMap<RegionName, usize> {
@@ -38,12 +43,11 @@ pub(super) fn reconcile(
     let mut known = Vec::new();
     let unknown = unknown(desired, observed, touched);
     for broker in &desired.brokers {
-        let definitions = observed.brokers.get(&broker.region);
+        let definitions = observed.answer(&broker.region);
         let running = touched.running.get(&broker.container).copied();
         if running.is_some() || definitions.is_none() {
             let cause = if running.is_some() { Cause::Follows } else { Cause::Unknown };
-            let step =
-                Step::AwaitBroker { region: broker.region.clone(), container: broker.container.clone() };
+            let step = Change::Await { container: broker.container.clone() }.at(&broker.region);
             awaited.insert(broker.region.clone(), plan.push(step, cause, running));
         }
         if unknown.contains(&broker.region) {
@@ -76,7 +80,7 @@ fn cluster_name(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Optio
     // a new broker takes the name from its configuration
     let found = known?.cluster_name.clone();
     (found != broker.cluster_name).then(|| {
-        let step = Step::PutClusterName { region: broker.region.clone(), name: broker.cluster_name.clone() };
+        let step = Change::PutClusterName { name: broker.cluster_name.clone() }.at(&broker.region);
         plan.push(
             step,
             differs("cluster name", Some(found.into()), Some(broker.cluster_name.clone().into())),
@@ -100,11 +104,9 @@ fn users(
             Some(hash) if !matches_rabbitmq_hash(&user.password, hash) => Some(Cause::PasswordDiffers),
             Some(_) => None,
         };
-        let put = cause.map(|cause| {
-            plan.push(Step::PutUser { region: region.clone(), user: user.clone() }, cause, after)
-        });
+        let put = cause.map(|cause| plan.push(Change::PutUser(user.clone()).at(&region), cause, after));
         let permitted = permission_cause(user, known).map(|cause| {
-            let step = Step::PutPermissions { region: region.clone(), user: user.clone() };
+            let step = Change::PutPermissions(user.clone()).at(&region);
             plan.push(step, cause, put.into_iter().chain(after))
         });
         if let Some(last) = permitted.or(put) {
@@ -144,7 +146,7 @@ fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<us
         if is_foreign(&cause, known, |owned| &owned.policies, &policy.name) {
             plan.blocked.push(foreign("policy", &policy.name, &broker.region));
         }
-        plan.push(Step::PutPolicy { region: broker.region.clone(), policy: policy.clone() }, cause, after);
+        plan.push(Change::PutPolicy(policy.clone()).at(&broker.region), cause, after);
     }
 }
 
@@ -188,7 +190,7 @@ fn upstreams(
             touched.connected.get(&broker.container).copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
-        let step = Step::PutUpstream { region: broker.region.clone(), upstream: upstream.clone() };
+        let step = Change::PutUpstream(upstream.clone()).at(&broker.region);
         plan.push(step, cause, needs.into_iter().flatten());
     }
 }
@@ -217,17 +219,17 @@ fn prune(
     else {
         return Vec::new();
     };
-    let region = || broker.region.clone();
+    let region = &broker.region;
     let wanted = owned_by(broker);
     let mut steps = Vec::new();
     for name in owned.policies.iter().filter(|name| !wanted.policies.contains(name)).cloned() {
-        steps.push(plan.push(Step::DeletePolicy { region: region(), name }, Cause::NotInTopology, after));
+        steps.push(plan.push(Change::DeletePolicy { name }.at(region), Cause::NotInTopology, after));
     }
     for name in owned.upstreams.iter().filter(|name| !wanted.upstreams.contains(name)).cloned() {
-        steps.push(plan.push(Step::DeleteUpstream { region: region(), name }, Cause::NotInTopology, after));
+        steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::NotInTopology, after));
     }
     for name in owned.users.iter().filter(|name| !wanted.users.contains(name)).cloned() {
-        steps.push(plan.push(Step::DeleteUser { region: region(), name }, Cause::NotInTopology, after));
+        steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));
     }
     for downstream in owned.downstreams.iter().filter(|name| !wanted.downstreams.contains(name)) {
         let downstream = RegionName::new(downstream);
@@ -252,7 +254,7 @@ fn prune_internal(
     for name in &definitions.exchanges {
         let queue = name.strip_suffix(" A").or_else(|| name.strip_suffix(" B"));
         if queue.is_some_and(|queue| queue.starts_with(prefix) && queue.ends_with(suffix)) {
-            let step = Step::DeleteExchange { region: broker.region.clone(), name: name.clone() };
+            let step = Change::DeleteExchange { name: name.clone() }.at(&broker.region);
             exchanges.push(plan.push(step, Cause::NotInTopology, after.iter().copied()));
         }
     }
@@ -271,7 +273,7 @@ fn prune_internal(
                 hint: "put the region back until they have arrived, or purge the queue".into(),
             });
         }
-        let step = Step::DeleteEmptyQueue { region: broker.region.clone(), name: queue.name.clone() };
+        let step = Change::DeleteEmptyQueue { name: queue.name.clone() }.at(&broker.region);
         steps.push(plan.push(step, Cause::NotInTopology, after.iter().chain(&exchanges).copied()));
     }
     steps
@@ -291,7 +293,7 @@ fn own(
         Some(_) => return,
     };
     let parameter = ownership_parameter(&desired.project);
-    plan.push(Step::PutOwned { region: broker.region.clone(), parameter, owned: wanted }, cause, after);
+    plan.push(Change::RecordOwnership { parameter, owned: wanted }.at(&broker.region), cause, after);
 }
 
 fn owned_by(broker: &Broker) -> Owned {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cause, Plan, Step, brokers, diff::remove_container};
+use super::{Cause, Operation, Plan, brokers, diff::remove_container};
 use crate::{
     desired::{BROKER, CONFIG_LABEL, Container, Desired, container},
-    observed::{self, ContainerState, Observed},
+    observed::{self, ContainerState, Definitions, Snapshot},
+    site::Unavailable,
     topology::RegionName,
 };
 
@@ -32,7 +33,7 @@ pub(super) struct Objects {
 /// The containers of a plan in the making.
 pub(super) struct Containers<'a> {
     desired: &'a Desired,
-    observed: &'a Observed,
+    observed: &'a Snapshot<Definitions>,
     objects: Objects,
     /// The steps that get images, by reference.
     images: BTreeMap<&'a str, usize>,
@@ -41,7 +42,7 @@ pub(super) struct Containers<'a> {
 }
 
 impl<'a> Containers<'a> {
-    pub fn new(desired: &'a Desired, observed: &'a Observed, objects: Objects) -> Self {
+    pub fn new(desired: &'a Desired, observed: &'a Snapshot<Definitions>, objects: Objects) -> Self {
         let touched =
             Touched { new_volumes: objects.volumes.keys().cloned().collect(), ..Touched::default() };
         Self { desired, observed, objects, images: BTreeMap::new(), touched }
@@ -82,18 +83,19 @@ impl<'a> Containers<'a> {
                 None => continue,
             };
             let needs = [started, ready.get(&wanted.region).copied()].into_iter().flatten();
-            plan.push(Step::AwaitService { container: wanted.name.clone() }, cause, needs);
+            plan.push(Operation::AwaitService { container: wanted.name.clone() }, cause, needs);
         }
     }
 
     fn is_locked_out(&self, wanted: &Container) -> bool {
-        wanted.service == BROKER && self.observed.locked_out.contains(&wanted.region)
+        wanted.service == BROKER
+            && self.observed.unavailable(&wanted.region) == Some(&Unavailable::Unauthorized)
     }
 
     fn is_used(&self, reference: &str) -> bool {
         let engine = &self.observed.engine;
         let users = self.desired.containers.iter().filter(|wanted| wanted.image == reference);
-        users.into_iter().any(|wanted| engine.containers.iter().any(|found| found.name == wanted.name))
+        users.into_iter().any(|wanted| engine.container(&wanted.name).is_some())
     }
 
     fn reconcile(
@@ -103,17 +105,17 @@ impl<'a> Containers<'a> {
         make_after: Option<usize>,
         start_after: Option<usize>,
     ) {
-        let found = self.observed.engine.containers.iter().find(|found| found.name == wanted.name);
+        let found = self.observed.engine.container(&wanted.name);
         let fate = found.map_or(Fate::Make(None), |found| self.fate(wanted, found));
         let remains = found.filter(|_| !matches!(fate, Fate::Make(_)));
         let started = match fate {
             Fate::Keep => None,
-            Fate::Step(step, cause) => Some(plan.push(step, cause, start_after)),
+            Fate::Do(operation, cause) => Some(plan.push(operation, cause, start_after)),
             Fate::Restart(cause) => {
                 let name = wanted.name.clone();
-                let stopped = plan.push(Step::StopContainer { name: name.clone() }, cause, []);
+                let stopped = plan.push(Operation::StopContainer { name: name.clone() }, cause, []);
                 let needs = [Some(stopped), start_after].into_iter().flatten();
-                Some(plan.push(Step::StartContainer { name }, Cause::Follows, needs))
+                Some(plan.push(Operation::StartContainer { name }, Cause::Follows, needs))
             }
             Fate::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None, start_after)),
             Fate::Make(cause) => {
@@ -141,7 +143,7 @@ impl<'a> Containers<'a> {
             self.objects.volumes.get(&wanted.volume.volume).copied(),
         ];
         let needs = objects.into_iter().flatten().chain(before);
-        plan.push(Step::CreateContainer(Box::new(wanted.clone())), cause, needs)
+        plan.push(Operation::CreateContainer(Box::new(wanted.clone())), cause, needs)
     }
 
     fn image(&mut self, plan: &mut Plan, reference: &'a str) -> Option<usize> {
@@ -153,8 +155,11 @@ impl<'a> Containers<'a> {
         plan.provisional |= !own && self.is_used(reference);
         let step = self.images.entry(reference).or_insert_with(|| {
             let reference = reference.to_owned();
-            let step =
-                if own { Step::ImportServiceImage { reference } } else { Step::ProvideImage { reference } };
+            let step = if own {
+                Operation::ImportServiceImage { reference }
+            } else {
+                Operation::ProvideImage { reference }
+            };
             plan.push(step, Cause::NotFound, [])
         });
         Some(*step)
@@ -180,10 +185,10 @@ impl<'a> Containers<'a> {
                 ContainerState::Running if self.is_locked_out(wanted) => Fate::Restart(Cause::LockedOut),
                 ContainerState::Running => Fate::Keep,
                 ContainerState::Created => Fate::Finish,
-                ContainerState::Paused => Fate::Step(Step::UnpauseContainer { name }, Cause::Paused),
+                ContainerState::Paused => Fate::Do(Operation::UnpauseContainer { name }, Cause::Paused),
                 ContainerState::Restarting => Fate::Restart(Cause::Stopped(found.status.clone())),
                 ContainerState::Stopped => {
-                    Fate::Step(Step::StartContainer { name }, Cause::Stopped(found.status.clone()))
+                    Fate::Do(Operation::StartContainer { name }, Cause::Stopped(found.status.clone()))
                 }
             }
         }
@@ -205,7 +210,7 @@ impl<'a> Containers<'a> {
             }
             let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
             let step =
-                Step::ConnectNetwork { container: wanted.name.clone(), attachment: attachment.clone() };
+                Operation::ConnectNetwork { container: wanted.name.clone(), attachment: attachment.clone() };
             let needs = [started, self.objects.networks.get(network).copied()];
             let connected = plan.push(step, cause, needs.into_iter().flatten());
             if Some(attachment) == wanted.wan.as_ref() {
@@ -218,7 +223,7 @@ impl<'a> Containers<'a> {
 /// What has to happen to a container.
 enum Fate {
     Keep,
-    Step(Step, Cause),
+    Do(Operation, Cause),
     /// Start it anew: its process ends again and again.
     Restart(Cause),
     /// Write its files and start it: somebody was interrupted after making it.
@@ -234,7 +239,7 @@ fn upload_and_start(
     created: Option<usize>,
     start_after: Option<usize>,
 ) -> usize {
-    let uploaded = plan.push(Step::UploadFiles(Box::new(wanted.clone())), cause.clone(), created);
+    let uploaded = plan.push(Operation::UploadFiles(Box::new(wanted.clone())), cause.clone(), created);
     let needs = [Some(uploaded), start_after].into_iter().flatten();
-    plan.push(Step::StartContainer { name: wanted.name.clone() }, cause.clone(), needs)
+    plan.push(Operation::StartContainer { name: wanted.name.clone() }, cause.clone(), needs)
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Blocked, Cause, Plan, Step, brokers,
+    Blocked, Cause, Operation, Plan, brokers,
     containers::{Containers, Objects},
 };
 use crate::{
     desired::{Desired, PROJECT_LABEL},
-    observed::{self, ContainerState, Observed},
+    observed::{self, ContainerState, Definitions, Snapshot},
 };
 
 /// Plans what turns `observed` into `desired`.
@@ -16,7 +16,7 @@ use crate::{
 /// A broker that does not answer is only waited for, unless its volume is new and therefore empty:
 /// what it holds is compared once it answers, by planning again.
 #[must_use]
-pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let mut plan = Plan { blocked: foreign(desired, observed), ..Plan::default() };
     let removed = remove_containers(&mut plan, desired, observed);
     let objects = create_objects(&mut plan, desired, observed);
@@ -32,7 +32,7 @@ fn is_ours(labels: &BTreeMap<String, String>, project: &str) -> bool {
     labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
 }
 
-fn foreign(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
+fn foreign(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Blocked> {
     let engine = &observed.engine;
     let project = &desired.project;
     let blocked = |kind: &str, name: &str| Blocked {
@@ -49,7 +49,7 @@ fn foreign(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
         (!is_ours(&found.labels, project)).then(|| blocked("volume", &wanted.name))
     });
     let containers = desired.containers.iter().filter_map(|wanted| {
-        let found = engine.containers.iter().find(|found| found.name == wanted.name)?;
+        let found = engine.container(&wanted.name)?;
         (!is_ours(&found.labels, project)).then(|| blocked("container", &wanted.name))
     });
     networks.chain(volumes).chain(containers).collect()
@@ -57,7 +57,11 @@ fn foreign(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
 
 /// Containers of this project that the topology does not have any more, by name, with the step that
 /// removes them. Their volumes stay.
-fn remove_containers(plan: &mut Plan, desired: &Desired, observed: &Observed) -> BTreeMap<String, usize> {
+fn remove_containers(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Snapshot<Definitions>,
+) -> BTreeMap<String, usize> {
     if !desired.whole {
         return BTreeMap::new();
     }
@@ -75,27 +79,27 @@ fn remove_containers(plan: &mut Plan, desired: &Desired, observed: &Observed) ->
 pub(super) fn remove_container(plan: &mut Plan, found: &observed::Container, cause: &Cause) -> usize {
     let stopped = match found.state {
         ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
-            Some(plan.push(Step::StopContainer { name: found.name.clone() }, cause.clone(), []))
+            Some(plan.push(Operation::StopContainer { name: found.name.clone() }, cause.clone(), []))
         }
         ContainerState::Created | ContainerState::Stopped => None,
     };
-    plan.push(Step::RemoveContainer { name: found.name.clone() }, cause.clone(), stopped)
+    plan.push(Operation::RemoveContainer { name: found.name.clone() }, cause.clone(), stopped)
 }
 
-fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Observed) -> Objects {
+fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Snapshot<Definitions>) -> Objects {
     let engine = &observed.engine;
     let mut objects = Objects::default();
     for network in &desired.networks {
         let found = engine.networks.iter().filter(|found| found.name == network.name).count();
         if found != 1 {
             let cause = if found == 0 { Cause::NotFound } else { Cause::Twice };
-            let step = plan.push(Step::CreateNetwork(network.clone()), cause, []);
+            let step = plan.push(Operation::CreateNetwork(network.clone()), cause, []);
             objects.networks.insert(network.name.clone(), step);
         }
     }
     for volume in &desired.volumes {
         if !engine.volumes.iter().any(|found| found.name == volume.name) {
-            let step = plan.push(Step::CreateVolume(volume.clone()), Cause::NotFound, []);
+            let step = plan.push(Operation::CreateVolume(volume.clone()), Cause::NotFound, []);
             objects.volumes.insert(volume.name.clone(), step);
         }
     }
@@ -105,7 +109,7 @@ fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Observed) -> Ob
 fn remove_networks(
     plan: &mut Plan,
     desired: &Desired,
-    observed: &Observed,
+    observed: &Snapshot<Definitions>,
     removed: &BTreeMap<String, usize>,
 ) {
     if !desired.whole {
@@ -114,7 +118,7 @@ fn remove_networks(
     let wanted: BTreeSet<&str> = desired.networks.iter().map(|network| network.name.as_str()).collect();
     for found in &observed.engine.networks {
         if is_ours(&found.labels, &desired.project) && !wanted.contains(found.name.as_str()) {
-            let step = Step::RemoveNetwork { name: found.name.clone() };
+            let step = Operation::RemoveNetwork { name: found.name.clone() };
             plan.push(step, Cause::NotInTopology, removed.values().copied());
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cause, Plan, Step};
+use super::{Cause, Change, Plan};
 use crate::{
     desired::Desired,
     observed::Resource,
@@ -28,22 +28,22 @@ pub fn mend<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Desir
         } else if state == LinkState::Missing {
             missing.insert((downstream, matches!(resource, Resource::Exchange(_))));
         } else {
-            plan.push(Step::RestartLink { region: downstream, upstream, resource }, Cause::Deaf, []);
+            plan.push(Change::RestartLink { upstream, resource }.at(&downstream), Cause::Deaf, []);
         }
     }
     for broker in &desired.brokers {
         for upstream in &broker.upstreams {
             if refused.contains(&(broker.region.clone(), RegionName::new(&upstream.name))) {
-                let put = |upstream| Step::PutUpstream { region: broker.region.clone(), upstream };
+                let put = |upstream| Change::PutUpstream(upstream).at(&broker.region);
                 let respelled = plan.push(put(upstream.respelled()), Cause::Untold, []);
                 plan.push(put(upstream.clone()), Cause::Untold, [respelled]);
             }
         }
         for policy in &broker.policies {
             if missing.contains(&(broker.region.clone(), policy.apply_to == ApplyTo::Exchanges)) {
-                let (region, name) = (broker.region.clone(), policy.name.clone());
-                let deleted = plan.push(Step::DeletePolicy { region, name }, Cause::Unstarted, []);
-                let put = Step::PutPolicy { region: broker.region.clone(), policy: policy.clone() };
+                let delete = Change::DeletePolicy { name: policy.name.clone() }.at(&broker.region);
+                let deleted = plan.push(delete, Cause::Unstarted, []);
+                let put = Change::PutPolicy(policy.clone()).at(&broker.region);
                 plan.push(put, Cause::Follows, [deleted]);
             }
         }

@@ -1,6 +1,6 @@
 //! The plan that takes a project down.
 
-use super::{Cause, Plan, Step, diff::remove_container};
+use super::{Cause, Operation, Plan, diff::remove_container};
 use crate::{desired::PROJECT_LABEL, observed::EngineState};
 
 /// What goes besides containers and networks.
@@ -24,11 +24,11 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
         removed.push(remove_container(&mut plan, container, &Cause::Removal));
     }
     for network in engine.networks.iter().filter(|network| ours(&network.labels)) {
-        plan.push(Step::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());
+        plan.push(Operation::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());
     }
     if removal.volumes {
         for volume in engine.volumes.iter().filter(|volume| ours(&volume.labels)) {
-            plan.push(Step::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
+            plan.push(Operation::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
         }
     }
     // an engine refuses to remove an image that another project's container was made from
@@ -37,7 +37,7 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
     };
     let unused = |reference: &&String| engine.images.get(*reference).is_some_and(|id| !used(id));
     for reference in removal.images.iter().filter(unused) {
-        let step = Step::RemoveImage { reference: reference.clone() };
+        let step = Operation::RemoveImage { reference: reference.clone() };
         plan.push(step, Cause::Removal, removed.clone());
     }
     plan

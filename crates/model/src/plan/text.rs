@@ -1,8 +1,14 @@
-//! A plan in words.
+//! A plan in words, and as data.
 
 use std::fmt;
 
-use super::{Cause, Plan, Planned, Step};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::{Cause, Change, Operation, Plan, Planned, Step};
+use crate::topology::RegionName;
+
+/// The version of a plan's serialised form. Within it, fields are only added.
+const FORMAT_VERSION: u32 = 1;
 
 /// What a step does to its subject, as a sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,145 +34,193 @@ impl fmt::Display for Sign {
     }
 }
 
+/// A step in words. Each operation and change is described here, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// What it works on; steps on one subject are shown together.
+    pub subject: String,
+    /// What it does, in few words.
+    pub action: String,
+    /// What is so when it is done, in few words.
+    pub result: String,
+    /// The step's sign; where there is none, the cause decides whether it adds or changes.
+    sign: Option<Sign>,
+    /// What it endangers or exposes; where the cause decides, only a change does.
+    risk: Option<&'static str>,
+}
+
+impl Description {
+    fn new(subject: String, action: impl Into<String>, result: impl Into<String>) -> Self {
+        Self { subject, action: action.into(), result: result.into(), sign: None, risk: None }
+    }
+
+    fn sign(self, sign: Sign) -> Self {
+        Self { sign: Some(sign), ..self }
+    }
+
+    fn risk(self, risk: &'static str) -> Self {
+        Self { risk: Some(risk), ..self }
+    }
+}
+
 impl Step {
-    /// What the step works on; steps on one subject are shown together.
+    /// The step in words.
     #[must_use]
-    pub fn subject(&self) -> String {
+    pub fn describe(&self) -> Description {
         match self {
-            Step::ProvideImage { reference }
-            | Step::ImportServiceImage { reference }
-            | Step::RemoveImage { reference } => format!("image {reference}"),
-            Step::CreateNetwork(network) => format!("network {}", network.name),
-            Step::RemoveNetwork { name } => format!("network {name}"),
-            Step::CreateVolume(volume) => format!("volume {}", volume.name),
-            Step::RemoveVolume { name } => format!("volume {name}"),
-            Step::CreateContainer(container) | Step::UploadFiles(container) => {
-                format!("container {}", container.name)
-            }
-            Step::StartContainer { name }
-            | Step::UnpauseContainer { name }
-            | Step::StopContainer { name }
-            | Step::RemoveContainer { name }
-            | Step::ConnectNetwork { container: name, .. }
-            | Step::AwaitService { container: name } => format!("container {name}"),
-            Step::AwaitBroker { region, .. }
-            | Step::PutClusterName { region, .. }
-            | Step::PutUser { region, .. }
-            | Step::PutPermissions { region, .. }
-            | Step::PutUpstream { region, .. }
-            | Step::PutPolicy { region, .. }
-            | Step::PutOwned { region, .. }
-            | Step::DeleteUser { region, .. }
-            | Step::DeleteUpstream { region, .. }
-            | Step::DeletePolicy { region, .. }
-            | Step::RestartLink { region, .. }
-            | Step::DeleteExchange { region, .. }
-            | Step::DeleteEmptyQueue { region, .. } => format!("broker {region}"),
-        }
-    }
-
-    /// What the step does, in few words.
-    #[must_use]
-    pub fn action(&self) -> String {
-        match self {
-            Step::ProvideImage { .. } => "pull, or build".into(),
-            Step::ImportServiceImage { .. } => "make from this executable".into(),
-            Step::CreateNetwork(_) | Step::CreateVolume(_) | Step::CreateContainer(_) => "create".into(),
-            Step::UploadFiles(container) => format!("write {} files", container.files.len()),
-            Step::StartContainer { .. } => "start".into(),
-            Step::UnpauseContainer { .. } => "unpause".into(),
-            Step::ConnectNetwork { attachment, .. } => format!("connect to {}", attachment.network),
-            Step::StopContainer { .. } => "stop".into(),
-            Step::RemoveContainer { .. }
-            | Step::RemoveNetwork { .. }
-            | Step::RemoveVolume { .. }
-            | Step::RemoveImage { .. } => "remove".into(),
-            Step::AwaitBroker { .. } => "wait until it accepts connections".into(),
-            Step::AwaitService { .. } => "wait until its consumers are attached".into(),
-            Step::PutClusterName { name, .. } => format!("cluster name {name}"),
-            Step::PutUser { user, .. } => format!("user {}", user.name),
-            Step::PutPermissions { user, .. } => format!("permissions of {}", user.name),
-            Step::PutUpstream { upstream, .. } => format!("upstream {}", upstream.name),
-            Step::PutPolicy { policy, .. } => {
-                format!("policy {} on {}", policy.name, policy.apply_to.as_str())
-            }
-            Step::PutOwned { .. } => "record what is ours".into(),
-            Step::DeleteUser { name, .. } => format!("user {name}"),
-            Step::DeleteUpstream { name, .. } => format!("upstream {name}"),
-            Step::DeletePolicy { name, .. } => format!("policy {name}"),
-            Step::RestartLink { upstream, resource, .. } => {
-                format!("restart link of {} from {upstream}", resource.name())
-            }
-            Step::DeleteExchange { name, .. } => format!("exchange {name}"),
-            Step::DeleteEmptyQueue { name, .. } => format!("empty queue {name}"),
-        }
-    }
-
-    /// What is so when the step is done, in few words.
-    #[must_use]
-    pub fn result(&self) -> String {
-        match self {
-            Step::ProvideImage { .. } => "here".into(),
-            Step::ImportServiceImage { .. } => "made".into(),
-            Step::CreateNetwork(_) | Step::CreateVolume(_) | Step::CreateContainer(_) => "created".into(),
-            Step::UploadFiles(_) => "files written".into(),
-            Step::StartContainer { .. } | Step::UnpauseContainer { .. } => "started".into(),
-            Step::ConnectNetwork { attachment, .. } => format!("connected to {}", attachment.network),
-            Step::StopContainer { .. } => "stopped".into(),
-            Step::RemoveContainer { .. }
-            | Step::RemoveNetwork { .. }
-            | Step::RemoveVolume { .. }
-            | Step::RemoveImage { .. } => "removed".into(),
-            Step::AwaitBroker { .. } => "accepts connections".into(),
-            Step::AwaitService { .. } => "consumers attached".into(),
-            definition => definition.action(),
+            Step::Engine(operation) => operation.describe(),
+            Step::Broker { region, change } => change.describe(region),
         }
     }
 }
 
+impl Operation {
+    fn describe(&self) -> Description {
+        let image = |reference: &String, action, result| {
+            Description::new(format!("image {reference}"), action, result)
+        };
+        let network = |name: &String, action: &str, result: &str| {
+            Description::new(format!("network {name}"), action, result)
+        };
+        let volume =
+            |name: &String, action, result| Description::new(format!("volume {name}"), action, result);
+        let container = |name: &String, action: &str, result: &str| {
+            Description::new(format!("container {name}"), action, result)
+        };
+        match self {
+            Self::ProvideImage { reference } => image(reference, "pull, or build", "present"),
+            Self::ImportServiceImage { reference } => image(reference, "make from this executable", "made"),
+            Self::RemoveImage { reference } => image(reference, "remove", "removed").sign(Sign::Remove),
+            Self::CreateNetwork(created) => network(&created.name, "create", "created"),
+            Self::RemoveNetwork { name } => network(name, "remove", "removed").sign(Sign::Remove),
+            Self::CreateVolume(created) => volume(&created.name, "create", "created"),
+            Self::RemoveVolume { name } => {
+                volume(name, "remove", "removed").sign(Sign::Remove).risk("everything in it is lost")
+            }
+            Self::CreateContainer(created) if created.environment.contains_key("AMQP_URI") => {
+                container(&created.name, "create", "created")
+                    .sign(Sign::Add)
+                    .risk("whoever may inspect the container can read the broker's password")
+            }
+            Self::CreateContainer(created) => container(&created.name, "create", "created"),
+            Self::UploadFiles(written) => {
+                let action = counted("write", written.files.len(), "file");
+                container(&written.name, &action, "files written")
+            }
+            Self::StartContainer { name } => container(name, "start", "started"),
+            Self::UnpauseContainer { name } => container(name, "unpause", "started").sign(Sign::Change),
+            Self::StopContainer { name } => container(name, "stop", "stopped").sign(Sign::Remove),
+            Self::RemoveContainer { name } => container(name, "remove", "removed").sign(Sign::Remove),
+            Self::ConnectNetwork { container: name, attachment } => {
+                let network = &attachment.network;
+                container(name, &format!("connect to {network}"), &format!("connected to {network}"))
+            }
+            Self::AwaitService { container: name } => {
+                container(name, "wait until its consumers are attached", "consumers attached")
+                    .sign(Sign::Wait)
+            }
+        }
+    }
+}
+
+impl Change {
+    fn describe(&self, region: &RegionName) -> Description {
+        let broker = |action: String| Description::new(format!("broker {region}"), action.clone(), action);
+        match self {
+            Self::Await { .. } => Description::new(
+                format!("broker {region}"),
+                "wait until it accepts connections",
+                "accepts connections",
+            )
+            .sign(Sign::Wait),
+            Self::PutClusterName { name } => broker(format!("cluster name {name}")).sign(Sign::Change),
+            Self::PutUser(user) => broker(format!("user {}", user.name)),
+            Self::PutPermissions(user) => broker(format!("permissions of {}", user.name)),
+            Self::PutUpstream(upstream) => broker(format!("upstream {}", upstream.name))
+                .risk("restarts this upstream's links; what waits for them is kept"),
+            Self::PutPolicy(policy) => {
+                broker(format!("policy {} on {}", policy.name, policy.apply_to.as_str()))
+                    .risk("restarts the links of what it matches; what waits for them is kept")
+            }
+            Self::RecordOwnership { .. } => broker("record what the project owns".into()),
+            Self::DeleteUser { name } => broker(format!("user {name}")).sign(Sign::Remove),
+            Self::DeleteUpstream { name } => broker(format!("upstream {name}")).sign(Sign::Remove),
+            Self::DeletePolicy { name } => broker(format!("policy {name}")).sign(Sign::Remove),
+            Self::RestartLink { upstream, resource } => {
+                broker(format!("restart link of {} from {upstream}", resource.name())).sign(Sign::Change)
+            }
+            Self::DeleteExchange { name } => broker(format!("exchange {name}")).sign(Sign::Remove),
+            Self::DeleteEmptyQueue { name } => broker(format!("empty queue {name}")).sign(Sign::Remove),
+        }
+    }
+}
+
+fn counted(verb: &str, count: usize, noun: &str) -> String {
+    format!("{verb} {count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 impl Planned {
-    /// The step's sign.
+    /// What the step does to its subject.
     #[must_use]
     pub fn sign(&self) -> Sign {
-        match &self.step {
-            Step::AwaitBroker { .. } | Step::AwaitService { .. } => Sign::Wait,
-            Step::StopContainer { .. }
-            | Step::RemoveContainer { .. }
-            | Step::RemoveNetwork { .. }
-            | Step::RemoveVolume { .. }
-            | Step::RemoveImage { .. }
-            | Step::DeleteUser { .. }
-            | Step::DeleteUpstream { .. }
-            | Step::DeletePolicy { .. }
-            | Step::DeleteExchange { .. }
-            | Step::DeleteEmptyQueue { .. } => Sign::Remove,
-            Step::PutClusterName { .. } | Step::UnpauseContainer { .. } | Step::RestartLink { .. } => {
-                Sign::Change
-            }
-            _ => match self.cause {
-                Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) | Cause::Untold => {
-                    Sign::Change
-                }
-                _ => Sign::Add,
-            },
-        }
+        self.step.describe().sign.unwrap_or_else(|| self.cause.sign())
     }
 
     /// What the step endangers or exposes, where it does.
     #[must_use]
     pub fn risk(&self) -> Option<&'static str> {
-        match (&self.step, &self.cause) {
-            (Step::PutUpstream { .. }, Cause::Differs { .. } | Cause::PasswordDiffers) => {
-                Some("restarts this upstream's links; what waits for them is kept")
+        let Description { sign, risk, .. } = self.step.describe();
+        risk.filter(|_| sign.is_some() || self.cause.sign() == Sign::Change)
+    }
+}
+
+impl Serialize for Planned {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Description { subject, action, .. } = self.step.describe();
+        let mut step = serializer.serialize_struct("Step", 6)?;
+        step.serialize_field("sign", &self.sign().to_string())?;
+        step.serialize_field("subject", &subject)?;
+        step.serialize_field("action", &action)?;
+        step.serialize_field("cause", &self.cause.to_string())?;
+        step.serialize_field("risk", &self.risk())?;
+        step.serialize_field("after", &self.after)?;
+        step.end()
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut plan = serializer.serialize_struct("Plan", 4)?;
+        plan.serialize_field("version", &FORMAT_VERSION)?;
+        plan.serialize_field("provisional", &self.provisional)?;
+        plan.serialize_field("steps", &self.steps)?;
+        plan.serialize_field("blocked", &self.blocked)?;
+        plan.end()
+    }
+}
+
+impl Cause {
+    /// Whether what it is the cause of adds something, or changes what is there.
+    fn sign(&self) -> Sign {
+        match self {
+            Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) | Cause::Untold => {
+                Sign::Change
             }
-            (Step::PutPolicy { .. }, Cause::Differs { .. }) => {
-                Some("restarts the links of what it matches; what waits for them is kept")
-            }
-            (Step::CreateContainer(container), _) if container.environment.contains_key("AMQP_URI") => {
-                Some("whoever may inspect the container can read the broker's password")
-            }
-            (Step::RemoveVolume { .. }, _) => Some("everything in it is lost"),
-            _ => None,
+            Cause::NotFound
+            | Cause::Twice
+            | Cause::NeverStarted
+            | Cause::Paused
+            | Cause::NotReady(_)
+            | Cause::LockedOut
+            | Cause::Unknown
+            | Cause::MadeFromOther
+            | Cause::ImageChanged
+            | Cause::Replaced
+            | Cause::Deaf
+            | Cause::Unstarted
+            | Cause::Follows
+            | Cause::NotInTopology
+            | Cause::Removal => Sign::Add,
         }
     }
 }
@@ -207,7 +261,8 @@ impl fmt::Display for Cause {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for planned in &self.steps {
-            write!(f, "{} {}: {}", planned.sign(), planned.step.subject(), planned.step.action())?;
+            let Description { subject, action, .. } = planned.step.describe();
+            write!(f, "{} {subject}: {action}", planned.sign())?;
             if planned.cause != Cause::Follows {
                 write!(f, " ({})", planned.cause)?;
             }

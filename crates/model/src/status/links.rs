@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{LinkState, LinkStatus, error};
 use crate::{
     desired::internal_queue,
-    observed::{Binding, BrokerHealth, Link, Resource},
+    observed::{Binding, BrokerHealth, Link, Resource, Snapshot},
     topology::{ApplyTo, Pair, RegionName, Topology},
 };
 
@@ -16,26 +16,21 @@ const STARTING_LIMIT: u64 = 5;
 
 /// The links of every downstream whose broker answered; what another one has cannot be known.
 #[must_use]
-pub fn links(
-    topology: &Topology,
-    health: &BTreeMap<RegionName, Result<BrokerHealth, String>>,
-) -> Vec<LinkStatus> {
+pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>) -> Vec<LinkStatus> {
     let policies = Policies::of(topology);
-    let health: BTreeMap<&RegionName, &BrokerHealth> =
-        health.iter().filter_map(|(region, health)| Some((region, health.as_ref().ok()?))).collect();
     let mut links = Vec::new();
     let pairs = topology.pairs();
     for region in &topology.regions {
-        let Some(downstream) = health.get(&region.name) else { continue };
+        let Some(downstream) = found.answer(&region.name) else { continue };
         let reported: BTreeMap<(&str, &Resource), &Link> =
             downstream.links.iter().map(|link| ((link.upstream.as_str(), &link.resource), link)).collect();
         let mut expected = BTreeSet::new();
         for pair in pairs.iter().filter(|pair| pair.downstream == region.name) {
-            let upstream = health.get(&pair.upstream).map(|upstream| Seen::of(upstream));
+            let upstream = found.answer(&pair.upstream).map(Seen::of);
             for resource in policies.matched(downstream) {
-                let found = reported.get(&(pair.upstream.as_str(), &resource)).copied();
+                let link = reported.get(&(pair.upstream.as_str(), &resource)).copied();
                 expected.insert((pair.upstream.to_string(), resource.clone()));
-                let mut link = link_status(pair, resource, found, upstream.as_ref());
+                let mut link = link_status(pair, resource, link, upstream.as_ref());
                 if let Some(upstream) = upstream.as_ref().filter(|_| link.state == LinkState::Running) {
                     link.require_bindings(downstream, upstream);
                 }

@@ -11,7 +11,7 @@ use std::{
 use fedctl_model::{
     desired::{self, Desired, internal_queue},
     observed::{ContainerState, Object, Policy, Queue, Resource},
-    plan::{Plan, Removal, Step, mend, plan, remove},
+    plan::{Change, Operation, Plan, Removal, Step, mend, plan, remove},
     secret::Secret,
     status::{LinkState, LinkStatus},
     topology::{self, RegionName, Topology},
@@ -102,7 +102,7 @@ fn a_missing_container_is_made_again() {
         |world| world.remove_container("shop_europe_taxes"),
         &[
             "+ container shop_europe_taxes: create (not found)",
-            "+ container shop_europe_taxes: write 1 files",
+            "+ container shop_europe_taxes: write 1 file",
             "+ container shop_europe_taxes: start",
             ". container shop_europe_taxes: wait until its consumers are attached",
         ],
@@ -180,7 +180,7 @@ fn a_container_that_was_never_started_gets_its_files_first() {
             world.forget_files("shop_europe_taxes");
         },
         &[
-            "+ container shop_europe_taxes: write 1 files (was never started)",
+            "+ container shop_europe_taxes: write 1 file (was never started)",
             "+ container shop_europe_taxes: start (was never started)",
             ". container shop_europe_taxes: wait until its consumers are attached",
         ],
@@ -270,7 +270,7 @@ fn a_broker_with_a_new_volume_is_filled_from_nothing() {
             "+ broker asia: permissions of link-europe (not found)",
             "+ broker asia: policy events on exchanges (not found)",
             "+ broker asia: policy fed on queues (not found)",
-            "+ broker asia: record what is ours (not found)",
+            "+ broker asia: record what the project owns (not found)",
             "+ broker asia: upstream europe (not found)",
         ],
     );
@@ -381,9 +381,11 @@ fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
         broker.upstreams.clear();
         broker.policies.clear();
     });
-    let named = index(&plan, |step| matches!(step, Step::PutClusterName { .. }));
+    let named =
+        index(&plan, |step| matches!(step, Step::Broker { change: Change::PutClusterName { .. }, .. }));
     for (number, planned) in plan.steps.iter().enumerate() {
-        if matches!(planned.step, Step::PutUpstream { .. } | Step::PutPolicy { .. }) {
+        if matches!(planned.step, Step::Broker { change: Change::PutUpstream(_) | Change::PutPolicy(_), .. })
+        {
             assert!(predecessors(&plan, number).contains(&named), "{}", numbered(&plan));
         }
     }
@@ -393,17 +395,23 @@ fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
 fn an_upstream_is_put_when_its_user_and_the_way_to_it_are_there() {
     let plan = plan(&wanted(THREE), &World::default().look());
     for (number, planned) in plan.steps.iter().enumerate() {
-        let Step::PutUpstream { region: downstream, upstream } = &planned.step else { continue };
+        let Step::Broker { region: downstream, change: Change::PutUpstream(upstream) } = &planned.step else {
+            continue;
+        };
         let user = desired::link_user(downstream);
         let before = predecessors(&plan, number);
         let comes_before = |wanted: &dyn Fn(&Step) -> bool| before.contains(&index(&plan, wanted));
         let broker = |region: &str| format!("shop_{region}_broker");
         let connected = |name: String| {
-            comes_before(&|step| matches!(step, Step::ConnectNetwork { container, .. } if *container == name))
+            comes_before(
+                &|step| matches!(step, Step::Engine(Operation::ConnectNetwork { container, .. }) if *container == name),
+            )
         };
         assert!(connected(broker(downstream.as_str())) && connected(broker(&upstream.name)));
-        assert!(comes_before(&|step| matches!(step, Step::PutPermissions { region, user: put }
-            if region.as_str() == upstream.name && put.name == user)));
+        assert!(comes_before(
+            &|step| matches!(step, Step::Broker { region, change: Change::PutPermissions(put) }
+            if region.as_str() == upstream.name && put.name == user)
+        ));
     }
 }
 
@@ -468,7 +476,10 @@ fn an_upstream_or_policy_of_others_that_differs_stands_in_the_way() {
 
 #[test]
 fn an_upstream_or_policy_of_others_that_is_equal_becomes_ours() {
-    check(|world| world.broker("asia").owned = None, &["+ broker asia: record what is ours (not found)"]);
+    check(
+        |world| world.broker("asia").owned = None,
+        &["+ broker asia: record what the project owns (not found)"],
+    );
 }
 
 #[test]
@@ -533,7 +544,9 @@ fn a_policy_that_left_the_file_is_deleted() {
     let only = "federation: {policies: [{name: events, pattern: '\\.events$', apply-to: exchanges}]}\n";
     let wanted = wanted(&format!("{TWO}{only}"));
     let plan = plan(&wanted, &world.look()).to_string();
-    for line in ["- broker asia: policy fed (not in the topology)", "+ broker asia: record what is ours"] {
+    for line in
+        ["- broker asia: policy fed (not in the topology)", "+ broker asia: record what the project owns"]
+    {
         assert!(plan.lines().any(|found| found == line), "{plan}");
     }
     world.up(&wanted);
@@ -608,7 +621,7 @@ fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
     assert!(!down.is_stuck(), "comes up by itself");
     let plan = mend([&deaf, &missing, &refused], &wanted(TWO));
     let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
-        Step::PutUpstream { upstream, .. } => Some(upstream.value()),
+        Step::Broker { change: Change::PutUpstream(upstream), .. } => Some(upstream.value()),
         _ => None,
     });
     let upstreams: Vec<_> = upstreams.collect();
@@ -617,8 +630,8 @@ fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
     let plan = plan.to_string();
     let expected = [
         "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
-        "~ broker asia: upstream europe (its links have not been told of it)",
-        "~ broker asia: upstream europe (its links have not been told of it)",
+        "~ broker asia: upstream europe (its links have not been told of it) [restarts this upstream's links; what waits for them is kept]",
+        "~ broker asia: upstream europe (its links have not been told of it) [restarts this upstream's links; what waits for them is kept]",
         "- broker asia: policy fed (its links have not been started)",
         "+ broker asia: policy fed on queues",
     ];

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::{Parts, SECRETS};
-use crate::desired::{
-    ADMINISTRATOR, Attachment, Container, Desired, LOG_LIMITS, NETWORK_OPTION, PIDS_LIMIT, TMPFS,
-};
+use crate::desired::{Attachment, Container, Desired, LOG_LIMITS, NETWORK_OPTION, PIDS_LIMIT, TMPFS};
+use crate::site::{ADMINISTRATOR, LOOPBACK};
 
 pub(super) fn compose(desired: &Desired, containers: &[Parts]) -> String {
     let mut text = head(desired);
@@ -137,7 +136,7 @@ fn networks(desired: &Desired, container: &Container) -> Map<String, Value> {
 fn ports(container: &Container) -> Vec<String> {
     let port = |port: &crate::topology::Port| {
         let host = port.host.map_or_else(String::new, |host| host.to_string());
-        format!("127.0.0.1:{host}:{}", port.container)
+        format!("{LOOPBACK}:{host}:{}", port.container)
     };
     container.ports.iter().map(port).collect()
 }

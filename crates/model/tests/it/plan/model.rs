@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use fedctl_model::{
     desired::{self, Attachment, BROKER, Desired, Network, User, Volume},
     observed::{
-        self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Upstream,
+        self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Snapshot,
+        Upstream,
     },
-    plan::{Plan, Step, plan},
+    plan::{Change, Operation, Plan, Step, plan},
     secret::rabbitmq_hash,
+    site::Unavailable,
     topology::RegionName,
 };
 
@@ -42,14 +44,20 @@ impl World {
     }
 
     /// What a look at it finds.
-    pub fn look(&self) -> Observed {
-        let up = |region: &&RegionName| self.answering.contains(*region) && self.runs(&self.name_of(region));
-        let brokers = self.brokers.iter().filter(|(region, _)| up(region) && !self.locked.contains(*region));
-        Observed {
+    pub fn look(&self) -> Snapshot<Definitions> {
+        let brokers = self.brokers.iter().map(|(region, broker)| {
+            let answers = self.answering.contains(region) && self.runs(&self.name_of(region));
+            let answer = match (answers, self.locked.contains(region)) {
+                (false, _) => Err(Unavailable::Unreachable("connection refused".into())),
+                (true, true) => Err(Unavailable::Unauthorized),
+                (true, false) => Ok(broker.clone()),
+            };
+            (region.clone(), Observed { site: None, answer })
+        });
+        Snapshot {
             engine: self.engine.clone(),
-            brokers: brokers.map(|(region, broker)| (region.clone(), broker.clone())).collect(),
+            brokers: brokers.collect(),
             not_ready: self.not_ready.clone(),
-            locked_out: self.locked.iter().filter(up).cloned().collect(),
         }
     }
 
@@ -84,27 +92,8 @@ impl World {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::ProvideImage { reference } | Step::ImportServiceImage { reference } => {
-                self.engine.images.insert(reference.clone(), format!("id of {reference}"));
-            }
-            Step::RemoveImage { reference } => drop(self.engine.images.remove(reference).expect("an image")),
-            Step::CreateNetwork(Network { name, labels }) => {
-                self.engine.networks.retain(|found| found.name != *name);
-                self.engine.networks.push(Object { name: name.clone(), labels: labels.clone() });
-            }
-            Step::CreateVolume(Volume { name, labels }) => {
-                self.engine.volumes.push(Object { name: name.clone(), labels: labels.clone() });
-            }
-            Step::RemoveNetwork { name } => {
-                let attached = |container: &Container| container.networks.contains(name);
-                assert!(!self.engine.containers.iter().any(attached), "`{name}` is in use");
-                self.remove_network(name);
-            }
-            Step::RemoveVolume { name } => {
-                assert!(!self.mounts.values().any(|volume| volume == name), "`{name}` is in use");
-                self.remove_volume(name);
-            }
-            Step::AwaitBroker { region, container } => {
+            Step::Engine(operation) => self.operate(operation),
+            Step::Broker { region, change: Change::Await { container } } => {
                 assert!(self.runs(container), "`{container}` was waited for and does not run");
                 self.brokers.entry(region.clone()).or_insert_with(|| Definitions {
                     cluster_name: region.to_string(),
@@ -112,29 +101,43 @@ impl World {
                 });
                 self.answering.insert(region.clone());
             }
-            Step::AwaitService { container } => self.await_service(container),
-            _ => self.step_of_container(step),
+            Step::Broker { region, change } => self.change(region, change),
         }
     }
 
-    fn step_of_container(&mut self, step: &Step) {
-        match step {
-            Step::CreateContainer(wanted) => self.create(wanted),
-            Step::UploadFiles(wanted) => {
+    fn operate(&mut self, operation: &Operation) {
+        match operation {
+            Operation::ProvideImage { reference } | Operation::ImportServiceImage { reference } => {
+                self.engine.images.insert(reference.clone(), format!("id of {reference}"));
+            }
+            Operation::RemoveImage { reference } => {
+                drop(self.engine.images.remove(reference).expect("an image"));
+            }
+            Operation::CreateNetwork(Network { name, labels }) => {
+                self.engine.networks.retain(|found| found.name != *name);
+                self.engine.networks.push(Object { name: name.clone(), labels: labels.clone() });
+            }
+            Operation::CreateVolume(Volume { name, labels }) => {
+                self.engine.volumes.push(Object { name: name.clone(), labels: labels.clone() });
+            }
+            Operation::RemoveNetwork { name } => {
+                let attached = |container: &Container| container.networks.contains(name);
+                assert!(!self.engine.containers.iter().any(attached), "`{name}` is in use");
+                self.remove_network(name);
+            }
+            Operation::RemoveVolume { name } => {
+                assert!(!self.mounts.values().any(|volume| volume == name), "`{name}` is in use");
+                self.remove_volume(name);
+            }
+            Operation::CreateContainer(wanted) => self.create(wanted),
+            Operation::UploadFiles(wanted) => {
                 self.container(&wanted.name);
                 self.uploaded.insert(wanted.name.clone());
             }
-            Step::StartContainer { name } => {
-                assert!(self.uploaded.contains(name), "`{name}` was started without its files");
-                assert!(!self.runs(name), "`{name}` was started twice");
-                self.container(name).state = ContainerState::Running;
-                let other = |region: &RegionName| desired::container(&self.project, region, BROKER) != *name;
-                self.answering.retain(other);
-                self.locked.retain(other);
-            }
-            Step::UnpauseContainer { name } => self.container(name).state = ContainerState::Running,
-            Step::StopContainer { name } => self.container(name).state = ContainerState::Stopped,
-            Step::RemoveContainer { name } => {
+            Operation::StartContainer { name } => self.start(name),
+            Operation::UnpauseContainer { name } => self.container(name).state = ContainerState::Running,
+            Operation::StopContainer { name } => self.container(name).state = ContainerState::Stopped,
+            Operation::RemoveContainer { name } => {
                 let state = self.container(name).state;
                 assert!(
                     matches!(state, ContainerState::Created | ContainerState::Stopped),
@@ -142,56 +145,64 @@ impl World {
                 );
                 self.remove_container(name);
             }
-            Step::ConnectNetwork { container, attachment: Attachment { network, .. } } => {
-                assert!(self.engine.networks.iter().any(|found| found.name == *network), "no `{network}`");
-                let networks = &mut self.container(container).networks;
-                assert!(!networks.contains(network), "`{container}` is in `{network}` already");
-                networks.push(network.clone());
-            }
-            _ => self.step_of_broker(step),
+            Operation::ConnectNetwork { container, attachment } => self.connect(container, attachment),
+            Operation::AwaitService { container } => self.await_service(container),
         }
     }
 
-    fn step_of_broker(&mut self, step: &Step) {
-        match step {
-            Step::PutClusterName { region, name } => self.asked(region).cluster_name.clone_from(name),
-            Step::PutUser { region, user: User { name, password, .. } } => {
-                self.asked(region).users.insert(name.clone(), rabbitmq_hash(password, [1, 2, 3, 4]));
+    fn start(&mut self, name: &str) {
+        assert!(self.uploaded.contains(name), "`{name}` was started without its files");
+        assert!(!self.runs(name), "`{name}` was started twice");
+        self.container(name).state = ContainerState::Running;
+        let other = |region: &RegionName| desired::container(&self.project, region, BROKER) != *name;
+        self.answering.retain(other);
+        self.locked.retain(other);
+    }
+
+    fn connect(&mut self, container: &str, Attachment { network, .. }: &Attachment) {
+        assert!(self.engine.networks.iter().any(|found| found.name == *network), "no `{network}`");
+        let networks = &mut self.container(container).networks;
+        assert!(!networks.contains(network), "`{container}` is in `{network}` already");
+        networks.push(network.clone());
+    }
+
+    fn change(&mut self, region: &RegionName, change: &Change) {
+        let broker = self.asked(region);
+        match change {
+            Change::Await { .. } => {}
+            Change::PutClusterName { name } => broker.cluster_name.clone_from(name),
+            Change::PutUser(User { name, password, .. }) => {
+                broker.users.insert(name.clone(), rabbitmq_hash(password, [1, 2, 3, 4]));
             }
-            Step::PutPermissions { region, user: User { name, permissions: wanted, .. } } => {
-                let broker = self.asked(region);
+            Change::PutPermissions(User { name, permissions: wanted, .. }) => {
                 assert!(broker.users.contains_key(name), "no user `{name}` in `{region}`");
                 let permissions = [&wanted.configure, &wanted.write, &wanted.read].map(Clone::clone);
                 broker.permissions.insert(name.clone(), permissions);
             }
-            Step::PutUpstream { region, upstream: desired::Upstream { name, uri, settings } } => {
+            Change::PutUpstream(desired::Upstream { name, uri, settings }) => {
                 let upstream = Upstream { uri: uri.clone(), settings: settings.clone() };
-                self.asked(region).upstreams.insert(name.clone(), upstream);
+                broker.upstreams.insert(name.clone(), upstream);
             }
-            Step::PutPolicy { region, policy } => {
+            Change::PutPolicy(policy) => {
                 let desired::Policy { name, pattern, apply_to, priority, definition } = policy.clone();
                 let apply_to = apply_to.as_str().to_owned();
-                self.asked(region).policies.insert(name, Policy { pattern, apply_to, priority, definition });
+                broker.policies.insert(name, Policy { pattern, apply_to, priority, definition });
             }
-            Step::PutOwned { region, owned, .. } => self.asked(region).owned = Some(owned.clone()),
-            Step::DeleteUser { region, name } => {
-                self.asked(region).users.remove(name);
-                self.asked(region).permissions.remove(name);
+            Change::RecordOwnership { owned, .. } => broker.owned = Some(owned.clone()),
+            Change::DeleteUser { name } => {
+                broker.users.remove(name);
+                broker.permissions.remove(name);
             }
-            Step::DeleteUpstream { region, name } => drop(self.asked(region).upstreams.remove(name)),
-            Step::DeletePolicy { region, name } => drop(self.asked(region).policies.remove(name)),
-            Step::DeleteExchange { region, name } => {
-                self.asked(region).exchanges.retain(|found| found != name);
-            }
-            Step::DeleteEmptyQueue { region, name } => {
+            Change::DeleteUpstream { name } => drop(broker.upstreams.remove(name)),
+            Change::DeletePolicy { name } => drop(broker.policies.remove(name)),
+            Change::RestartLink { .. } => panic!("the model has no links"),
+            Change::DeleteExchange { name } => broker.exchanges.retain(|found| found != name),
+            Change::DeleteEmptyQueue { name } => {
                 let queue = |queue: &observed::Queue| queue.name == *name;
-                assert!(
-                    self.asked(region).queues.iter().find(|found| queue(found)).expect("a queue").messages
-                        == 0
-                );
-                self.asked(region).queues.retain(|found| !queue(found));
+                let found = broker.queues.iter().find(|found| queue(found)).expect("a queue");
+                assert_eq!(found.messages, 0, "`{name}` is not empty");
+                broker.queues.retain(|found| !queue(found));
             }
-            _ => unreachable!("a step of the engine's"),
         }
     }
 
