@@ -1,4 +1,4 @@
-//! Carries out a plan: every step as soon as those before it are done.
+//! Applies a plan: every step starts as soon as those that it depends on are done.
 
 mod step;
 
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Tools {
     /// The engine, and how brokers and services are reached.
     pub inspect: Inspect,
-    /// What the service image is made of.
+    /// What the service image is built from.
     pub executable: Option<Executable>,
     /// Brokers that answered.
     pub brokers: RefCell<BTreeMap<RegionName, Broker>>,
@@ -45,16 +45,16 @@ pub struct Report {
     pub done: usize,
     /// Steps that failed: subject and error.
     pub failures: Vec<(String, StepError)>,
-    /// Steps that were not begun, because one before them failed or because of an interrupt.
+    /// Steps that were not started, because one that they depend on failed or because of an interrupt.
     pub skipped: usize,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// Whether any region has a broker that runs, all failures notwithstanding.
+    /// Whether some region has a running broker in spite of the failures.
     pub partly: bool,
 }
 
-/// Carries out `plan`. A step that fails cancels those that depend on it and nothing else. When `stop` is
-/// cancelled no new step begins, and those in flight get two seconds.
+/// Applies `plan`. A step that fails cancels those that depend on it and nothing else. When `stop` is cancelled no
+/// new step starts, and those in flight get two seconds.
 pub async fn apply(plan: &Plan, tools: &Tools, stop: &CancellationToken) -> Report {
     tools.events.send(Event::Planned { steps: plan.steps.len() });
     let mut run = Run::new(plan, tools);
@@ -80,11 +80,11 @@ pub async fn apply(plan: &Plan, tools: &Tools, stop: &CancellationToken) -> Repo
 struct Run<'a> {
     plan: &'a Plan,
     tools: &'a Tools,
-    /// How many steps each step still waits for.
+    /// How many unfinished steps each step depends on.
     waiting: Vec<usize>,
     dependents: HashMap<usize, Vec<usize>>,
     ready: BTreeSet<usize>,
-    /// Steps left by subject, to say when a subject is done.
+    /// Unfinished steps by subject, to report when a subject is done.
     left: HashMap<String, usize>,
     running: FuturesUnordered<LocalBoxFuture<'a, (usize, Result<Duration, StepError>)>>,
     report: Report,
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Begins nothing more, and gives what is in flight a little time.
+    /// Starts nothing more, and gives what is in flight a little time.
     async fn interrupt(&mut self) {
         self.report.interrupted = true;
         self.ready.clear();

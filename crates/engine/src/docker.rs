@@ -25,8 +25,8 @@ use fedctl_model::{
     observed::{self, ContainerState, Object},
 };
 
-/// Seconds until the engine must have begun to answer. Above every container's stop timeout, since the
-/// engine answers a stop only when the container has stopped.
+/// Seconds within which the engine must begin to answer. Above every container's stop timeout, since the
+/// engine answers a stop request only when the container has stopped.
 const TIMEOUT: u64 = 120;
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// The oldest API that fedctl works with: Docker 20.10.
@@ -68,12 +68,11 @@ impl Engine {
         Ok(Self { docker, uploads: Uploads::default() })
     }
 
-    /// The same, once it has answered that it is new enough. That takes an engine some milliseconds, which
-    /// are for those who change something.
+    /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
     ///
     /// # Errors
     ///
-    /// If no engine answers there, it refuses this user, or its API is older than 1.41.
+    /// If no engine answers there, it denies this user access, or its API is older than 1.41.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
         let engine = Self::at(host)?;
         let shown = host.unwrap_or(DEFAULT_HOST);
@@ -88,10 +87,6 @@ impl Engine {
     }
 
     /// All networks.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn networks(&self) -> Result<Vec<Object>> {
         let options = ListNetworksOptionsBuilder::default().build();
         let networks = self.docker.list_networks(Some(options)).await;
@@ -106,10 +101,6 @@ impl Engine {
     }
 
     /// All volumes.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn volumes(&self) -> Result<Vec<Object>> {
         let options = ListVolumesOptionsBuilder::default().build();
         let volumes = self.docker.list_volumes(Some(options)).await;
@@ -123,10 +114,6 @@ impl Engine {
     }
 
     /// All containers, running or not, or only those with a label: `key=value`.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn containers(&self, label: Option<&str>) -> Result<Vec<observed::Container>> {
         let filters = label.map(|label| HashMap::from([("label", vec![label])])).unwrap_or_default();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -138,8 +125,8 @@ impl Engine {
         Ok(containers)
     }
 
-    /// Creates a bridge network. An engine may have made two of that name, if whoever asked first was killed and
-    /// asked again: of these one is left, and one that a container is attached to stays.
+    /// Creates a bridge network. An engine may have created two of that name, when a run was killed during the request
+    /// and repeated: all but one are removed, and one that a container is attached to stays.
     ///
     /// # Errors
     ///
@@ -159,7 +146,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a network, and others of that name. One that is gone is no error.
+    /// Removes a network and its duplicates. One that does not exist is no error.
     ///
     /// # Errors
     ///
@@ -167,12 +154,12 @@ impl Engine {
     pub async fn remove_network(&self, name: &str) -> Result<()> {
         for id in self.network_ids(name).await? {
             let removed = self.docker.remove_network(&id).await;
-            gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))?;
+            absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))?;
         }
         Ok(())
     }
 
-    /// The ids of fedctl's networks of this name: an engine asked by name for one of two refuses.
+    /// The ids of fedctl's networks of this name: by name an engine rejects a request that matches two.
     async fn network_ids(&self, name: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([("label", vec![PROJECT_LABEL])]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -183,16 +170,12 @@ impl Engine {
     }
 
     /// Creates a volume.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn create_volume(&self, volume: &Volume) -> Result<()> {
         let created = self.docker.create_volume(body::volume(volume)).await;
         created.map(drop).map_err(|source| EngineError::new(Operation::Create, &volume.name, source))
     }
 
-    /// Removes a volume and what is in it. One that is gone is no error.
+    /// Removes a volume and what is in it. One that does not exist is no error.
     ///
     /// # Errors
     ///
@@ -200,14 +183,14 @@ impl Engine {
     pub async fn remove_volume(&self, name: &str) -> Result<()> {
         let options = RemoveVolumeOptionsBuilder::default().build();
         let removed = self.docker.remove_volume(name, Some(options)).await;
-        gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
+        absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
     }
 
     /// Creates a container and does not start it.
     ///
     /// # Errors
     ///
-    /// If its image is not there or its name is taken, or the engine fails.
+    /// If its image does not exist or its name is taken, or the engine fails.
     pub async fn create_container(&self, container: &Container) -> Result<()> {
         let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
         let created = self.docker.create_container(Some(options), body::container(container)).await;
@@ -218,7 +201,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If either is not there, or the engine fails.
+    /// If either does not exist, or the engine fails.
     pub async fn connect_network(&self, container: &str, attachment: &Attachment) -> Result<()> {
         let endpoint =
             EndpointSettings { aliases: Some(vec![attachment.alias.clone()]), ..EndpointSettings::default() };
@@ -237,33 +220,25 @@ impl Engine {
         started.map_err(|source| EngineError::new(Operation::Start, name, source))
     }
 
-    /// Lets a frozen container go on.
+    /// Resumes a paused container.
     ///
     /// # Errors
     ///
-    /// If it is not frozen, or the engine fails.
+    /// If it is not paused, or the engine fails.
     pub async fn unpause(&self, name: &str) -> Result<()> {
         let unpaused = self.docker.unpause_container(name).await;
         unpaused.map_err(|source| EngineError::new(Operation::Unpause, name, source))
     }
 
-    /// Stops a container cleanly, within its own stop timeout. One that is gone or stopped is no error.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
+    /// Stops a container cleanly, within its own stop timeout. One that does not exist or is stopped is no error.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let options = None::<bollard::query_parameters::StopContainerOptions>;
         let stopped = self.docker.stop_container(name, options).await;
-        gone(stopped.map_err(|source| EngineError::new(Operation::Stop, name, source)))
+        absent_is_removed(stopped.map_err(|source| EngineError::new(Operation::Stop, name, source)))
     }
 
-    /// Removes a container. One that is gone is no error, and one that runs is stopped first: who asked the engine
-    /// to start it may have been killed before it was.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
+    /// Removes a container. One that does not exist is no error, and one that runs is stopped first: a run that was
+    /// killed may have asked the engine to start it.
     pub async fn remove_container(&self, name: &str) -> Result<()> {
         match self.remove_stopped(name).await {
             Err(error) if error.is_running() => {
@@ -277,7 +252,7 @@ impl Engine {
     async fn remove_stopped(&self, name: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().v(true).build();
         let removed = self.docker.remove_container(name, Some(options)).await;
-        gone(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
+        absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
     }
 
     /// Whether a container is up, and where its ports are published.
@@ -302,9 +277,8 @@ impl Engine {
     }
 }
 
-/// What was to be taken away and is not there is as good as taken away, and so is what somebody else is
-/// just taking away.
-fn gone(result: Result<()>) -> Result<()> {
+/// Removing what does not exist, or is already being removed, succeeds.
+fn absent_is_removed(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.is_not_found() || error.is_removal_in_progress() => Ok(()),
         result => result,

@@ -79,10 +79,6 @@ impl Inspect {
     }
 
     /// Every region, service and link.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn status(&self, topology: &Topology) -> Result<Status, EngineError> {
         let engine = self.containers().await?;
         let services = desired::services_that_say_when_ready(topology);
@@ -92,10 +88,6 @@ impl Inspect {
     }
 
     /// Every queue, and how it moves.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn queues(&self, topology: &Topology, history: &mut History) -> Result<Queues, EngineError> {
         let engine = self.containers().await?;
         let brokers = self.ask(&engine, Broker::queue_details).await;
@@ -104,10 +96,6 @@ impl Inspect {
     }
 
     /// One request's path through services and regions, by its correlation identifier.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn trace(&self, correlation_id: &str) -> Result<Trace, EngineError> {
         let found = self.containers().await?.containers;
         let services: Vec<(RegionName, &str, &str)> = found.iter().filter_map(service_of).collect();
@@ -121,10 +109,6 @@ impl Inspect {
     }
 
     /// Everything that a plan is made from.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn definitions(&self, desired: &Desired) -> Result<Snapshot<Definitions>, EngineError> {
         let images = desired.containers.iter().map(|container| container.image.clone()).collect();
         let engine = self.engine_state(&images).await?;
@@ -176,10 +160,6 @@ impl Inspect {
     }
 
     /// What the engine has, and which of these images.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn engine_state(&self, images: &BTreeSet<String>) -> Result<EngineState, EngineError> {
         let engine = &self.engine;
         let (networks, volumes, containers, images) = tokio::try_join!(
@@ -192,10 +172,6 @@ impl Inspect {
     }
 
     /// Only the project's containers: enough for a report, and quicker.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn containers(&self) -> Result<EngineState, EngineError> {
         let label = format!("{PROJECT_LABEL}={}", self.project);
         Ok(EngineState { containers: self.engine.containers(Some(&label)).await?, ..EngineState::default() })
@@ -218,10 +194,6 @@ impl Inspect {
 
     /// What containers have logged, or only the last `tail` lines of each, in order of time; each line with the
     /// index of its container.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn history(
         &self,
         containers: &[&str],

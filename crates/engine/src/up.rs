@@ -23,30 +23,30 @@ use fedctl_model::{
     topology::{RegionName, Topology},
 };
 
-/// How often a plan may turn out to need another: images come, brokers answer that did not before, or are started
-/// anew because they let nobody in.
+/// How many plans one run may need: each after images arrived, or after brokers that had to be started or restarted
+/// could be asked what they hold.
 const ROUNDS: usize = 4;
-/// How long a broker may take to start a link or to give it its password, and bindings to cross one that runs, before
-/// it is mended.
-const STUCK_LIMIT: Duration = Duration::from_secs(3);
+/// How long a broker may take to start a link, to pass it a changed password, and to propagate bindings over it,
+/// before the link is repaired.
+const STALLED_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why the regions are not up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
-    /// The engine failed while it was looked at.
+    /// The engine failed while its state was read.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Something cannot be done without harm, so nothing was done.
-    #[error("{} of the planned changes cannot be made without harm, so none was made", .0.len())]
+    /// A change would lose data or take over what is not the project's, so nothing was applied.
+    #[error("{}; nothing was applied", blocked_changes(.0.len()))]
     Blocked(Vec<Blocked>),
     /// Some steps failed or were interrupted.
-    #[error("not everything could be done")]
+    #[error("some steps failed")]
     Steps(Report),
-    /// Brokers came and went while what they hold was compared.
-    #[error("brokers come and go: what they hold could not be compared")]
+    /// Brokers kept restarting while their definitions were read.
+    #[error("brokers kept restarting; could not read their definitions")]
     Unsettled,
     /// The links did not run in time.
-    #[error("time ran out while waiting for {missing} of {expected} links: {first}")]
+    #[error("timed out waiting for {missing} of {expected} links: {first}")]
     Links {
         /// How many do not run.
         missing: usize,
@@ -55,16 +55,20 @@ pub enum UpError {
         /// The first that does not run, and why.
         first: String,
     },
-    /// Interrupted while looking or waiting.
+    /// Interrupted while reading or waiting.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn blocked_changes(count: usize) -> String {
+    if count == 1 { "1 change is blocked".into() } else { format!("{count} changes are blocked") }
 }
 
 /// What `up` works on.
 pub struct Up<'a> {
     /// The topology.
     pub topology: &'a Topology,
-    /// What it asks for, or the chosen regions' part of it.
+    /// What it requires, or the part of it that belongs to the chosen regions.
     pub desired: &'a Desired,
     /// What steps work with.
     pub tools: &'a Tools,
@@ -73,11 +77,11 @@ pub struct Up<'a> {
 }
 
 impl Up<'_> {
-    /// Makes it so. The steps done and the links that run.
+    /// Plans, applies, and waits for the links; gives the number of steps done and of links running.
     ///
     /// # Errors
     ///
-    /// See [`UpError`]. Whatever was begun, another `up` finishes.
+    /// See [`UpError`]. Another `up` finishes what was started.
     pub async fn run(&self) -> Result<(usize, usize), UpError> {
         let mut done = 0;
         let mut rounds = 0;
@@ -90,7 +94,7 @@ impl Up<'_> {
                 return Err(UpError::Blocked(plan.blocked));
             }
             self.note_images(&plan);
-            done += self.carry_out(&plan).await?;
+            done += self.apply(&plan).await?;
             rounds += 1;
             match plan.provisional {
                 false => break,
@@ -104,7 +108,7 @@ impl Up<'_> {
         }
     }
 
-    async fn carry_out(&self, plan: &Plan) -> Result<usize, UpError> {
+    async fn apply(&self, plan: &Plan) -> Result<usize, UpError> {
         let report = apply(plan, self.tools, self.stop).await;
         if report.interrupted || !report.failures.is_empty() {
             Err(UpError::Steps(report))
@@ -113,7 +117,7 @@ impl Up<'_> {
         }
     }
 
-    /// Says which images are used as they are found; those that are made or pulled say so themselves.
+    /// Reports the images that are used as found; those that are built or pulled report themselves.
     fn note_images(&self, plan: &Plan) {
         let (mut used, mut provided) = (BTreeSet::new(), BTreeSet::new());
         for planned in &plan.steps {
@@ -143,7 +147,7 @@ impl Up<'_> {
         let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
-        let mut stuck = BTreeMap::new();
+        let mut stalled = BTreeMap::new();
         let look = async || match self.links_now().await {
             Err(reason) => Poll::Pending(reason),
             Ok(links) => {
@@ -152,7 +156,7 @@ impl Up<'_> {
                 let expected = links.len();
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
-                self.mend(&links, &mut stuck).await;
+                self.repair(&links, &mut stalled).await;
                 first.map_or(Poll::Ready(expected), Poll::Pending)
             }
         };
@@ -165,19 +169,19 @@ impl Up<'_> {
             }
             Err(WaitError::TimedOut(first)) => {
                 let (running, expected) = seen.into_inner();
-                let first = first.unwrap_or_else(|| "the brokers do not answer".into());
+                let first = first.unwrap_or_else(|| "no broker answered".into());
                 Err(UpError::Links { missing: expected - running, expected, first })
             }
         }
     }
 
-    /// Mends the links that have been stuck for a while. One that cannot be mended is reported, and waited for
-    /// like any other.
-    async fn mend(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
-        let stuck = || links.iter().filter(|link| link.is_stuck());
-        since.retain(|known, _| stuck().any(|link| name(link) == *known));
-        let due: Vec<&LinkStatus> = stuck()
-            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= STUCK_LIMIT)
+    /// Repairs the links that have been stalled for a while. A link that cannot be repaired is reported and waited
+    /// for like any other.
+    async fn repair(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
+        let stalled = || links.iter().filter(|link| link.is_stuck());
+        since.retain(|known, _| stalled().any(|link| name(link) == *known));
+        let due: Vec<&LinkStatus> = stalled()
+            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= STALLED_LIMIT)
             .collect();
         if !due.is_empty() {
             since.clear();

@@ -20,9 +20,9 @@ use fedctl_model::{
     topology::RegionName,
 };
 
-/// Lines of a container's log that an error quotes.
+/// How many lines of a container's log an error quotes.
 const QUOTED_LINES: usize = 15;
-/// How often the engine may start a container anew before waiting for it ends.
+/// How often the engine may restart a container before waiting for it ends.
 const RESTARTS: i64 = 1;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -47,15 +47,15 @@ pub enum StepError {
         log: String,
     },
     /// A container does not stay up.
-    #[error("its process does not stay up{log}")]
+    #[error("its process keeps exiting{log}")]
     Died {
         /// Its last lines.
         log: String,
     },
-    /// A step that needs a broker ran without one: the plan did not wait for it.
-    #[error("broker `{0}` was not waited for")]
+    /// A step needs a broker that is not known: the plan did not wait for it, or there is no password.
+    #[error("broker `{0}` is not available")]
     NoBroker(RegionName),
-    /// The service image was to be made and fedctl does not know its own executable.
+    /// The service image is needed and fedctl does not know its own executable.
     #[error("fedctl does not know its own executable")]
     NoExecutable,
 }
@@ -212,11 +212,11 @@ async fn wait<T>(
     }
 }
 
-/// A container's last lines, indented below an error. What it says again and again is said once.
+/// A container's last log lines, indented below an error; equal lines in a row are quoted once.
 async fn last_lines(tools: &Tools, container: &str) -> String {
     let lines = tools.inspect.engine.logs(container, None, Some(QUOTED_LINES), false);
     let mut lines: Vec<String> =
         lines.map_ok(|line| format!("\n    {}", line.text)).try_collect().await.unwrap_or_default();
     lines.dedup();
-    if lines.is_empty() { String::new() } else { format!("; its last lines:{}", lines.concat()) }
+    if lines.is_empty() { String::new() } else { format!("; its last log lines:{}", lines.concat()) }
 }

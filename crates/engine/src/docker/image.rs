@@ -9,14 +9,10 @@ use bollard::{
 use futures_util::{Stream, TryStreamExt, future::try_join_all};
 use tokio_util::bytes::Bytes;
 
-use super::{Engine, EngineError, Operation, Result, gone};
+use super::{Engine, EngineError, Operation, Result, absent_is_removed};
 
 impl Engine {
     /// The id of the image with this reference; none where the engine has none.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn image(&self, reference: &str) -> Result<Option<String>> {
         let image = self.docker.inspect_image(reference).await;
         match image.map_err(|source| EngineError::new(Operation::Inspect, reference, source)) {
@@ -27,10 +23,6 @@ impl Engine {
     }
 
     /// The ids of those of these images that the engine has, by reference.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
         let found = references.iter().map(async |reference| Ok((reference, self.image(reference).await?)));
         let found = try_join_all(found).await?.into_iter();
@@ -38,10 +30,6 @@ impl Engine {
     }
 
     /// The references of all images that carry `label`.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
     pub async fn images_labelled(&self, label: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
@@ -50,7 +38,7 @@ impl Engine {
         Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
     }
 
-    /// Pulls an image from its registry; `progress` is told in words how far it is.
+    /// Pulls an image from its registry; `progress` gets how far it is, in words.
     ///
     /// # Errors
     ///
@@ -99,7 +87,7 @@ impl Engine {
             .map_err(|source| EngineError::new(Operation::Import, reference, source))
     }
 
-    /// Removes an image's reference, and the image with its last one. One that is gone is no error.
+    /// Removes an image's reference, and the image with its last one. One that does not exist is no error.
     ///
     /// # Errors
     ///
@@ -107,6 +95,6 @@ impl Engine {
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
         let options = RemoveImageOptionsBuilder::default().build();
         let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);
-        gone(removed.map_err(|source| EngineError::new(Operation::Remove, reference, source)))
+        absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, reference, source)))
     }
 }

@@ -1,4 +1,4 @@
-//! What has to change on the brokers themselves.
+//! The steps for what brokers hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use crate::{
     topology::RegionName,
 };
 
-/// What a broker holds; none for one that is about to be made with an empty volume.
+/// What a broker holds; none for one that is about to be created with an empty volume.
 type Known<'a> = Option<&'a Definitions>;
 
-/// The regions whose brokers do not answer and may hold something.
+/// The regions whose brokers did not answer and may hold definitions.
 pub(super) fn unknown(
     desired: &Desired,
     observed: &Snapshot<Definitions>,
@@ -31,17 +31,17 @@ pub(super) fn unknown(
     desired.brokers.iter().filter(is_unknown).map(|broker| broker.region.clone()).collect()
 }
 
-/// Plans what has to change on every broker; the steps after which a region's services can connect.
+/// Plans the changes of every broker; gives the steps after which each region's services can connect.
 pub(super) fn reconcile(
     plan: &mut Plan,
     desired: &Desired,
     observed: &Snapshot<Definitions>,
     touched: &Touched,
     removed: &BTreeMap<String, usize>,
+    unknown: &BTreeSet<RegionName>,
 ) -> BTreeMap<RegionName, usize> {
     let mut awaited = BTreeMap::new();
     let mut known = Vec::new();
-    let unknown = unknown(desired, observed, touched);
     for broker in &desired.brokers {
         let definitions = observed.answer(&broker.region);
         let running = touched.running.get(&broker.container).copied();
@@ -57,7 +57,7 @@ pub(super) fn reconcile(
         }
     }
     let mut ready = awaited.clone();
-    // a link keeps the name that it started with
+    // a link keeps the cluster name that it started with
     let mut named = BTreeMap::new();
     let mut link_users = BTreeMap::new();
     for &(broker, known) in &known {
@@ -67,7 +67,7 @@ pub(super) fn reconcile(
         users(plan, broker, known, await_step, &mut link_users, &mut ready);
         policies(plan, broker, known, named_step);
         let deleted = prune(plan, desired, broker, known, await_step, removed);
-        own(plan, desired, broker, known, await_step.into_iter().chain(deleted));
+        record_ownership(plan, desired, broker, known, await_step.into_iter().chain(deleted));
     }
     for &(broker, known) in &known {
         let named_step = named.get(&broker.region).copied();
@@ -206,7 +206,7 @@ fn upstream_difference(wanted: &Upstream, found: &observed::Upstream) -> Option<
     }
 }
 
-/// Removes what this project recorded as its own and does not want any more; the steps.
+/// Removes what this project recorded as its own and no longer requires; the steps.
 fn prune(
     plan: &mut Plan,
     desired: &Desired,
@@ -220,7 +220,7 @@ fn prune(
         return Vec::new();
     };
     let region = &broker.region;
-    let wanted = owned_by(broker);
+    let wanted = ownership(broker);
     let mut steps = Vec::new();
     for name in owned.policies.iter().filter(|name| !wanted.policies.contains(name)).cloned() {
         steps.push(plan.push(Change::DeletePolicy { name }.at(region), Cause::NotInTopology, after));
@@ -240,7 +240,7 @@ fn prune(
     steps
 }
 
-/// Removes the exchanges and queues that a downstream's links left here, unless messages wait in them.
+/// Removes the internal exchanges and queues that a downstream's links left here, unless messages wait in them.
 fn prune_internal(
     plan: &mut Plan,
     broker: &Broker,
@@ -267,7 +267,7 @@ fn prune_internal(
             plan.blocked.push(Blocked {
                 subject: format!("queue `{}` in `{}`", queue.name, broker.region),
                 cause: format!(
-                    "{} messages wait in it for `{downstream}`, which the topology does not have any more",
+                    "{} messages wait in it for `{downstream}`, which is no longer in the topology",
                     queue.messages
                 ),
                 hint: "put the region back until they have arrived, or purge the queue".into(),
@@ -279,14 +279,14 @@ fn prune_internal(
     steps
 }
 
-fn own(
+fn record_ownership(
     plan: &mut Plan,
     desired: &Desired,
     broker: &Broker,
     known: Known<'_>,
     after: impl IntoIterator<Item = usize>,
 ) {
-    let wanted = owned_by(broker);
+    let wanted = ownership(broker);
     let cause = match known.and_then(|definitions| definitions.owned.as_ref()) {
         None => Cause::NotFound,
         Some(found) if *found != wanted => Cause::Follows,
@@ -296,7 +296,7 @@ fn own(
     plan.push(Change::RecordOwnership { parameter, owned: wanted }.at(&broker.region), cause, after);
 }
 
-fn owned_by(broker: &Broker) -> Owned {
+fn ownership(broker: &Broker) -> Owned {
     Owned {
         users: broker.users.iter().map(|user| user.name.clone()).collect(),
         upstreams: broker.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),

@@ -1,8 +1,8 @@
-//! What has to happen to containers.
+//! The steps for containers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cause, Operation, Plan, brokers, diff::remove_container};
+use super::{Cause, Operation, Plan, removal::remove_container};
 use crate::{
     desired::{BROKER, CONFIG_LABEL, Container, Desired, container},
     observed::{self, ContainerState, Definitions, Snapshot},
@@ -30,14 +30,14 @@ pub(super) struct Objects {
     pub volumes: BTreeMap<String, usize>,
 }
 
-/// The containers of a plan in the making.
+/// The containers of a plan while it is made.
 pub(super) struct Containers<'a> {
     desired: &'a Desired,
     observed: &'a Snapshot<Definitions>,
     objects: Objects,
-    /// The steps that get images, by reference.
+    /// The steps that provide images, by reference.
     images: BTreeMap<&'a str, usize>,
-    /// What the plan touches.
+    /// The steps so far, by container.
     pub touched: Touched,
 }
 
@@ -55,10 +55,14 @@ impl<'a> Containers<'a> {
         }
     }
 
-    /// Services, and the wait for those that say when their consumers are attached. Where it is not known
-    /// whether a region's services have their user, the next plan brings them.
-    pub fn reconcile_services(&mut self, plan: &mut Plan, ready: &BTreeMap<RegionName, usize>) {
-        let unknown = brokers::unknown(self.desired, self.observed, &self.touched);
+    /// Services, and the wait for those that have a readiness check. Where it is unknown whether a region's services
+    /// have their user, they are left to the next plan.
+    pub fn reconcile_services(
+        &mut self,
+        plan: &mut Plan,
+        ready: &BTreeMap<RegionName, usize>,
+        unknown: &BTreeSet<RegionName>,
+    ) {
         let services = || {
             self.desired
                 .containers
@@ -67,10 +71,10 @@ impl<'a> Containers<'a> {
         };
         let services: Vec<&Container> = services().collect();
         for wanted in &services {
-            // not before the broker is on its way: its boot takes longest
+            // after the broker has started to boot, which takes longest
             let broker = container(&self.desired.project, &wanted.region, BROKER);
             let broker = self.touched.running.get(&broker).copied();
-            // fedctl's own wait for their broker by themselves, while it boots; of others nobody knows
+            // fedctl's own services wait for their broker themselves; others may not
             let own = wanted.image == self.desired.service_image;
             self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
@@ -102,26 +106,26 @@ impl<'a> Containers<'a> {
         &mut self,
         plan: &mut Plan,
         wanted: &'a Container,
-        make_after: Option<usize>,
+        create_after: Option<usize>,
         start_after: Option<usize>,
     ) {
         let found = self.observed.engine.container(&wanted.name);
-        let fate = found.map_or(Fate::Make(None), |found| self.fate(wanted, found));
-        let remains = found.filter(|_| !matches!(fate, Fate::Make(_)));
-        let started = match fate {
-            Fate::Keep => None,
-            Fate::Do(operation, cause) => Some(plan.push(operation, cause, start_after)),
-            Fate::Restart(cause) => {
+        let action = found.map_or(Action::Create(None), |found| self.action(wanted, found));
+        let remains = found.filter(|_| !matches!(action, Action::Create(_)));
+        let started = match action {
+            Action::Keep => None,
+            Action::Do(operation, cause) => Some(plan.push(operation, cause, start_after)),
+            Action::Restart(cause) => {
                 let name = wanted.name.clone();
                 let stopped = plan.push(Operation::StopContainer { name: name.clone() }, cause, []);
                 let needs = [Some(stopped), start_after].into_iter().flatten();
                 Some(plan.push(Operation::StartContainer { name }, Cause::Follows, needs))
             }
-            Fate::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None, start_after)),
-            Fate::Make(cause) => {
+            Action::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None, start_after)),
+            Action::Create(cause) => {
                 let removed =
                     found.zip(cause.as_ref()).map(|(found, cause)| remove_container(plan, found, cause));
-                let before = [removed, make_after].into_iter().flatten();
+                let before = [removed, create_after].into_iter().flatten();
                 let created = self.create(plan, wanted, cause.unwrap_or(Cause::NotFound), before);
                 Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created), start_after))
             }
@@ -151,7 +155,7 @@ impl<'a> Containers<'a> {
             return None;
         }
         let own = reference == self.desired.service_image;
-        // containers that stay may turn out to be made from another image than the one that comes
+        // containers that stay may have been created from another image than the one that arrives
         plan.provisional |= !own && self.is_used(reference);
         let step = self.images.entry(reference).or_insert_with(|| {
             let reference = reference.to_owned();
@@ -165,36 +169,36 @@ impl<'a> Containers<'a> {
         Some(*step)
     }
 
-    fn fate(&self, wanted: &Container, found: &observed::Container) -> Fate {
+    fn action(&self, wanted: &Container, found: &observed::Container) -> Action {
         let name = wanted.name.clone();
         let lost_network = [Some(&wanted.network), wanted.wan.as_ref()]
             .into_iter()
             .flatten()
             .any(|attachment| self.objects.networks.contains_key(&attachment.network));
         let image = self.observed.engine.images.get(&wanted.image);
-        // the service image's reference names its content: made anew, it has another id and is the same
+        // the service image's reference names its content: rebuilt, it has another id and the same content
         let own = wanted.image == self.desired.service_image;
         if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
-            Fate::Make(Some(Cause::MadeFromOther))
+            Action::Create(Some(Cause::MadeFromOther))
         } else if !own && image.is_some_and(|id| *id != found.image_id) {
-            Fate::Make(Some(Cause::ImageChanged))
+            Action::Create(Some(Cause::ImageChanged))
         } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
-            Fate::Make(Some(Cause::Replaced))
+            Action::Create(Some(Cause::Replaced))
         } else {
             match found.state {
-                ContainerState::Running if self.is_locked_out(wanted) => Fate::Restart(Cause::LockedOut),
-                ContainerState::Running => Fate::Keep,
-                ContainerState::Created => Fate::Finish,
-                ContainerState::Paused => Fate::Do(Operation::UnpauseContainer { name }, Cause::Paused),
-                ContainerState::Restarting => Fate::Restart(Cause::Stopped(found.status.clone())),
+                ContainerState::Running if self.is_locked_out(wanted) => Action::Restart(Cause::LockedOut),
+                ContainerState::Running => Action::Keep,
+                ContainerState::Created => Action::Finish,
+                ContainerState::Paused => Action::Do(Operation::UnpauseContainer { name }, Cause::Paused),
+                ContainerState::Restarting => Action::Restart(Cause::Stopped(found.status.clone())),
                 ContainerState::Stopped => {
-                    Fate::Do(Operation::StartContainer { name }, Cause::Stopped(found.status.clone()))
+                    Action::Do(Operation::StartContainer { name }, Cause::Stopped(found.status.clone()))
                 }
             }
         }
     }
 
-    /// Attaches a container to its networks. One that is made anew already is in its region's own.
+    /// Attaches a container to its networks. A new one is already attached to its region's.
     fn connect(
         &mut self,
         plan: &mut Plan,
@@ -220,16 +224,16 @@ impl<'a> Containers<'a> {
     }
 }
 
-/// What has to happen to a container.
-enum Fate {
+/// What is done with a container.
+enum Action {
     Keep,
     Do(Operation, Cause),
-    /// Start it anew: its process ends again and again.
+    /// Restart it: its process keeps exiting, or it rejects the administrator.
     Restart(Cause),
-    /// Write its files and start it: somebody was interrupted after making it.
+    /// Write its files and start it: a run was interrupted after creating it.
     Finish,
-    /// Make it, after removing the one that is there for the cause given.
-    Make(Option<Cause>),
+    /// Create it, after removing the existing one for the cause given.
+    Create(Option<Cause>),
 }
 
 fn upload_and_start(

@@ -1,20 +1,21 @@
-//! Desired × observed → plan. Decides everything, does nothing, cannot fail.
+//! Desired × observed → plan. All decisions are here, no effects, and it cannot fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Blocked, Cause, Operation, Plan, brokers,
     containers::{Containers, Objects},
+    removal::remove_container,
 };
 use crate::{
     desired::{Desired, PROJECT_LABEL},
-    observed::{self, ContainerState, Definitions, Snapshot},
+    observed::{Definitions, Snapshot},
 };
 
 /// Plans what turns `observed` into `desired`.
 ///
-/// A broker that does not answer is only waited for, unless its volume is new and therefore empty:
-/// what it holds is compared once it answers, by planning again.
+/// A broker that does not answer is only waited for, unless its volume is new and therefore empty: its definitions
+/// are compared once it answers, by planning again.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let mut plan = Plan { blocked: foreign(desired, observed), ..Plan::default() };
@@ -22,8 +23,9 @@ pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let objects = create_objects(&mut plan, desired, observed);
     let mut containers = Containers::new(desired, observed, objects);
     containers.reconcile_brokers(&mut plan);
-    let ready = brokers::reconcile(&mut plan, desired, observed, &containers.touched, &removed);
-    containers.reconcile_services(&mut plan, &ready);
+    let unknown = brokers::unknown(desired, observed, &containers.touched);
+    let ready = brokers::reconcile(&mut plan, desired, observed, &containers.touched, &removed, &unknown);
+    containers.reconcile_services(&mut plan, &ready, &unknown);
     remove_networks(&mut plan, desired, observed, &removed);
     plan
 }
@@ -55,8 +57,8 @@ fn foreign(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Blocked> 
     networks.chain(volumes).chain(containers).collect()
 }
 
-/// Containers of this project that the topology does not have any more, by name, with the step that
-/// removes them. Their volumes stay.
+/// Removes the containers of this project that the topology no longer has, and keeps their volumes; by name, with
+/// the step that removes each.
 fn remove_containers(
     plan: &mut Plan,
     desired: &Desired,
@@ -73,17 +75,6 @@ fn remove_containers(
         .filter(|found| is_ours(&found.labels, &desired.project) && !wanted.contains(found.name.as_str()))
         .map(|found| (found.name.clone(), remove_container(plan, found, &Cause::NotInTopology)))
         .collect()
-}
-
-/// Stops a container if it runs, and removes it; the index of the removal.
-pub(super) fn remove_container(plan: &mut Plan, found: &observed::Container, cause: &Cause) -> usize {
-    let stopped = match found.state {
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
-            Some(plan.push(Operation::StopContainer { name: found.name.clone() }, cause.clone(), []))
-        }
-        ContainerState::Created | ContainerState::Stopped => None,
-    };
-    plan.push(Operation::RemoveContainer { name: found.name.clone() }, cause.clone(), stopped)
 }
 
 fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Snapshot<Definitions>) -> Objects {

@@ -1,15 +1,29 @@
-//! The plan that takes a project down.
+//! The plan that removes a project.
 
-use super::{Cause, Operation, Plan, diff::remove_container};
-use crate::{desired::PROJECT_LABEL, observed::EngineState};
+use super::{Cause, Operation, Plan};
+use crate::{
+    desired::PROJECT_LABEL,
+    observed::{Container, ContainerState, EngineState},
+};
 
-/// What goes besides containers and networks.
+/// What is removed besides containers and networks.
 #[derive(Debug, Clone, Default)]
 pub struct Removal {
     /// Also the volumes, with every message in them.
     pub volumes: bool,
-    /// Also those of these images that no other container was made from.
+    /// Also those of these images that no other project's container was created from.
     pub images: Vec<String>,
+}
+
+/// Stops a container if it runs, and removes it; the index of the removal.
+pub(super) fn remove_container(plan: &mut Plan, found: &Container, cause: &Cause) -> usize {
+    let stopped = match found.state {
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
+            Some(plan.push(Operation::StopContainer { name: found.name.clone() }, cause.clone(), []))
+        }
+        ContainerState::Created | ContainerState::Stopped => None,
+    };
+    plan.push(Operation::RemoveContainer { name: found.name.clone() }, cause.clone(), stopped)
 }
 
 /// Plans the removal of everything that carries the project's label, and of nothing else.
@@ -31,7 +45,7 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
             plan.push(Operation::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
         }
     }
-    // an engine refuses to remove an image that another project's container was made from
+    // an engine refuses to remove an image that another project's container was created from
     let used = |id: &str| {
         engine.containers.iter().any(|container| !ours(&container.labels) && container.image_id == id)
     };

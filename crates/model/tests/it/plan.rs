@@ -528,7 +528,7 @@ fn a_region_for_which_messages_wait_does_not_go() {
     let plan = plan(&wanted(&THREE.replace(", name: america", "")), &world.look());
     let blocked: Vec<_> =
         plan.blocked.iter().map(|blocked| format!("{}: {}", blocked.subject, blocked.cause)).collect();
-    let text = "19 messages wait in it for `america`, which the topology does not have any more";
+    let text = "19 messages wait in it for `america`, which is no longer in the topology";
     assert_eq!(
         blocked,
         [
