@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and where its defaults come from.
+//! The command line: commands, flags, and where their defaults come from.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -29,10 +29,10 @@ pub struct Cli {
 /// What applies to every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The topology
+    /// The topology file
     #[arg(long, global = true, value_name = "FILE", env = "FEDCTL_FILE", default_value = "regions.yaml")]
     pub file: PathBuf,
-    /// The Docker engine [default: its socket]
+    /// The Docker engine [default: its local socket]
     #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true)]
     pub host: Option<String>,
     /// When to use colour
@@ -102,25 +102,25 @@ pub enum SchemaOf {
 pub enum Command {
     /// Stand up the regions, federate them, and wait until every link runs
     Up(Up),
-    /// Show what `up` would do, and do nothing
+    /// Show what `up` would change, without changing anything
     Plan(Plan),
-    /// Get the images ahead of time; the broker's is built where no registry gives it
+    /// Pull the images ahead of time; the broker's is built if no registry has it
     Pull,
     /// Show every broker, service and link, expected against actual
     Status(Status),
-    /// Fire the cross-region scenarios and report what was proven
+    /// Run the cross-region scenarios and report the results
     Demo(Demo),
-    /// Show what waits in every queue, and warn of those that nobody empties
+    /// Show queue depths; warn about dead letters and queues without consumers
     Queues(Queues),
-    /// Show one request's way through services and regions
+    /// Trace one request through services and regions, by its correlation id
     Trace(Trace),
-    /// Take everything down; data stays unless asked
+    /// Remove containers and networks; data is kept unless --volumes is given
     Down(Down),
-    /// Show what containers print
+    /// Show the logs of containers
     Logs(Logs),
-    /// Write the topology in the form of another tool
+    /// Export the topology to the format of another tool
     Export(Export),
-    /// Explain a finding by its code
+    /// Explain a diagnostic by its code, such as FED0107
     Explain(Explain),
     /// Print the JSON schema of regions.yaml, or of a report
     #[command(
@@ -138,7 +138,7 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
-    /// Run one of fedctl's own services; this is what its containers do
+    /// Run one of the built-in services, as their containers do
     #[command(hide = true)]
     Service {
         /// products, indexer or taxes.
@@ -163,7 +163,7 @@ pub struct Up {
 /// `fedctl plan`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if anything would"
+    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if there are any"
 )]
 pub struct Plan {
     /// Only these regions
@@ -172,7 +172,7 @@ pub struct Plan {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     pub output: TextFormat,
-    /// Exit with 2 if there is anything to do
+    /// Exit with 2 if there are changes to make
     #[arg(long)]
     pub detailed_exitcode: bool,
 }
@@ -180,13 +180,13 @@ pub struct Plan {
 /// `fedctl status`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl status --watch      look again every second\n  fedctl status -o json      for programs; exit code 4 if anything is not as it should be"
+    before_help = "Examples:\n  fedctl status --watch      repeat every second\n  fedctl status -o json      for programs; exit code 4 if anything is degraded"
 )]
 pub struct Status {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     pub output: Format,
-    /// Look again every second until interrupted
+    /// Repeat every second until interrupted
     #[arg(short, long)]
     pub watch: bool,
 }
@@ -203,7 +203,7 @@ pub struct Demo {
     /// Every scenario there is
     #[arg(long, conflicts_with = "scenarios")]
     pub all: bool,
-    /// Also send each scenario a message that nobody can work off: it must fail and say where the message is
+    /// Also send each scenario a message that cannot be processed: it must fail and report where the message is
     #[arg(long)]
     pub poison: bool,
     /// The form of the report
@@ -234,13 +234,13 @@ pub enum TextFormat {
 /// `fedctl queues`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl queues --watch      look again every second, and warn of queues that only grow\n  fedctl queues -o wide      the empty ones too; exit code 4 if there is a warning"
+    before_help = "Examples:\n  fedctl queues --watch      repeat every second, and warn about queues that only grow\n  fedctl queues -o wide      the empty ones too; exit code 4 if there is a warning"
 )]
 pub struct Queues {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     pub output: Format,
-    /// Look again every second until interrupted
+    /// Repeat every second until interrupted
     #[arg(short, long)]
     pub watch: bool,
 }
@@ -279,7 +279,7 @@ pub struct Down {
 /// `fedctl logs`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl logs europe broker      what Europe's broker prints\n  fedctl logs -f                 everything, as it comes"
+    before_help = "Examples:\n  fedctl logs europe broker      the log of the broker in europe\n  fedctl logs -f                 follow all logs"
 )]
 pub struct Logs {
     /// Only this region
@@ -288,10 +288,10 @@ pub struct Logs {
     /// Only this service; `broker` for the broker
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
-    /// Go on as more comes
+    /// Follow the logs
     #[arg(short, long)]
     pub follow: bool,
-    /// Only so many lines of each container
+    /// Only the last lines of each container
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
 }
@@ -334,7 +334,7 @@ pub struct ExportCompose {
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  fedctl explain FED0107\n  fedctl explain fed0107")]
 pub struct Explain {
-    /// The code of a finding
+    /// The code of a diagnostic
     #[arg(value_name = "CODE")]
     pub code: String,
 }
