@@ -24,11 +24,7 @@ use crate::{
     output::Output,
 };
 use fedctl_messaging::flush_log;
-use fedctl_model::{
-    outcome::Outcome,
-    proof, status as report,
-    topology::{self, Code},
-};
+use fedctl_model::{diagnostic::Code, outcome::Outcome, proof, status as report, topology};
 
 pub use complete::complete;
 use failure::Failure;
@@ -89,10 +85,9 @@ fn print(output: Output, text: &str) -> Result<Outcome, Failure> {
 }
 
 fn explanation(explain: &Explain) -> Result<String, Failure> {
-    let code = explain.code.to_uppercase();
-    let found = Code::all().iter().find(|known| known.as_str() == code);
-    found.map(|code| format!("{}\n", code.explain())).ok_or_else(|| {
-        Failure::new(Outcome::Usage, anyhow::anyhow!("there is no finding `{}`", explain.code))
-            .hint("codes are printed with findings, such as FED0107")
+    let found = Code::find(&explain.code);
+    found.map(|code| format!("{}\n", code.explanation())).ok_or_else(|| {
+        Failure::new(Outcome::Usage, anyhow::anyhow!("there is no code `{}`", explain.code))
+            .hint("codes are printed with findings, links and warnings, such as FED0107")
     })
 }

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use fedctl_model::{
-    desired::{APPLICATION, BROKER, PasswordId, SERVICE_PORT, container, internal_queue},
+    desired::{APPLICATION, BROKER, PasswordId, SERVICE_PORT, container},
+    federation::internal_queue,
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT},
     topology::RegionName,
 };

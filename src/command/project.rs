@@ -14,6 +14,7 @@ use fedctl_engine::{
 };
 use fedctl_model::{
     desired::{self, Desired, Passwords},
+    diagnostic::Diagnostic,
     event::Events,
     outcome::Outcome,
     site::Inventory,
@@ -39,7 +40,7 @@ impl Project {
             Failure::new(Outcome::InvalidTopology, anyhow!("cannot read `{shown}`: {error}"))
                 .hint("name the topology with `--file FILE`, or run fedctl where `regions.yaml` is")
         })?;
-        let print = |findings: &[topology::Finding]| {
+        let print = |findings: &[Diagnostic]| {
             output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));
         };
         match topology::parse(&text) {

@@ -30,5 +30,5 @@ fn report(queues: &Queues, format: Format, output: Output) -> Result<Outcome, Fa
         Format::Yaml => output::yaml(queues)?,
     };
     output.data(&text)?;
-    Ok(if queues.warnings.is_empty() { Outcome::Done } else { Outcome::Degraded })
+    Ok(if queues.diagnostics.is_empty() { Outcome::Done } else { Outcome::Degraded })
 }

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use fedctl_model::plan::{Blocked, Plan, Sign};
+use fedctl_model::{
+    diagnostic::Diagnostic,
+    plan::{Plan, Sign},
+};
 
 /// Every step with its sign, cause and risk, then what stands in the way, then the counts.
 #[must_use]
@@ -34,9 +37,12 @@ pub fn render(plan: &Plan) -> String {
 
 /// What stands in the way.
 #[must_use]
-pub fn blocked(blocked: &[Blocked]) -> String {
-    blocked.iter().fold(String::new(), |text, blocked| {
-        let (subject, cause, hint) = (&blocked.subject, &blocked.cause, &blocked.hint);
-        format!("{text}{} {subject}: {cause}\n  {} {hint}\n", "blocked:".red().bold(), "hint:".cyan().bold())
+pub fn blocked(blocked: &[Diagnostic]) -> String {
+    blocked.iter().fold(String::new(), |mut text, blocked| {
+        writeln!(text, "{} {blocked} ({})", "blocked:".red().bold(), blocked.code).ok();
+        if let Some(help) = &blocked.help {
+            writeln!(text, "  {} {help}", "hint:".cyan().bold()).ok();
+        }
+        text
     })
 }

@@ -34,8 +34,9 @@ pub fn render(queues: &Queues, wide: bool) -> String {
     if hidden > 0 {
         writeln!(text, "{hidden} queues are empty (-o wide shows them)").ok();
     }
-    for warning in &queues.warnings {
-        writeln!(text, "{} {warning}", "!".yellow()).ok();
+    for found in &queues.diagnostics {
+        let help = found.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        writeln!(text, "{} {found}{help} ({})", "!".yellow(), found.code).ok();
     }
     text
 }

@@ -6,8 +6,9 @@ use owo_colors::OwoColorize;
 use tabled::{builder::Builder, settings::Style};
 
 use fedctl_model::{
+    diagnostic::Code,
     observed::Resource,
-    status::{BrokerState, BrokerStatus, LinkState, LinkStatus, RegionStatus, Status},
+    status::{BrokerState, BrokerStatus, LinkRef, LinkState, LinkStatus, RegionStatus, Status},
     topology::RegionName,
 };
 
@@ -20,7 +21,7 @@ pub fn render(status: &Status, wide: bool) -> String {
     let mut text = regions(status, wide);
     text.push('\n');
     text += &if wide { every_link(status) } else { pairs(status) };
-    let not_running = status.links.iter().filter(|link| link.state != LinkState::Running).count();
+    let not_running = status.links.iter().filter(|link| !link.is_running()).count();
     writeln!(text, "\n{} of {} links running", status.links.len() - not_running, status.links.len()).ok();
     text
 }
@@ -56,7 +57,7 @@ fn regions(status: &Status, wide: bool) -> String {
     let mut text = format!("{}\n", table.build().with(Style::blank()));
     for region in &status.regions {
         if let Some(error) = &region.broker.error {
-            writeln!(text, "{} {}: {error}", "✗".red(), region.name).ok();
+            writeln!(text, "{} {}: {}", "✗".red(), region.name, explained(error, region.broker.code)).ok();
         }
         for service in &region.services {
             if let Some(error) = &service.error {
@@ -119,18 +120,18 @@ fn services(region: &RegionStatus, wide: bool) -> String {
 fn pairs(status: &Status) -> String {
     let mut pairs: BTreeMap<(&RegionName, &RegionName), Vec<&LinkStatus>> = BTreeMap::new();
     for link in &status.links {
-        pairs.entry((&link.upstream, &link.downstream)).or_default().push(link);
+        pairs.entry((&link.link.upstream, &link.link.downstream)).or_default().push(link);
     }
     let mut table = Builder::new();
     table.push_record(["UPSTREAM", "DOWNSTREAM", "STATE", "EXCHANGES", "QUEUES", "WAITING"]);
     for ((upstream, downstream), links) in &pairs {
         let count = |exchanges: bool| {
             let of_kind =
-                links.iter().filter(|link| matches!(link.resource, Resource::Exchange(_)) == exchanges);
-            let running = of_kind.clone().filter(|link| link.state == LinkState::Running).count();
+                links.iter().filter(|link| matches!(link.link.resource, Resource::Exchange(_)) == exchanges);
+            let running = of_kind.clone().filter(|link| link.is_running()).count();
             format!("{running}/{}", of_kind.count())
         };
-        let worst = links.iter().map(|link| link.state).max().unwrap_or(LinkState::Running);
+        let worst = links.iter().map(|link| link.state()).max().unwrap_or(LinkState::Running);
         let messages = links.iter().filter_map(|link| link.waiting).reduce(|sum, more| sum + more);
         let record = [
             upstream.to_string(),
@@ -143,11 +144,11 @@ fn pairs(status: &Status) -> String {
         table.push_record(record);
     }
     let mut text = format!("{}\n", table.build().with(Style::blank()));
-    for link in status.links.iter().filter(|link| link.state != LinkState::Running) {
-        let LinkStatus { upstream, downstream, resource, .. } = link;
-        let (state, error) = (state(link.state), link.error.as_deref().unwrap_or("connecting"));
-        writeln!(text, "{state}  {upstream} → {downstream}  {} {}: {error}", kind(resource), resource.name())
-            .ok();
+    for found in status.links.iter().filter(|link| !link.is_running()) {
+        let LinkRef { upstream, downstream, resource } = &found.link;
+        let (state, kind, name) = (state(found.state()), kind(resource), resource.name());
+        let reason = explained(&found.condition.to_string(), found.diagnostic().map(|found| found.code));
+        writeln!(text, "{state}  {upstream} → {downstream}  {kind} {name}: {reason}").ok();
     }
     text
 }
@@ -155,16 +156,18 @@ fn pairs(status: &Status) -> String {
 fn every_link(status: &Status) -> String {
     let mut table = Builder::new();
     table.push_record(["UPSTREAM", "DOWNSTREAM", "TYPE", "NAME", "STATE", "SINCE", "WAITING", "ERROR"]);
-    for link in &status.links {
+    for found in &status.links {
+        let LinkRef { upstream, downstream, resource } = &found.link;
+        let error = found.diagnostic().map(|found| explained(&found.message, Some(found.code)));
         table.push_record([
-            link.upstream.to_string(),
-            link.downstream.to_string(),
-            kind(&link.resource).to_owned(),
-            link.resource.name().to_owned(),
-            state(link.state),
-            link.age_seconds.map_or_else(|| "-".into(), age),
-            waiting(link.waiting),
-            link.error.clone().unwrap_or_default(),
+            upstream.to_string(),
+            downstream.to_string(),
+            kind(resource).to_owned(),
+            resource.name().to_owned(),
+            state(found.state()),
+            found.age_seconds.map_or_else(|| "-".into(), age),
+            waiting(found.waiting),
+            error.unwrap_or_default(),
         ]);
     }
     format!("{}\n", table.build().with(Style::blank()))
@@ -185,6 +188,11 @@ fn state(state: LinkState) -> String {
         LinkState::Missing => "? missing".red().to_string(),
         LinkState::Unexpected => "! unexpected".yellow().to_string(),
     }
+}
+
+/// An error with the code by which `fedctl explain` explains it.
+fn explained(error: &str, code: Option<Code>) -> String {
+    code.map_or_else(|| error.to_owned(), |code| format!("{error} ({code})"))
 }
 
 /// Seconds as people say them: `42s`, `7m`, `3h`, `12d`.

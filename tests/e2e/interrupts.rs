@@ -122,7 +122,7 @@ pub fn a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted(p
         project.broker(region).put(exchange, &json!({"type": "topic", "durable": true}));
     }
     let ran = project.fedctl(&["up", "--timeout", "8s"]).exits(75).within(Duration::from_secs(8) + SOON);
-    ran.says("europe → asia, odd.events")
+    ran.says("europe → asia (odd.events)")
         .says("inequivalent arg 'x-max-length'")
         .says("`fedctl up` again is safe");
 

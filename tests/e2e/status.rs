@@ -23,7 +23,7 @@ pub fn a_removed_policy_is_seen_missed_by_the_demo_and_put_back(project: &Projec
     project.fedctl(&["status", "-o", "wide"]).exits(4).says("is its policy or upstream gone?");
     demo::fails(project, &["events"])
         .says("`indexer` in `america` indexed the product 0 times")
-        .says("link asia → america (products.events): missing: is its policy or upstream gone?");
+        .says("link asia → america (products.events): the broker has not started it: is its policy or upstream missing?");
     project.fedctl(&["plan"]).exits(0).says("broker america: policy events on exchanges (not found)");
     demo::passes_again(project);
 }

@@ -65,7 +65,10 @@ pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
         let dead_letter_queue = format!("dead-letters.{service}");
         assert!(ran.stdout.contains(&dead_letter_queue), "`{dead_letter_queue}` is not in {ran}");
         assert!(
-            queues.stdout.contains(&format!("could not be worked off and are in `{dead_letter_queue}`")),
+            queues.stdout.lines().any(|line| {
+                line.contains(&format!("queue `{dead_letter_queue}` in"))
+                    && line.contains("dead-lettered messages")
+            }),
             "{queues}"
         );
     }

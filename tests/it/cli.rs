@@ -12,7 +12,7 @@ use std::{
 use assert_fs::{TempDir, prelude::*};
 use clap::CommandFactory;
 use fedctl::cli::Cli;
-use fedctl_model::topology::Code;
+use fedctl_model::diagnostic::Code;
 
 const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
 
@@ -260,12 +260,12 @@ fn while_another_fedctl_changes_the_project_nothing_is_changed() {
 #[test]
 fn a_finding_is_explained_by_its_code() {
     for code in Code::all() {
-        let expected = format!("{}\n", code.explain());
+        let expected = format!("{}\n", code.explanation());
         assert_eq!(data(&["explain", code.as_str()]), expected);
         assert_eq!(data(&["explain", &code.as_str().to_lowercase()]), expected);
     }
-    let expected = "exit 64\n--- stdout\n--- stderr\nerror: there is no finding `FED0000`\n\n\
-                    hint: codes are printed with findings, such as FED0107\n";
+    let expected = "exit 64\n--- stdout\n--- stderr\nerror: there is no code `FED0000`\n\n\
+                    hint: codes are printed with findings, links and warnings, such as FED0107\n";
     check(Path::new("/"), &["explain", "FED0000"], expected);
 }
 

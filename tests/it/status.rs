@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use anstream::adapter::strip_str;
 use fedctl::output;
 use fedctl_model::{
-    desired::{self, Passwords, internal_queue},
+    desired::{self, Passwords},
+    diagnostic::Place,
+    federation::internal_queue,
     observed::{
         Binding, BrokerHealth, Container, ContainerState, EngineState, Link, Observed, Queue, Resource,
         Snapshot,
     },
     site::{Inventory, Unavailable},
-    status::{self, BrokerState, LinkState, LinkStatus, Status},
+    status::{self, BrokerState, LinkRef, Status},
     topology::{self, RegionName, Topology},
 };
 use serde_json::Value;
@@ -143,11 +145,17 @@ fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
             format!("{name}: {}: {}", service.name, reason.map_or("missing", String::as_str))
         }));
     }
-    for LinkStatus { upstream, downstream, resource, state, error, .. } in &status.links {
-        if *state != LinkState::Running {
-            let error = error.as_deref().unwrap_or("no error");
-            found.push(format!("{upstream} → {downstream} {}: {state:?}: {error}", resource.name()));
-        }
+    for link in status.links.iter().filter(|link| !link.is_running()) {
+        let LinkRef { upstream, downstream, resource } = &link.link;
+        let state = link.state();
+        let error = link.diagnostic().map_or_else(
+            || "no error".into(),
+            |found| {
+                assert_eq!(found.place, Place::Link(link.link.clone()));
+                found.message
+            },
+        );
+        found.push(format!("{upstream} → {downstream} {}: {state:?}: {error}", resource.name()));
     }
     assert_eq!(found, expected);
     assert_eq!(status.is_healthy(), expected.is_empty());
@@ -173,15 +181,15 @@ fn a_link_that_connects_is_starting_for_five_seconds_and_down_after() {
     check(starting(None), &young);
     check(
         starting(Some(6)),
-        &["europe → asia orders.events: Down: has been connecting for 6 s: the upstream does not answer"],
+        &["europe → asia orders.events: Down: connecting for 6 s: the upstream does not answer"],
     );
 }
 
 #[test]
 fn the_brokers_own_errors_are_said_in_plain_words() {
-    let silent = "the upstream does not answer";
+    let silent = "timed out: the upstream does not answer";
     let unknown = "the upstream's host name is unknown: is its broker stopped, or off the network?";
-    let broke = "the connection to the upstream broke";
+    let broke = "lost the connection to the upstream";
     for (status, error, meaning) in [
         ("error", "econnrefused", "connection refused: the upstream's broker is not up"),
         ("error", "unknown_host", unknown),
@@ -191,10 +199,10 @@ fn the_brokers_own_errors_are_said_in_plain_words() {
         ("error", "timeout", silent),
         ("error", "{auth_failure,\"ACCESS_REFUSED\"}", "the upstream refuses the link's user or password"),
         ("error", "not_allowed", "the upstream refuses the link's user in that virtual host"),
-        ("heartbeat_timeout", "", "the upstream fell silent"),
-        ("error", "heartbeat_timeout", "the upstream fell silent"),
+        ("heartbeat_timeout", "", "no heartbeat from the upstream"),
+        ("error", "heartbeat_timeout", "no heartbeat from the upstream"),
         ("upstream_channel_down", "normal", broke),
-        ("downstream_channel_down", "normal", "the broker's own side of the link broke"),
+        ("downstream_channel_down", "normal", "lost the channel to the downstream broker"),
         ("socket_closed_unexpectedly", "", "the upstream closed the connection"),
         (
             "shutdown",
@@ -222,7 +230,9 @@ fn the_brokers_own_errors_are_said_in_plain_words() {
 #[test]
 fn without_its_policy_or_upstream_a_link_is_missing() {
     let missing = |name| {
-        format!("europe → asia {name}: Missing: the broker has no such link: is its policy or upstream gone?")
+        format!(
+            "europe → asia {name}: Missing: the broker has not started it: is its policy or upstream missing?"
+        )
     };
     check(|world| drop(world.broker("asia").links.remove(0)), &[&missing(EXCHANGE)]);
     check(|world| world.broker("asia").links.clear(), &[&missing(EXCHANGE), &missing(QUEUE)]);
@@ -230,7 +240,7 @@ fn without_its_policy_or_upstream_a_link_is_missing() {
 
 #[test]
 fn a_link_that_the_topology_does_not_call_for_is_unexpected() {
-    let reason = "Unexpected: the topology does not call for this link";
+    let reason = "Unexpected: not in the topology";
     check(
         |world| {
             let mut links = world.broker("asia").links.clone();
@@ -256,6 +266,19 @@ fn what_no_policy_matches_needs_no_link() {
 }
 
 #[test]
+fn a_pattern_matches_bytes_as_rabbitmq_does() {
+    let policy = r"{name: words, pattern: '^\w+$', apply-to: exchanges}";
+    let mut world = World::of(&format!("{TWO}federation: {{policies: [{policy}]}}\n"));
+    for broker in world.health.values_mut().flatten() {
+        broker.exchanges.extend(["orders".into(), "é".into()]);
+        broker.links.clear();
+    }
+    let expected: Vec<String> =
+        world.status().links.iter().map(|link| link.link.resource.name().to_owned()).collect();
+    assert_eq!(expected, ["orders"; 2]);
+}
+
+#[test]
 fn a_link_whose_upstream_does_not_know_a_binding_is_still_starting() {
     let binding = |destination: &str| Binding {
         source: EXCHANGE.into(),
@@ -265,7 +288,7 @@ fn a_link_whose_upstream_does_not_know_a_binding_is_still_starting() {
     check(
         |world| world.broker("asia").bindings.push(binding("indexer")),
         &[
-            "europe → asia orders.events: Starting: the binding `created` has not reached the upstream: such messages do not cross",
+            "europe → asia orders.events: Starting: binding `created` not propagated to the upstream: messages with this key are not forwarded",
         ],
     );
     check(
@@ -341,7 +364,7 @@ fn what_waits_is_counted_where_it_waits() {
         vec![Queue { name: to_asia, messages: 19_930 }, Queue { name: QUEUE.into(), messages: 7 }];
     world.broker("asia").queues[0].messages = 5;
     let waiting = |status: &Status, downstream: &str| {
-        let links = status.links.iter().filter(|link| link.downstream.as_str() == downstream);
+        let links = status.links.iter().filter(|link| link.link.downstream.as_str() == downstream);
         links.map(|link| link.waiting).collect::<Vec<_>>()
     };
     assert_eq!(waiting(&world.status(), "asia"), [Some(19_930), Some(7)]);
@@ -387,6 +410,18 @@ fn the_wide_table_has_a_line_for_every_link() {
 #[test]
 fn the_json_form_keeps_its_names() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&World::of(TWO).status()).unwrap());
+}
+
+#[test]
+fn an_error_has_its_code_beside_it() {
+    let status = serde_json::to_value(damaged()).unwrap();
+    let of = |place: &Value| (place["error"].clone(), place["code"].clone());
+    let link =
+        |state: &str| status["links"].as_array().unwrap().iter().find(|link| link["state"] == state).unwrap();
+    let text = "connection refused: the upstream's broker is not up";
+    assert_eq!(of(link("down")), (text.into(), "FED0304".into()));
+    assert_eq!(of(link("starting")), (Value::Null, Value::Null));
+    assert_eq!(of(&status["regions"][2]["broker"]), ("timed out".into(), "FED0601".into()));
 }
 
 #[test]

@@ -17,9 +17,10 @@ use crate::{
 };
 use fedctl_model::{
     desired::Desired,
+    diagnostic::Diagnostic,
     event::Event,
-    plan::{Blocked, Operation, Plan, Step, mend, plan},
-    status::{LinkState, LinkStatus},
+    plan::{Operation, Plan, Step, is_stalled, plan, repair},
+    status::{LinkRef, LinkState, LinkStatus},
     topology::{RegionName, Topology},
 };
 
@@ -38,7 +39,7 @@ pub enum UpError {
     Engine(#[from] EngineError),
     /// A change would lose data or take over what is not the project's, so nothing was applied.
     #[error("{}; nothing was applied", blocked_changes(.0.len()))]
-    Blocked(Vec<Blocked>),
+    Blocked(Vec<Diagnostic>),
     /// Some steps failed or were interrupted.
     #[error("some steps failed")]
     Steps(Report),
@@ -151,8 +152,9 @@ impl Up<'_> {
         let look = async || match self.links_now().await {
             Err(reason) => Poll::Pending(reason),
             Ok(links) => {
-                let running = links.iter().filter(|link| link.state == LinkState::Running).count();
-                let first = links.iter().find(|link| link.state != LinkState::Running).map(in_words);
+                let running = links.iter().filter(|link| link.is_running()).count();
+                let first = links.iter().find(|link| !link.is_running());
+                let first = first.map(|found| format!("{}: {}", found.link, found.condition));
                 let expected = links.len();
                 *seen.borrow_mut() = (running, expected);
                 events.send(Event::Links { running, expected, first: first.clone() });
@@ -177,15 +179,17 @@ impl Up<'_> {
 
     /// Repairs the links that have been stalled for a while. A link that cannot be repaired is reported and waited
     /// for like any other.
-    async fn repair(&self, links: &[LinkStatus], since: &mut BTreeMap<String, Instant>) {
-        let stalled = || links.iter().filter(|link| link.is_stuck());
-        since.retain(|known, _| stalled().any(|link| name(link) == *known));
+    async fn repair(&self, links: &[LinkStatus], since: &mut BTreeMap<LinkRef, Instant>) {
+        let stalled = || links.iter().filter(|link| is_stalled(link));
+        since.retain(|known, _| stalled().any(|found| found.link == *known));
         let due: Vec<&LinkStatus> = stalled()
-            .filter(|link| since.entry(name(link)).or_insert_with(Instant::now).elapsed() >= STALLED_LIMIT)
+            .filter(|found| {
+                since.entry(found.link.clone()).or_insert_with(Instant::now).elapsed() >= STALLED_LIMIT
+            })
             .collect();
         if !due.is_empty() {
             since.clear();
-            apply(&mend(due, self.desired), self.tools, self.stop).await;
+            apply(&repair(due, self.desired), self.tools, self.stop).await;
         }
     }
 
@@ -197,18 +201,11 @@ impl Up<'_> {
             return Err(unavailable);
         }
         let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
-        links.retain(|link| {
-            link.state != LinkState::Unexpected && chosen(&link.upstream) && chosen(&link.downstream)
+        links.retain(|found| {
+            found.state() != LinkState::Unexpected
+                && chosen(&found.link.upstream)
+                && chosen(&found.link.downstream)
         });
         Ok(links)
     }
-}
-
-fn in_words(link: &LinkStatus) -> String {
-    let reason = link.error.as_deref().unwrap_or("connecting");
-    format!("{}: {reason}", name(link))
-}
-
-fn name(link: &LinkStatus) -> String {
-    format!("{} → {}, {}", link.upstream, link.downstream, link.resource.name())
 }

@@ -286,15 +286,6 @@ pub fn ownership_parameter(project: &str) -> String {
     format!("fedctl.{project}")
 }
 
-/// The name of the queue on an upstream in which messages wait for a downstream.
-///
-/// RabbitMQ's own rule, for an exchange of the same name and virtual host on both sides:
-/// `rabbit_federation_exchange_link.erl`, `upstream_queue_name`.
-#[must_use]
-pub fn internal_queue(exchange: &str, downstream: &RegionName) -> String {
-    format!("federation: {exchange} -> {downstream}")
-}
-
 /// Lowers a topology to what should exist.
 ///
 /// `service_image` is the reference of the image that fedctl makes of itself.

@@ -1,10 +1,13 @@
 //! What should be, what is, and what follows: values made from values, without waiting, reading or printing.
 
 pub mod desired;
+pub mod diagnostic;
 pub mod event;
 pub mod export;
+pub mod federation;
 pub mod observed;
 pub mod outcome;
+pub mod pattern;
 pub mod plan;
 pub mod proof;
 pub mod queues;

@@ -1,22 +1,24 @@
 //! The difference between what should be and what is, as steps in order.
 
+mod blocked;
 mod brokers;
 mod containers;
 mod diff;
-mod mend;
 mod removal;
+mod repair;
 mod text;
 
-use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use blocked::CODES;
 pub use diff::plan;
-pub use mend::mend;
 pub use removal::{Removal, remove};
+pub use repair::{is_stalled, repair};
 pub use text::{Description, Sign};
 
 use crate::{
     desired::{Attachment, Container, Network, Policy, Upstream, User, Volume},
+    diagnostic::Diagnostic,
     observed::{Owned, Resource},
     topology::RegionName,
 };
@@ -27,7 +29,7 @@ pub struct Plan {
     /// The steps; each comes after those it depends on.
     pub steps: Vec<Planned>,
     /// What cannot be done without harm. While there is any, nothing is done.
-    pub blocked: Vec<Blocked>,
+    pub blocked: Vec<Diagnostic>,
     /// Whether another plan is due when this one is carried out: a broker that may hold something did not
     /// answer, or an image comes from which there are containers already.
     pub provisional: bool,
@@ -205,17 +207,6 @@ pub enum Cause {
     NotInTopology,
     /// Everything is asked to go.
     Removal,
-}
-
-/// Something that cannot be done without harm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Blocked {
-    /// What it is about.
-    pub subject: String,
-    /// Why it stops everything.
-    pub cause: String,
-    /// What the user can do.
-    pub hint: String,
 }
 
 impl Plan {

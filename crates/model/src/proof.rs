@@ -4,11 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    observed::Resource,
-    status::{LinkState, LinkStatus},
-    topology::RegionName,
-};
+use crate::{observed::Resource, status::LinkStatus, topology::RegionName};
+
+pub use crate::status::LinkRef as Way;
+use crate::status::LinkRef;
 
 /// The version of the JSON form. Within it, fields are only added.
 pub const FORMAT_VERSION: u32 = 1;
@@ -106,40 +105,19 @@ impl Match {
     }
 }
 
-/// A link that a message has to cross.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
-    /// Where it comes from.
-    pub upstream: RegionName,
-    /// Where it goes.
-    pub downstream: RegionName,
-    /// What carries it.
-    pub resource: Resource,
-}
-
-impl Way {
+impl LinkRef {
     /// This link in words, with its state and what waits for it.
     #[must_use]
     pub fn described(&self, links: &[LinkStatus]) -> String {
-        let Way { upstream, downstream, resource } = self;
-        let name = format!("link {upstream} → {downstream} ({})", resource.name());
-        let found = links.iter().find(|link| {
-            link.upstream == *upstream && link.downstream == *downstream && link.resource == *resource
+        let Some(found) = links.iter().find(|found| found.link == *self) else {
+            return format!("link {self}: not reported by the broker of `{}`", self.downstream);
+        };
+        let reported = if found.is_running() { "reported as " } else { "" };
+        let condition = &found.condition;
+        let waiting = found.waiting.filter(|waiting| *waiting > 0).map_or_else(String::new, |waiting| {
+            format!(", {waiting} messages wait for it on `{}`", self.upstream)
         });
-        let Some(link) = found else {
-            return format!("{name}: the broker of `{downstream}` does not report it");
-        };
-        let waiting = match link.waiting {
-            Some(waiting) if waiting > 0 => format!(", {waiting} messages wait for it on `{upstream}`"),
-            _ => String::new(),
-        };
-        let state = match (link.state, &link.error) {
-            (LinkState::Running, _) => "the broker calls it running".to_owned(),
-            (LinkState::Missing, _) => "missing: is its policy or upstream gone?".to_owned(),
-            (_, Some(error)) => format!("not running: {error}"),
-            (_, None) => "not running".to_owned(),
-        };
-        format!("{name}: {state}{waiting}")
+        format!("link {self}: {reported}{condition}{waiting}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What waits in every queue, and which of them nobody empties.
+//! The depth of every queue, and which of them grow without bound or hold dead letters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,18 +6,45 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    diagnostic::{Code, Diagnostic, Place},
+    federation::is_internal,
     observed::{QueueDetails, Snapshot},
     topology::{RegionName, Topology},
 };
 
 /// The version of the JSON form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
-/// How the names of queues begin that hold what could not be worked off.
+/// How the names of queues begin that hold messages which could not be processed.
 const DEAD_LETTERS: &str = "dead-letters.";
-/// How the names of the queues begin in which links keep what has not crossed.
-const INTERNAL: &str = "federation: ";
 /// A queue that grew at each of so many looks in a row, and shrank at none, grows without bound.
 const GROWING_LOOKS: usize = 5;
+
+pub(crate) const CODES: [Code; 4] = [DEAD_LETTERED, NO_CONSUMER, NO_LINK, CONSUMERS_TOO_SLOW];
+
+const DEAD_LETTERED: Code = Code::warning(
+    "FED0401",
+    "A service could not process these messages, again and again or because of what they contain, and put \
+     them into its dead-letter queue so that they do not hold up the others. Nothing takes them from there by \
+     itself. `fedctl logs REGION SERVICE` shows why; when that is corrected, move them back or purge the queue.",
+);
+const NO_CONSUMER: Code = Code::warning(
+    "FED0402",
+    "Messages come into this queue and nothing consumes them, so it grows until the broker runs out of disk or \
+     memory and blocks its publishers. The service that should consume is stopped, has lost its connection, or \
+     is not in the topology. Start it, or delete the queue or its bindings.",
+);
+const NO_LINK: Code = Code::warning(
+    "FED0403",
+    "This is the internal queue in which messages wait for another region, and no link consumes from it. The link \
+     is down, or its downstream is gone and has left the queue behind, in which case it grows for ever. `fedctl \
+     status` shows the links and why they do not run; `fedctl plan` shows what is left of regions that are gone.",
+);
+const CONSUMERS_TOO_SLOW: Code = Code::warning(
+    "FED0404",
+    "This queue has consumers, and it has grown at each of the last looks: more messages come than they process. \
+     Messages arrive later and later until the broker runs out of disk or memory. Run more consumers, as with \
+     `replicas`, or publish less.",
+);
 
 /// Everything that `fedctl queues` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -28,8 +55,10 @@ pub struct Queues {
     pub project: String,
     /// Every queue of every region that answered.
     pub queues: Vec<QueueStatus>,
-    /// What somebody should look at, worst first.
+    /// What is wrong, in words: regions that did not answer, then queues.
     pub warnings: Vec<String>,
+    /// The same as data.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A queue.
@@ -47,7 +76,7 @@ pub struct QueueStatus {
     pub consumers: u64,
     /// Messages a second by which it grows, or shrinks below zero, as the broker sees it over its last seconds.
     pub growth: f64,
-    /// Whether it holds what could not be worked off.
+    /// Whether it holds messages that could not be processed.
     pub dead_letters: bool,
 }
 
@@ -62,7 +91,7 @@ pub fn schema() -> serde_json::Value {
 pub struct History(BTreeMap<(RegionName, String), Vec<u64>>);
 
 impl History {
-    /// Takes note of a look, and says which queues have grown at every one of the last looks.
+    /// Adds a look, and returns which queues have grown at every one of the last looks.
     fn growing(&mut self, queues: &[QueueStatus]) -> BTreeSet<(RegionName, String)> {
         let known: BTreeSet<_> =
             queues.iter().map(|queue| (queue.region.clone(), queue.name.clone())).collect();
@@ -83,19 +112,18 @@ impl History {
 #[must_use]
 pub fn queues(topology: &Topology, found: &Snapshot<Vec<QueueDetails>>, history: &mut History) -> Queues {
     let regions = || topology.regions.iter().map(|region| &region.name);
-    let mut warnings: Vec<String> =
-        regions().filter_map(|region| Some(format!("{region}: {}", found.unavailable(region)?))).collect();
     let queues: Vec<QueueStatus> = regions()
         .filter_map(|region| Some((region, found.answer(region)?)))
         .flat_map(|(region, queues)| queues.iter().map(move |queue| queue_status(region, queue)))
         .collect();
     let growing = history.growing(&queues);
-    warnings.extend(
-        queues.iter().filter_map(|queue| {
-            warning(queue, growing.contains(&(queue.region.clone(), queue.name.clone())))
-        }),
-    );
-    Queues { version: FORMAT_VERSION, project: topology.name.clone(), queues, warnings }
+    let silent = regions().filter_map(|region| Some(found.unavailable(region)?.diagnostic(region)));
+    let wrong = queues
+        .iter()
+        .filter_map(|queue| diagnostic(queue, growing.contains(&(queue.region.clone(), queue.name.clone()))));
+    let diagnostics: Vec<Diagnostic> = silent.chain(wrong).collect();
+    let warnings = diagnostics.iter().map(ToString::to_string).collect();
+    Queues { version: FORMAT_VERSION, project: topology.name.clone(), queues, warnings, diagnostics }
 }
 
 fn queue_status(region: &RegionName, queue: &QueueDetails) -> QueueStatus {
@@ -110,22 +138,22 @@ fn queue_status(region: &RegionName, queue: &QueueDetails) -> QueueStatus {
     }
 }
 
-fn warning(queue: &QueueStatus, growing: bool) -> Option<String> {
-    let QueueStatus { region, name, ready, growth, .. } = queue;
+fn diagnostic(queue: &QueueStatus, growing: bool) -> Option<Diagnostic> {
+    let QueueStatus { region, name, ready, growth, consumers, .. } = queue;
     let depth = ready + queue.unacknowledged;
+    let place = Place::Queue { region: region.clone(), name: name.clone() };
     if queue.dead_letters && depth > 0 {
-        return Some(format!("{region}: {depth} messages could not be worked off and are in `{name}`"));
+        return Some(Diagnostic::new(DEAD_LETTERED, place, format!("{depth} dead-lettered messages")));
     }
-    let abandoned = queue.consumers == 0 && *growth > 0.0;
-    if !growing && !abandoned {
-        return None;
-    }
-    let cause = match queue.consumers {
-        0 if name.starts_with(INTERNAL) => "no link takes them",
-        0 => "it has no consumer",
-        _ => "its consumers do not keep up",
+    let (code, cause) = match consumers {
+        0 if !growing && *growth <= 0.0 => return None,
+        0 if is_internal(name) => (NO_LINK, "no link consumes from it"),
+        0 => (NO_CONSUMER, "it has no consumer"),
+        _ if growing => (CONSUMERS_TOO_SLOW, "its consumers do not keep up"),
+        _ => return None,
     };
-    Some(format!("{region}: `{name}` grows without bound: {depth} messages, {growth:+.1} a second; {cause}"))
+    let message = format!("grows without bound, {depth} messages, {growth:+.1} a second");
+    Some(Diagnostic::new(code, place, message).cause(cause))
 }
 
 #[cfg(test)]
@@ -135,22 +163,19 @@ mod tests {
 
     const TOPOLOGY: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
 
-    fn report(
-        found: &[(&str, Result<Vec<QueueDetails>, Unavailable>)],
-        history: &mut History,
-    ) -> Vec<String> {
+    fn report(found: &[(&str, Result<Vec<QueueDetails>, Unavailable>)], history: &mut History) -> Queues {
         let (topology, _) = crate::topology::parse(TOPOLOGY).unwrap();
         let brokers = found
             .iter()
             .cloned()
             .map(|(region, answer)| (RegionName::new(region), Observed { site: None, answer }));
         let found = Snapshot { brokers: brokers.collect(), ..Snapshot::default() };
-        queues(&topology, &found, history).warnings
+        queues(&topology, &found, history)
     }
 
     fn look(history: &mut History, name: &str, ready: u64, consumers: u64, growth: f64) -> Vec<String> {
         let details = QueueDetails { name: name.into(), ready, unacknowledged: 1, consumers, growth };
-        report(&[("asia", Ok(vec![details]))], history)
+        report(&[("asia", Ok(vec![details]))], history).warnings
     }
 
     #[test]
@@ -162,30 +187,57 @@ mod tests {
         let warnings = look(&mut history, "orders", 9, 1, 4.0);
         assert_eq!(
             warnings,
-            ["asia: `orders` grows without bound: 10 messages, +4.0 a second; its consumers do not keep up"]
+            [
+                "queue `orders` in `asia`: grows without bound, 10 messages, +4.0 a second: its consumers do not keep up"
+            ]
         );
         assert_eq!(look(&mut history, "orders", 8, 1, -1.0), Vec::<String>::new());
     }
 
     #[test]
-    fn one_look_is_enough_where_nobody_consumes_or_letters_are_dead() {
+    fn one_look_is_enough_without_a_consumer_and_for_dead_letters() {
         let mut history = History::default();
         assert!(look(&mut history, "orders", 3, 0, 0.5)[0].contains("it has no consumer"));
-        assert!(look(&mut history, "federation: x -> asia", 3, 0, 0.5)[0].contains("no link takes them"));
+        assert!(
+            look(&mut history, "federation: x -> asia", 3, 0, 0.5)[0].contains("no link consumes from it")
+        );
         assert_eq!(look(&mut history, "orders", 3, 0, 0.0), Vec::<String>::new(), "it may be waited for");
-        assert!(look(&mut history, "dead-letters.taxes", 0, 0, 0.0)[0].contains("could not be worked off"));
+        assert!(look(&mut history, "dead-letters.taxes", 0, 0, 0.0)[0].contains("dead-lettered messages"));
     }
 
     #[test]
-    fn a_region_that_does_not_answer_is_said() {
+    fn a_region_that_does_not_answer_is_a_warning() {
         let warnings = report(
             &[
                 ("europe", Err(Unavailable::Unreachable("timed out".into()))),
                 ("asia", Err(Unavailable::Missing)),
             ],
             &mut History::default(),
+        )
+        .warnings;
+        assert_eq!(warnings[0], "broker `europe`: timed out");
+        assert!(warnings[1].starts_with("broker `asia`: the broker has no container"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_warning_is_text_and_data() {
+        let queue =
+            QueueDetails { name: "orders".into(), ready: 3, unacknowledged: 0, consumers: 0, growth: 0.5 };
+        let report = report(&[("asia", Ok(vec![queue]))], &mut History::default());
+        let json = serde_json::to_value(report).unwrap();
+        let text =
+            "queue `orders` in `asia`: grows without bound, 3 messages, +0.5 a second: it has no consumer";
+        assert_eq!(json["warnings"], serde_json::json!([text]));
+        assert_eq!(
+            json["diagnostics"],
+            serde_json::json!([{
+                "code": "FED0402",
+                "severity": "warning",
+                "place": {"type": "queue", "region": "asia", "name": "orders"},
+                "message": "grows without bound, 3 messages, +0.5 a second",
+                "cause": "it has no consumer",
+                "help": null,
+            }])
         );
-        assert_eq!(warnings[0], "europe: timed out");
-        assert!(warnings[1].starts_with("asia: the broker has no container"), "{warnings:?}");
     }
 }

@@ -1,10 +1,15 @@
 //! Where a region's broker is and how it is reached: nothing else spells an address, a port, a scheme, a virtual host
 //! or the administrator's name.
 
+mod codes;
+
 use std::{collections::BTreeMap, fmt};
+
+pub(crate) use codes::ALL as CODES;
 
 use crate::{
     desired::{BROKER, PasswordId, Passwords, container},
+    diagnostic::{Code, Diagnostic, Place},
     observed::{ContainerState, EngineState},
     secret::Secret,
     topology::{RegionName, Topology},
@@ -81,6 +86,27 @@ pub enum Unavailable {
     Unauthorized,
     /// It does not answer, or not in a form that fedctl knows.
     Unreachable(String),
+}
+
+impl Unavailable {
+    /// The code by which `fedctl explain` explains it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Missing => codes::MISSING,
+            Self::Stopped(_) => codes::STOPPED,
+            Self::NotPublished(_) => codes::NOT_PUBLISHED,
+            Self::NoPassword => codes::NO_PASSWORD,
+            Self::Unauthorized => codes::UNAUTHORIZED,
+            Self::Unreachable(_) => codes::UNREACHABLE,
+        }
+    }
+
+    /// What is wrong with the broker of this region.
+    #[must_use]
+    pub fn diagnostic(&self, region: &RegionName) -> Diagnostic {
+        Diagnostic::new(self.code(), Place::Broker { region: region.clone() }, self.to_string())
+    }
 }
 
 impl fmt::Display for Unavailable {

@@ -1,18 +1,25 @@
 //! What should be against what is: every region, and every link that the topology and its policies call for.
 
-mod error;
+mod codes;
+mod link;
 mod links;
+mod reason;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use codes::ALL as CODES;
+use link::LinkForm;
+pub use link::{Condition, LinkRef, LinkState, LinkStatus};
 pub use links::links;
+pub use reason::Reason;
 
 use crate::{
     desired::container,
-    observed::{BrokerHealth, ContainerState, Observed, Resource, Snapshot},
+    diagnostic::Code,
+    observed::{BrokerHealth, ContainerState, Observed, Snapshot},
     site::{Address, Unavailable},
     topology::{Region, RegionName, Service, Topology},
 };
@@ -30,6 +37,7 @@ pub struct Status {
     /// Its regions, in the order of the file.
     pub regions: Vec<RegionStatus>,
     /// Its links.
+    #[schemars(with = "Vec<LinkForm>")]
     pub links: Vec<LinkStatus>,
 }
 
@@ -51,6 +59,9 @@ pub struct BrokerStatus {
     pub state: BrokerState,
     /// Why it does not answer.
     pub error: Option<String>,
+    /// The code of the reason: `fedctl explain CODE` explains it.
+    #[schemars(with = "Option<String>")]
+    pub code: Option<Code>,
     /// RabbitMQ's version.
     pub version: Option<String>,
     /// Milliseconds since it started.
@@ -100,48 +111,12 @@ pub struct ServiceStatus {
     pub ports: BTreeMap<u16, u16>,
 }
 
-/// A link.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct LinkStatus {
-    /// Where messages come from.
-    pub upstream: RegionName,
-    /// Where they go.
-    pub downstream: RegionName,
-    /// What is federated.
-    pub resource: Resource,
-    /// How the link is.
-    pub state: LinkState,
-    /// Why it does not run, in plain words.
-    pub error: Option<String>,
-    /// Seconds since its state last changed.
-    pub age_seconds: Option<u64>,
-    /// Messages that wait on the upstream to cross it.
-    pub waiting: Option<u64>,
-}
-
-/// How a link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LinkState {
-    /// Connected.
-    Running,
-    /// Connecting.
-    Starting,
-    /// Not connected, or connecting for too long.
-    Down,
-    /// The topology calls for it and the broker does not have it.
-    Missing,
-    /// The broker has it and the topology does not call for it.
-    Unexpected,
-}
-
 impl Status {
     /// Whether every region answers without alarm, every service works, and every expected link runs and
     /// no other.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.regions.iter().all(RegionStatus::is_healthy)
-            && self.links.iter().all(|link| link.state == LinkState::Running)
+        self.regions.iter().all(RegionStatus::is_healthy) && self.links.iter().all(LinkStatus::is_running)
     }
 }
 
@@ -207,6 +182,7 @@ fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -
     BrokerStatus {
         state,
         error,
+        code: broker.and_then(|broker| broker.answer.as_ref().err()).map(Unavailable::code),
         version: health.map(|health| health.version.clone()),
         uptime_ms: health.and_then(|health| health.uptime_ms),
         memory_bytes: health.and_then(|health| health.memory_used),

@@ -1,17 +1,18 @@
 //! What the user's `regions.yaml` says should be.
 
 mod check;
-mod finding;
+mod codes;
+mod findings;
+mod lints;
 mod tree;
-mod validate;
 
 use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use finding::Findings;
-pub use finding::{Code, Finding, Severity};
+use crate::diagnostic::{Code, Diagnostic};
+use findings::Findings;
 
 /// What a name has to look like to be a host name as well.
 const NAME: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
@@ -327,7 +328,7 @@ pub const COMPUTE_HOST: &str = "compute-host";
 ///
 /// Every finding in the text, worst first, where at least one of them is an error. What the
 /// values mean together is checked once each of them has its right shape.
-pub fn parse(text: &str) -> Result<(Topology, Vec<Finding>), Vec<Finding>> {
+pub fn parse(text: &str) -> Result<(Topology, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut findings = Findings::new(text);
     let Some(tree) = tree::read(&mut findings) else {
         return Err(findings.finish());
@@ -338,11 +339,11 @@ pub fn parse(text: &str) -> Result<(Topology, Vec<Finding>), Vec<Finding>> {
     }
     match serde_json::from_value::<Topology>(tree.to_json()) {
         Ok(topology) => {
-            validate::validate(&topology, &tree, &mut findings);
+            lints::check(&topology, &tree, &mut findings);
             if findings.has_errors() { Err(findings.finish()) } else { Ok((topology, findings.finish())) }
         }
         Err(error) => {
-            findings.add(Code::Unreadable, &tree.span, error.to_string(), None);
+            findings.add(codes::UNREADABLE, &tree.span, error.to_string(), None);
             Err(findings.finish())
         }
     }
@@ -352,6 +353,11 @@ pub fn parse(text: &str) -> Result<(Topology, Vec<Finding>), Vec<Finding>> {
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Topology).to_value()
+}
+
+/// The codes of what [`parse`] finds.
+pub(crate) fn codes() -> Vec<Code> {
+    codes::ALL.into_iter().chain(lints::codes()).collect()
 }
 
 impl Topology {

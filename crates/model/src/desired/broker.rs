@@ -7,6 +7,7 @@ use super::{
     password,
 };
 use crate::{
+    federation::{all_but_internal_names, internal_names_of},
     secret::Secret,
     site::{ADMINISTRATOR, VHOST, amqp_uri},
     topology::{AckMode, ApplyTo, FederationPolicy, Pair, Region, Topology, UpstreamSettings},
@@ -46,7 +47,7 @@ pub(super) fn broker(topology: &Topology, region: &Region, passwords: &Passwords
 
 /// Everything but the queues and exchanges that links keep their backlog in.
 fn application_permissions() -> Permissions {
-    let all_but_internal = "^(?!federation: )".to_owned();
+    let all_but_internal = all_but_internal_names();
     Permissions {
         configure: all_but_internal.clone(),
         write: all_but_internal.clone(),
@@ -57,7 +58,7 @@ fn application_permissions() -> Permissions {
 /// What a link needs on the upstream and no more: its own internal queues and exchanges, and what is
 /// federated, to read it and to declare it where it is not there yet.
 fn link_permissions(pair: &Pair, policies: &[FederationPolicy]) -> Permissions {
-    let internal = format!("^federation: .+ -> {}( [AB])?$", pair.downstream);
+    let internal = internal_names_of(&pair.downstream);
     let federated = policies.iter().map(|policy| policy.pattern.as_str());
     let readable: Vec<&str> = [internal.as_str()].into_iter().chain(federated).collect();
     let readable = format!("({})", readable.join(")|("));

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Blocked, Cause, Change, Plan, containers::Touched};
+use super::{Cause, Change, Plan, blocked, containers::Touched};
 use crate::{
     desired::{
-        APPLICATION, BROKER, Broker, Desired, Policy, Upstream, User, container, internal_queue, link_user,
+        APPLICATION, BROKER, Broker, Desired, Policy, Upstream, User, container, link_user,
         ownership_parameter,
     },
+    diagnostic::Place,
+    federation::{downstream_of_exchange, downstream_of_queue},
     observed::{self, Definitions, Owned, Snapshot},
     secret::matches_rabbitmq_hash,
     site::without_user,
@@ -144,7 +146,8 @@ fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<us
         };
         let Some(cause) = cause else { continue };
         if is_foreign(&cause, known, |owned| &owned.policies, &policy.name) {
-            plan.blocked.push(foreign("policy", &policy.name, &broker.region));
+            let (region, name) = (broker.region.clone(), policy.name.clone());
+            plan.blocked.push(blocked::foreign_definition(Place::Policy { region, name }));
         }
         plan.push(Change::PutPolicy(policy.clone()).at(&broker.region), cause, after);
     }
@@ -179,7 +182,8 @@ fn upstreams(
         };
         let Some(cause) = cause else { continue };
         if is_foreign(&cause, known, |owned| &owned.upstreams, &upstream.name) {
-            plan.blocked.push(foreign("upstream", &upstream.name, &broker.region));
+            let (region, name) = (broker.region.clone(), upstream.name.clone());
+            plan.blocked.push(blocked::foreign_definition(Place::Upstream { region, name }));
         }
         let upstream_region = RegionName::new(&upstream.name);
         let upstream_broker = container(&desired.project, &upstream_region, BROKER);
@@ -248,30 +252,16 @@ fn prune_internal(
     downstream: &RegionName,
     after: &[usize],
 ) -> Vec<usize> {
-    let left = internal_queue("", downstream);
-    let (prefix, suffix) = left.split_at("federation: ".len());
+    let gone = Some(downstream.as_str());
     let mut exchanges = Vec::new();
-    for name in &definitions.exchanges {
-        let queue = name.strip_suffix(" A").or_else(|| name.strip_suffix(" B"));
-        if queue.is_some_and(|queue| queue.starts_with(prefix) && queue.ends_with(suffix)) {
-            let step = Change::DeleteExchange { name: name.clone() }.at(&broker.region);
-            exchanges.push(plan.push(step, Cause::NotInTopology, after.iter().copied()));
-        }
+    for name in definitions.exchanges.iter().filter(|name| downstream_of_exchange(name) == gone) {
+        let step = Change::DeleteExchange { name: name.clone() }.at(&broker.region);
+        exchanges.push(plan.push(step, Cause::NotInTopology, after.iter().copied()));
     }
     let mut steps = exchanges.clone();
-    for queue in &definitions.queues {
-        if !(queue.name.starts_with(prefix) && queue.name.ends_with(suffix)) {
-            continue;
-        }
+    for queue in definitions.queues.iter().filter(|queue| downstream_of_queue(&queue.name) == gone) {
         if queue.messages > 0 {
-            plan.blocked.push(Blocked {
-                subject: format!("queue `{}` in `{}`", queue.name, broker.region),
-                cause: format!(
-                    "{} messages wait in it for `{downstream}`, which is no longer in the topology",
-                    queue.messages
-                ),
-                hint: "put the region back until they have arrived, or purge the queue".into(),
-            });
+            plan.blocked.push(blocked::backlog(&broker.region, queue, downstream));
         }
         let step = Change::DeleteEmptyQueue { name: queue.name.clone() }.at(&broker.region);
         steps.push(plan.push(step, Cause::NotInTopology, after.iter().chain(&exchanges).copied()));
@@ -310,14 +300,6 @@ fn is_foreign(cause: &Cause, known: Known<'_>, list: impl Fn(&Owned) -> &Vec<Str
         .and_then(|definitions| definitions.owned.as_ref())
         .is_some_and(|owned| list(owned).contains(name));
     *cause != Cause::NotFound && !owned
-}
-
-fn foreign(kind: &str, name: &str, region: &RegionName) -> Blocked {
-    Blocked {
-        subject: format!("{kind} `{name}` in `{region}`"),
-        cause: "exists, differs, and was not put there by this project".into(),
-        hint: format!("delete the {kind} on the broker, or make it equal to the topology's"),
-    }
 }
 
 fn differs(key: &str, found: Option<Value>, wanted: Option<Value>) -> Cause {

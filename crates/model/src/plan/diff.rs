@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Blocked, Cause, Operation, Plan, brokers,
+    Cause, Operation, Plan, blocked, brokers,
     containers::{Containers, Objects},
-    removal::remove_container,
+    removal::{is_ours, remove_container},
 };
 use crate::{
-    desired::{Desired, PROJECT_LABEL},
-    observed::{Definitions, Snapshot},
+    desired::Desired,
+    diagnostic::Diagnostic,
+    observed::{Definitions, Object, Snapshot},
 };
 
 /// Plans what turns `observed` into `desired`.
@@ -30,31 +31,24 @@ pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     plan
 }
 
-fn is_ours(labels: &BTreeMap<String, String>, project: &str) -> bool {
-    labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
-}
-
-fn foreign(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Blocked> {
-    let engine = &observed.engine;
-    let project = &desired.project;
-    let blocked = |kind: &str, name: &str| Blocked {
-        subject: format!("{kind} `{name}`"),
-        cause: format!("exists and is not project `{project}`'s"),
-        hint: format!("give the project another name, or remove it: docker {kind} rm {name}"),
+fn foreign(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Diagnostic> {
+    let (engine, project) = (&observed.engine, &desired.project);
+    let is_foreign = |labels: &BTreeMap<String, String>| !is_ours(labels, project);
+    let taken = |objects: &[Object], name: &str| {
+        objects.iter().any(|found| found.name == name && is_foreign(&found.labels))
     };
-    let networks = desired.networks.iter().filter_map(|wanted| {
-        let found = engine.networks.iter().find(|found| found.name == wanted.name)?;
-        (!is_ours(&found.labels, project)).then(|| blocked("network", &wanted.name))
-    });
-    let volumes = desired.volumes.iter().filter_map(|wanted| {
-        let found = engine.volumes.iter().find(|found| found.name == wanted.name)?;
-        (!is_ours(&found.labels, project)).then(|| blocked("volume", &wanted.name))
-    });
-    let containers = desired.containers.iter().filter_map(|wanted| {
-        let found = engine.container(&wanted.name)?;
-        (!is_ours(&found.labels, project)).then(|| blocked("container", &wanted.name))
-    });
-    networks.chain(volumes).chain(containers).collect()
+    let networks = desired.networks.iter().map(|wanted| &wanted.name);
+    let networks = networks.filter(|name| taken(&engine.networks, name));
+    let volumes = desired.volumes.iter().map(|wanted| &wanted.name);
+    let volumes = volumes.filter(|name| taken(&engine.volumes, name));
+    let containers = desired.containers.iter().map(|wanted| &wanted.name);
+    let containers =
+        containers.filter(|name| engine.container(name).is_some_and(|found| is_foreign(&found.labels)));
+    networks
+        .map(|name| blocked::foreign_network(name, project))
+        .chain(volumes.map(|name| blocked::foreign_volume(name, project)))
+        .chain(containers.map(|name| blocked::foreign_container(name, project)))
+        .collect()
 }
 
 /// Removes the containers of this project that the topology no longer has, and keeps their volumes; by name, with

@@ -1,5 +1,7 @@
 //! The plan that removes a project.
 
+use std::collections::BTreeMap;
+
 use super::{Cause, Operation, Plan};
 use crate::{
     desired::PROJECT_LABEL,
@@ -13,6 +15,11 @@ pub struct Removal {
     pub volumes: bool,
     /// Also those of these images that no other project's container was created from.
     pub images: Vec<String>,
+}
+
+/// Whether it is the project's, by its label.
+pub(super) fn is_ours(labels: &BTreeMap<String, String>, project: &str) -> bool {
+    labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
 }
 
 /// Stops a container if it runs, and removes it; the index of the removal.
@@ -30,24 +37,24 @@ pub(super) fn remove_container(plan: &mut Plan, found: &Container, cause: &Cause
 #[must_use]
 pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
     let mut plan = Plan::default();
-    let ours = |labels: &std::collections::BTreeMap<String, String>| {
-        labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
-    };
     let mut removed = Vec::new();
-    for container in engine.containers.iter().filter(|container| ours(&container.labels)) {
+    for container in engine.containers.iter().filter(|container| is_ours(&container.labels, project)) {
         removed.push(remove_container(&mut plan, container, &Cause::Removal));
     }
-    for network in engine.networks.iter().filter(|network| ours(&network.labels)) {
+    for network in engine.networks.iter().filter(|network| is_ours(&network.labels, project)) {
         plan.push(Operation::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());
     }
     if removal.volumes {
-        for volume in engine.volumes.iter().filter(|volume| ours(&volume.labels)) {
+        for volume in engine.volumes.iter().filter(|volume| is_ours(&volume.labels, project)) {
             plan.push(Operation::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
         }
     }
     // an engine refuses to remove an image that another project's container was created from
     let used = |id: &str| {
-        engine.containers.iter().any(|container| !ours(&container.labels) && container.image_id == id)
+        engine
+            .containers
+            .iter()
+            .any(|container| !is_ours(&container.labels, project) && container.image_id == id)
     };
     let unused = |reference: &&String| engine.images.get(*reference).is_some_and(|id| !used(id));
     for reference in removal.images.iter().filter(unused) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{Cause, Change, Operation, Plan, Planned, Step};
+use super::{Cause, Change, Operation, Plan, Planned, Step, blocked::BlockedForm};
 use crate::topology::RegionName;
 
 /// The version of a plan's serialised form. Within it, fields are only added.
@@ -194,7 +194,8 @@ impl Serialize for Plan {
         plan.serialize_field("version", &FORMAT_VERSION)?;
         plan.serialize_field("provisional", &self.provisional)?;
         plan.serialize_field("steps", &self.steps)?;
-        plan.serialize_field("blocked", &self.blocked)?;
+        let blocked: Vec<BlockedForm<'_>> = self.blocked.iter().map(Into::into).collect();
+        plan.serialize_field("blocked", &blocked)?;
         plan.end()
     }
 }
@@ -272,7 +273,7 @@ impl fmt::Display for Plan {
             writeln!(f)?;
         }
         for blocked in &self.blocked {
-            writeln!(f, "! {}: {}; {}", blocked.subject, blocked.cause, blocked.hint)?;
+            writeln!(f, "! {blocked}; {}", blocked.help.as_deref().unwrap_or_default())?;
         }
         Ok(())
     }

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::Regex;
-
-use super::{LinkState, LinkStatus, error};
+use super::{Condition, LinkRef, LinkStatus, Reason};
 use crate::{
-    desired::internal_queue,
+    federation::{internal_exchanges, internal_queue, is_internal},
     observed::{Binding, BrokerHealth, Link, Resource, Snapshot},
-    topology::{ApplyTo, Pair, RegionName, Topology},
+    pattern::Pattern,
+    topology::{ApplyTo, RegionName, Topology},
 };
 
 /// Seconds for which a link may be `starting`; one that takes longer is black-holed.
@@ -28,13 +27,11 @@ pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>) -> Vec<LinkSta
         for pair in pairs.iter().filter(|pair| pair.downstream == region.name) {
             let upstream = found.answer(&pair.upstream).map(Seen::of);
             for resource in policies.matched(downstream) {
-                let link = reported.get(&(pair.upstream.as_str(), &resource)).copied();
+                let found = reported.get(&(pair.upstream.as_str(), &resource)).copied();
                 expected.insert((pair.upstream.to_string(), resource.clone()));
-                let mut link = link_status(pair, resource, link, upstream.as_ref());
-                if let Some(upstream) = upstream.as_ref().filter(|_| link.state == LinkState::Running) {
-                    link.require_bindings(downstream, upstream);
-                }
-                links.push(link);
+                let link =
+                    LinkRef { upstream: pair.upstream.clone(), downstream: region.name.clone(), resource };
+                links.push(link_status(link, found, downstream, upstream.as_ref()));
             }
         }
         let unexpected = downstream
@@ -65,103 +62,75 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn waiting(&self, resource: &Resource, downstream: &RegionName) -> Option<u64> {
-        let queue = match resource {
-            Resource::Exchange(name) => internal_queue(name, downstream),
+    fn waiting(&self, link: &LinkRef) -> Option<u64> {
+        let queue = match &link.resource {
+            Resource::Exchange(name) => internal_queue(name, &link.downstream),
             Resource::Queue(name) => name.clone(),
         };
         self.messages.get(queue.as_str()).copied()
     }
 }
 
-impl LinkStatus {
-    /// Whether it may stay as it is for ever. Its broker calls it running though bindings have not crossed it: so
-    /// it is where the exchange was deleted and declared anew on the upstream. Or the broker has not started it. Or
-    /// the broker has not told it of its new password.
-    #[must_use]
-    pub fn is_stuck(&self) -> bool {
-        let deaf = self.state == LinkState::Starting && self.error.is_some();
-        deaf || self.state == LinkState::Missing || self.is_refused()
-    }
-
-    /// Whether the upstream refuses its user or password.
-    #[must_use]
-    pub fn is_refused(&self) -> bool {
-        self.error.as_deref() == Some(error::REFUSED)
-    }
-
-    /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
-    /// of it: until then it counts as starting, whatever the broker says.
-    fn require_bindings(&mut self, downstream: &BrokerHealth, upstream: &Seen<'_>) {
-        let Resource::Exchange(exchange) = &self.resource else { return };
-        let queue = internal_queue(exchange, &self.downstream);
-        let internal = [format!("{queue} A"), format!("{queue} B")];
-        let arrived = |key: &str| {
-            internal
-                .iter()
-                .any(|internal| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key)))
-        };
-        let own = downstream.bindings.iter().filter(|binding| {
-            binding.source == *exchange && !binding.destination.starts_with("federation: ")
-        });
-        let missing = own.map(|binding| binding.routing_key.as_str()).find(|key| !arrived(key));
-        if let Some(key) = missing {
-            self.state = LinkState::Starting;
-            self.error =
-                Some(format!("the binding `{key}` has not reached the upstream: such messages do not cross"));
-        }
-    }
-}
-
 fn link_status(
-    pair: &Pair,
-    resource: Resource,
+    link: LinkRef,
     found: Option<&Link>,
+    downstream: &BrokerHealth,
     upstream: Option<&Seen<'_>>,
 ) -> LinkStatus {
-    let (state, error) = match found {
-        None => {
-            (LinkState::Missing, Some("the broker has no such link: is its policy or upstream gone?".into()))
-        }
-        Some(link) => state(link),
-    };
+    let reported = found.map_or(Condition::Failing(Reason::NotStarted), condition);
+    let missing = upstream
+        .filter(|_| reported == Condition::Running)
+        .and_then(|upstream| binding_not_propagated(&link, downstream, upstream));
     LinkStatus {
-        upstream: pair.upstream.clone(),
-        downstream: pair.downstream.clone(),
-        waiting: upstream.and_then(|upstream| upstream.waiting(&resource, &pair.downstream)),
-        resource,
-        state,
-        error,
+        waiting: upstream.and_then(|upstream| upstream.waiting(&link)),
+        condition: missing.map_or(reported, Condition::Failing),
         age_seconds: found.and_then(|link| link.age),
+        link,
     }
 }
 
-fn state(link: &Link) -> (LinkState, Option<String>) {
-    match link.status.as_str() {
-        "running" => (LinkState::Running, None),
-        "starting" if link.age.is_some_and(|age| age > STARTING_LIMIT) => {
-            let age = link.age.unwrap_or_default();
-            (LinkState::Down, Some(format!("has been connecting for {age} s: the upstream does not answer")))
+fn condition(link: &Link) -> Condition {
+    match (link.status.as_str(), link.age) {
+        ("running", _) => Condition::Running,
+        ("starting", Some(seconds)) if seconds > STARTING_LIMIT => {
+            Condition::Failing(Reason::StartingTooLong { seconds })
         }
-        "starting" => (LinkState::Starting, None),
-        status => (LinkState::Down, Some(error::plain(status, link.error.as_deref()))),
+        ("starting", _) => Condition::Connecting,
+        (status, _) => Condition::Failing(Reason::of(status, link.error.as_deref())),
     }
+}
+
+/// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
+/// of it, whatever the broker reports.
+fn binding_not_propagated(link: &LinkRef, downstream: &BrokerHealth, upstream: &Seen<'_>) -> Option<Reason> {
+    let Resource::Exchange(exchange) = &link.resource else { return None };
+    let internal = internal_exchanges(&internal_queue(exchange, &link.downstream));
+    let arrived = |key: &str| {
+        internal
+            .iter()
+            .any(|internal| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key)))
+    };
+    let own = downstream
+        .bindings
+        .iter()
+        .filter(|binding| binding.source == *exchange && !is_internal(&binding.destination));
+    own.map(|binding| &binding.routing_key)
+        .find(|key| !arrived(key))
+        .map(|key| Reason::BindingNotPropagated { routing_key: key.clone() })
 }
 
 fn unexpected_link(downstream: &RegionName, link: &Link) -> LinkStatus {
+    let upstream = RegionName::new(&link.upstream);
     LinkStatus {
-        upstream: RegionName::new(&link.upstream),
-        downstream: downstream.clone(),
-        resource: link.resource.clone(),
-        state: LinkState::Unexpected,
-        error: Some("the topology does not call for this link".into()),
+        link: LinkRef { upstream, downstream: downstream.clone(), resource: link.resource.clone() },
+        condition: Condition::Failing(Reason::NotInTopology),
         age_seconds: link.age,
         waiting: None,
     }
 }
 
-/// The topology's policies with their patterns compiled.
-struct Policies(Vec<(ApplyTo, Regex)>);
+/// The topology's policies with their patterns compiled. One that does not compile was found on reading.
+struct Policies(Vec<(ApplyTo, Pattern)>);
 
 impl Policies {
     fn of(topology: &Topology) -> Self {
@@ -169,7 +138,7 @@ impl Policies {
             .federation
             .policies
             .iter()
-            .filter_map(|policy| Some((policy.apply_to, Regex::new(&policy.pattern).ok()?)));
+            .filter_map(|policy| Some((policy.apply_to, Pattern::new(&policy.pattern).ok()?)));
         Self(compiled.collect())
     }
 
@@ -178,8 +147,8 @@ impl Policies {
     fn matched(&self, health: &BrokerHealth) -> BTreeSet<Resource> {
         let applies = |apply_to: ApplyTo, name: &str| {
             !name.is_empty()
-                && !name.starts_with("federation: ")
-                && self.0.iter().any(|(to, pattern)| *to == apply_to && pattern.is_match(name))
+                && !is_internal(name)
+                && self.0.iter().any(|(to, pattern)| *to == apply_to && pattern.matches(name))
         };
         let exchanges = health.exchanges.iter().filter(|name| applies(ApplyTo::Exchanges, name)).cloned();
         let queues =

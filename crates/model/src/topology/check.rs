@@ -4,7 +4,8 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    finding::{Code, Findings, listed, quoted, suggestion},
+    codes,
+    findings::{Findings, listed, quoted, suggestion},
     tree::{Entry, Node, Tree},
 };
 
@@ -61,7 +62,7 @@ impl<'s> Checker<'s, '_, '_> {
             match property(schema, &entry.key) {
                 Some(schema) => self.value(&entry.value, schema, &quoted(&entry.key)),
                 None => self.findings.add(
-                    Code::UnknownKey,
+                    codes::UNKNOWN_KEY,
                     &entry.key_span,
                     format!("{subject} has no key {}", quoted(&entry.key)),
                     Some(suggestion(&entry.key, keys(schema), "its keys are")),
@@ -71,7 +72,7 @@ impl<'s> Checker<'s, '_, '_> {
         for key in strings(&schema["required"]) {
             if !entries.iter().any(|entry| entry.key == key) {
                 self.findings.add(
-                    Code::MissingKey,
+                    codes::MISSING_KEY,
                     &tree.span,
                     format!("{subject} lacks {}", quoted(key)),
                     description(&schema["properties"][key]),
@@ -93,9 +94,9 @@ impl<'s> Checker<'s, '_, '_> {
         let matches = |pattern| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
         if schema["pattern"].as_str().is_some_and(|pattern| !text.is_empty() && !matches(pattern)) {
             self.findings.add(
-                Code::InvalidName,
+                codes::INVALID_NAME,
                 &tree.span,
-                format!("{} is no host name", quoted(text)),
+                format!("{} is not a valid host name", quoted(text)),
                 Some(name_help(text)),
             );
         }
@@ -110,7 +111,7 @@ impl<'s> Checker<'s, '_, '_> {
         } else {
             return;
         };
-        self.findings.add(Code::WrongLength, &tree.span, message, Some(help));
+        self.findings.add(codes::WRONG_LENGTH, &tree.span, message, Some(help));
     }
 
     fn number(&mut self, tree: &Tree, schema: &Value, subject: &str) {
@@ -119,28 +120,27 @@ impl<'s> Checker<'s, '_, '_> {
             #[expect(clippy::cast_precision_loss, reason = "every limit is far below 2^53")]
             Node::Integer(value) => value as f64,
             Node::Float(value) => value,
-            _ => return,
+            Node::Null | Node::Bool(_) | Node::Text(_) | Node::List(_) | Node::Mapping(_) => return,
         };
         if least.as_f64().is_some_and(|least| value < least) || most.as_f64().is_some_and(|most| value > most)
         {
             let message = format!("{subject} must be between {least} and {most}, not {}", self.source(tree));
-            self.findings.add(Code::OutOfRange, &tree.span, message, description(schema));
+            self.findings.add(codes::OUT_OF_RANGE, &tree.span, message, description(schema));
         }
     }
 
     fn word(&mut self, tree: &Tree, words: &[&str], subject: &str) {
-        let (message, help) = match &tree.node {
-            Node::Text(text) if words.contains(&text.as_str()) => return,
-            Node::Text(text) => (
-                format!("{subject} cannot be {}", quoted(text)),
-                suggestion(text, words.iter().copied(), "choose one of"),
-            ),
-            other => (
-                format!("{subject} must be a word, not {}", kind(other)),
-                format!("choose one of {}", listed(words.iter().copied())),
-            ),
+        let (message, help) = if let Node::Text(text) = &tree.node {
+            if words.contains(&text.as_str()) {
+                return;
+            }
+            let help = suggestion(text, words.iter().copied(), "choose one of");
+            (format!("{subject} cannot be {}", quoted(text)), help)
+        } else {
+            let help = format!("choose one of {}", listed(words.iter().copied()));
+            (format!("{subject} must be a word, not {}", kind(&tree.node)), help)
         };
-        self.findings.add(Code::UnknownValue, &tree.span, message, Some(help));
+        self.findings.add(codes::UNKNOWN_VALUE, &tree.span, message, Some(help));
     }
 
     fn wrong_type(&mut self, tree: &Tree, expected: &str, schema: &Value, subject: &str) {
@@ -162,7 +162,7 @@ impl<'s> Checker<'s, '_, '_> {
             }
             _ => None,
         };
-        self.findings.add(Code::WrongType, &tree.span, message, help.or_else(|| description(schema)));
+        self.findings.add(codes::WRONG_TYPE, &tree.span, message, help.or_else(|| description(schema)));
     }
 
     fn source(&self, tree: &Tree) -> &str {
@@ -257,7 +257,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::topology::{NAME, finding::Code, schema, tree};
+    use crate::{
+        diagnostic::Code,
+        topology::{NAME, schema, tree},
+    };
 
     /// Annotations, and the keywords that `Checker` judges by.
     const KNOWN: &str = "$defs $ref $schema additionalProperties anyOf const default description enum format items \
@@ -313,7 +316,7 @@ mod tests {
             let schema = json!({ "anyOf": alternatives, "$defs": { "Word": words } });
             assert_eq!(codes("", &schema), []);
             assert_eq!(codes("no-thanks", &schema), []);
-            assert_eq!(codes("no-thank", &schema), [Code::UnknownValue]);
+            assert_eq!(codes("no-thank", &schema), [codes::UNKNOWN_VALUE]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! YAML as it stands in the file: every key and value with its place.
+//! YAML as it is in the file: every key and value with its place.
 
 use std::{fmt, ops::Range};
 
@@ -12,7 +12,11 @@ use serde_yaml::{
     options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
 
-use super::finding::{Code, Findings, quoted};
+use super::{
+    codes,
+    findings::{Findings, quoted},
+};
+use crate::diagnostic::Code;
 
 /// A value and where it is defined: for an alias, where its anchor is.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub(super) struct Entry {
 pub(super) fn read(findings: &mut Findings) -> Option<Tree> {
     if findings.text().len() > MOST_BYTES {
         let message = format!("the file has more than {MOST_BYTES} bytes");
-        findings.add(Code::TooLarge, &(0..0), message, Some("no topology needs as much".into()));
+        findings.add(codes::TOO_LARGE, &(0..0), message, Some("no topology needs as much".into()));
         return None;
     }
     match serde_yaml::from_str_with_options::<Tree>(findings.text(), limits()) {
@@ -82,14 +86,15 @@ fn limits() -> serde_yaml::Options {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser has many more errors")]
 fn described(error: &Error) -> (Code, String, &'static str) {
-    let malformed = |message: &str, help| (Code::Malformed, message.to_owned(), help);
+    let malformed = |message: &str, help| (codes::MALFORMED, message.to_owned(), help);
     match error {
         Error::AliasError { error, .. } => described(error),
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => (
-            Code::TooLarge,
+            codes::TOO_LARGE,
             "the file, with its aliases expanded, is larger or deeper than any topology".into(),
             "write fewer or flatter aliases",
         ),
@@ -98,18 +103,18 @@ fn described(error: &Error) -> (Code, String, &'static str) {
             "keep one topology in one file, and remove the `---` between",
         ),
         Error::NullIntoString { .. } | Error::Unexpected { .. } => {
-            malformed("this is no key", "a key is a word followed by `:`")
+            malformed("not a valid key", "a key is a word followed by `:`")
         }
         Error::UnknownAnchor { .. } => {
             malformed("no anchor of this name comes before its alias", "write `&name` at the first use")
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            malformed("the alias stands within its own anchor", "move the anchor or write the value out")
+            malformed("the alias is inside its own anchor", "move the anchor or write the value out")
         }
         other => {
             let message = without_place(other.to_string());
             let help = syntax_help(&message);
-            (Code::Malformed, message, help)
+            (codes::MALFORMED, message, help)
         }
     }
 }
@@ -120,7 +125,7 @@ fn syntax_help(message: &str) -> &'static str {
     } else if message.contains("escape") {
         r"double each `\` between double quotes, or use single quotes"
     } else if message.contains("mapping values") {
-        "put a text that contains `: ` in quotes, or mend the indentation"
+        "put a text that contains `: ` in quotes, or correct the indentation"
     } else {
         "look at the indentation, quotes and brackets here and in the line before"
     }
@@ -184,7 +189,7 @@ impl Tree {
                 let entry = entries.iter().find(|entry| entry.key == step)?;
                 Some((&entry.key_span, &entry.value))
             }
-            _ => None,
+            Node::Null | Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) => None,
         }
     }
 
@@ -212,10 +217,10 @@ impl Tree {
                     if let Some(first) = kept.iter().find(|earlier| earlier.key == entry.key) {
                         let line = findings.line(first.key_span.start);
                         findings.add(
-                            Code::DuplicateKey,
+                            codes::DUPLICATE_KEY,
                             &entry.key_span,
                             format!("{} is given twice", quoted(&entry.key)),
-                            Some(format!("it stands on line {line} as well; remove one of them")),
+                            Some(format!("it is also on line {line}; remove one of them")),
                         );
                     } else {
                         entry.value.drop_duplicates(findings);
@@ -224,7 +229,7 @@ impl Tree {
                 }
                 *entries = kept;
             }
-            _ => {}
+            Node::Null | Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) => {}
         }
     }
 }

@@ -9,11 +9,12 @@ use std::{
 };
 
 use fedctl_model::{
-    desired::{self, Desired, internal_queue},
+    desired::{self, Desired},
+    federation::internal_queue,
     observed::{ContainerState, Object, Policy, Queue, Resource},
-    plan::{Change, Operation, Plan, Removal, Step, mend, plan, remove},
+    plan::{Change, Operation, Plan, Removal, Step, is_stalled, plan, remove, repair},
     secret::Secret,
-    status::{LinkState, LinkStatus},
+    status::{Condition, LinkRef, LinkStatus, Reason},
     topology::{self, RegionName, Topology},
 };
 use serde_json::json;
@@ -437,7 +438,7 @@ fn what_others_put_there_under_our_name_is_never_touched() {
         world.engine.volumes[0].labels.clear();
         world.container("shop_europe_taxes").labels.clear();
     });
-    let blocked: Vec<_> = plan.blocked.iter().map(|blocked| blocked.subject.as_str()).collect();
+    let blocked: Vec<_> = plan.blocked.iter().map(|blocked| blocked.place.to_string()).collect();
     assert_eq!(
         blocked,
         ["network `shop_asia_lan`", "volume `shop_asia_broker`", "container `shop_europe_taxes`"]
@@ -445,7 +446,7 @@ fn what_others_put_there_under_our_name_is_never_touched() {
     let last = plan.to_string().lines().last().unwrap().to_owned();
     assert_eq!(
         last,
-        "! container `shop_europe_taxes`: exists and is not project `shop`'s; give the project another name, or \
+        "! container `shop_europe_taxes`: exists and does not belong to project `shop`; give the project another name, or \
          remove it: docker container rm shop_europe_taxes"
     );
 }
@@ -460,15 +461,13 @@ fn an_upstream_or_policy_of_others_that_differs_stands_in_the_way() {
     });
     let blocked: Vec<_> =
         plan.to_string().lines().filter(|line| line.starts_with('!')).map(str::to_owned).collect();
-    let text = "exists, differs, and was not put there by this project; delete the";
+    let text = "exists, differs, and was not put there by this project; delete it";
     assert_eq!(
         blocked,
         [
+            format!("! policy `fed` in `asia`: {text} on the broker, or make it equal to the topology's"),
             format!(
-                "! policy `fed` in `asia`: {text} policy on the broker, or make it equal to the topology's"
-            ),
-            format!(
-                "! upstream `europe` in `asia`: {text} upstream on the broker, or make it equal to the topology's"
+                "! upstream `europe` in `asia`: {text} on the broker, or make it equal to the topology's"
             ),
         ]
     );
@@ -526,8 +525,7 @@ fn a_region_for_which_messages_wait_does_not_go() {
     let mut world = World::of(&wanted(THREE));
     with_internal(&mut world, "america", 19);
     let plan = plan(&wanted(&THREE.replace(", name: america", "")), &world.look());
-    let blocked: Vec<_> =
-        plan.blocked.iter().map(|blocked| format!("{}: {}", blocked.subject, blocked.cause)).collect();
+    let blocked: Vec<_> = plan.blocked.iter().map(ToString::to_string).collect();
     let text = "19 messages wait in it for `america`, which is no longer in the topology";
     assert_eq!(
         blocked,
@@ -601,25 +599,22 @@ fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_comma
     assert_eq!(hosts, ["europe/compute-host,europe/compute-host-2"; 2]);
 }
 
-#[test]
-fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
-    let link = |resource, state, error: &str| LinkStatus {
-        upstream: region("europe"),
-        downstream: region("asia"),
-        resource,
-        state,
-        error: Some(error.into()),
+fn failing(resource: Resource, reason: Reason) -> LinkStatus {
+    LinkStatus {
+        link: LinkRef { upstream: region("europe"), downstream: region("asia"), resource },
+        condition: Condition::Failing(reason),
         age_seconds: None,
         waiting: None,
-    };
-    let deaf = link(Resource::Exchange("shop.events".into()), LinkState::Starting, "for a reason");
-    let missing = link(Resource::Queue("fed.orders".into()), LinkState::Missing, "for a reason");
-    let refused = "the upstream refuses the link's user or password";
-    let refused = link(Resource::Queue("fed.bills".into()), LinkState::Down, refused);
-    assert!(deaf.is_stuck() && missing.is_stuck() && refused.is_stuck());
-    let down = link(Resource::Queue("fed.bills".into()), LinkState::Down, "no route to the upstream");
-    assert!(!down.is_stuck(), "comes up by itself");
-    let plan = mend([&deaf, &missing, &refused], &wanted(TWO));
+    }
+}
+
+#[test]
+fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
+    let not_propagated = Reason::BindingNotPropagated { routing_key: "created".into() };
+    let deaf = failing(Resource::Exchange("shop.events".into()), not_propagated);
+    let missing = failing(Resource::Queue("fed.orders".into()), Reason::NotStarted);
+    let refused = failing(Resource::Queue("fed.bills".into()), Reason::AccessRefused);
+    let plan = repair([&deaf, &missing, &refused], &wanted(TWO));
     let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
         Step::Broker { change: Change::PutUpstream(upstream), .. } => Some(upstream.value()),
         _ => None,
@@ -636,6 +631,26 @@ fn a_link_that_is_stuck_is_restarted_or_has_its_policy_or_upstream_put_anew() {
         "+ broker asia: policy fed on queues",
     ];
     assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_link_is_stalled_by_its_reason_and_by_no_word_of_it() {
+    let text = || "the upstream refuses the link's user or password".to_owned();
+    let stalled = [
+        (Reason::BindingNotPropagated { routing_key: "created".into() }, true),
+        (Reason::NotStarted, true),
+        (Reason::AccessRefused, true),
+        (Reason::RefusedByUpstream { text: text() }, false),
+        (Reason::Other { status: text(), error: Some(text()) }, false),
+        (Reason::NoRoute, false),
+        (Reason::StartingTooLong { seconds: 6 }, false),
+        (Reason::NotInTopology, false),
+    ];
+    for (reason, expected) in stalled {
+        let link = failing(Resource::Queue("fed.bills".into()), reason);
+        assert_eq!(is_stalled(&link), expected, "{}", link.condition);
+        assert_eq!(repair([&link], &wanted(TWO)).is_empty(), !expected, "{}", link.condition);
+    }
 }
 
 #[test]

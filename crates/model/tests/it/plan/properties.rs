@@ -1,7 +1,8 @@
 //! What holds for every topology and every damage.
 
 use fedctl_model::{
-    desired::{self, Desired, internal_queue},
+    desired::{self, Desired},
+    federation::internal_queue,
     observed::{Container, ContainerState, Definitions, Queue},
     plan::{Plan, plan},
     secret::Secret,

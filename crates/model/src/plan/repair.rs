@@ -1,0 +1,95 @@
+//! The plan that repairs links which do not come up by themselves.
+
+use std::collections::BTreeSet;
+
+use super::{Cause, Change, Plan};
+use crate::{
+    desired::Desired,
+    observed::Resource,
+    status::{Condition, LinkRef, LinkStatus, Reason},
+    topology::{ApplyTo, RegionName},
+};
+
+/// What makes a link run that may otherwise stay as it is for ever.
+#[derive(Debug, Clone, Copy)]
+enum Remedy {
+    /// It runs, and the bindings are propagated when it starts.
+    Restart,
+    /// The broker failed to start it though its policy and upstream are there (rabbitmq-server #16224 and its like),
+    /// and does when the policy is put again.
+    PutPolicyAgain,
+    /// Passwords are as they should be, and the link still uses another: it takes the right one when its upstream is
+    /// changed and changed back.
+    PutUpstreamAgain,
+}
+
+/// Every other link comes up by itself, or its trouble is not the broker's to repair.
+fn remedy(condition: &Condition) -> Option<Remedy> {
+    match condition {
+        Condition::Running | Condition::Connecting => None,
+        Condition::Failing(reason) => match reason {
+            Reason::BindingNotPropagated { .. } => Some(Remedy::Restart),
+            Reason::NotStarted => Some(Remedy::PutPolicyAgain),
+            Reason::AccessRefused => Some(Remedy::PutUpstreamAgain),
+            Reason::VhostRefused
+            | Reason::ConnectionRefused
+            | Reason::UnknownHost
+            | Reason::NoRoute
+            | Reason::TimedOut
+            | Reason::Silent
+            | Reason::ConnectionLost
+            | Reason::ClosedByUpstream
+            | Reason::DownstreamChannelLost
+            | Reason::RefusedByUpstream { .. }
+            | Reason::StartingTooLong { .. }
+            | Reason::NotInTopology
+            | Reason::Other { .. } => None,
+        },
+    }
+}
+
+/// Whether a link may stay as it is for ever, and [`repair`] can help.
+#[must_use]
+pub fn is_stalled(link: &LinkStatus) -> bool {
+    remedy(&link.condition).is_some()
+}
+
+/// Plans what makes the brokers start the stalled ones of these links again. Messages that wait for them are kept.
+#[must_use]
+pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Desired) -> Plan {
+    let mut plan = Plan::default();
+    let (mut not_started, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for status in links {
+        let LinkRef { upstream, downstream, resource } = status.link.clone();
+        match remedy(&status.condition) {
+            None => {}
+            Some(Remedy::Restart) => {
+                plan.push(Change::RestartLink { upstream, resource }.at(&downstream), Cause::Deaf, []);
+            }
+            Some(Remedy::PutPolicyAgain) => {
+                not_started.insert((downstream, matches!(resource, Resource::Exchange(_))));
+            }
+            Some(Remedy::PutUpstreamAgain) => {
+                refused.insert((downstream, upstream));
+            }
+        }
+    }
+    for broker in &desired.brokers {
+        for upstream in &broker.upstreams {
+            if refused.contains(&(broker.region.clone(), RegionName::new(&upstream.name))) {
+                let put = |upstream| Change::PutUpstream(upstream).at(&broker.region);
+                let respelled = plan.push(put(upstream.respelled()), Cause::Untold, []);
+                plan.push(put(upstream.clone()), Cause::Untold, [respelled]);
+            }
+        }
+        for policy in &broker.policies {
+            if not_started.contains(&(broker.region.clone(), policy.apply_to == ApplyTo::Exchanges)) {
+                let delete = Change::DeletePolicy { name: policy.name.clone() }.at(&broker.region);
+                let deleted = plan.push(delete, Cause::Unstarted, []);
+                let put = Change::PutPolicy(policy.clone()).at(&broker.region);
+                plan.push(put, Cause::Follows, [deleted]);
+            }
+        }
+    }
+    plan
+}

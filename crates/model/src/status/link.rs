@@ -1,0 +1,142 @@
+//! A link, and how it is.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Reason;
+use crate::{
+    diagnostic::{Code, Diagnostic, Place},
+    observed::Resource,
+    topology::RegionName,
+};
+
+/// Which link: messages of one exchange or queue flow from `upstream` to `downstream`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+pub struct LinkRef {
+    /// Where messages come from.
+    pub upstream: RegionName,
+    /// Where they go.
+    pub downstream: RegionName,
+    /// What is federated.
+    pub resource: Resource,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "LinkForm")]
+pub struct LinkStatus {
+    /// Which one.
+    pub link: LinkRef,
+    /// How it is.
+    pub condition: Condition,
+    /// Seconds since its state last changed.
+    pub age_seconds: Option<u64>,
+    /// Messages that wait on the upstream to cross it.
+    pub waiting: Option<u64>,
+}
+
+/// How a link is, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Connected, and the upstream knows every binding.
+    Running,
+    /// Connecting, for no longer than that takes.
+    Connecting,
+    /// Anything else.
+    Failing(Reason),
+}
+
+/// How a link is, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// Connected.
+    Running,
+    /// Connecting.
+    Starting,
+    /// Not connected, or connecting for too long.
+    Down,
+    /// The topology calls for it and the broker does not have it.
+    Missing,
+    /// The broker has it and the topology does not call for it.
+    Unexpected,
+}
+
+impl LinkStatus {
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        match &self.condition {
+            Condition::Running => LinkState::Running,
+            Condition::Connecting => LinkState::Starting,
+            Condition::Failing(reason) => reason.state(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.condition == Condition::Running
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        match &self.condition {
+            Condition::Running | Condition::Connecting => None,
+            Condition::Failing(reason) => {
+                Some(Diagnostic::new(reason.code(), Place::Link(self.link.clone()), reason.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for LinkRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {} ({})", self.upstream, self.downstream, self.resource.name())
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Running => f.write_str("running"),
+            Condition::Connecting => f.write_str("connecting"),
+            Condition::Failing(reason) => reason.fmt(f),
+        }
+    }
+}
+
+/// A link.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LinkStatus")]
+pub(super) struct LinkForm {
+    #[serde(flatten)]
+    link: LinkRef,
+    /// How the link is.
+    state: LinkState,
+    /// Why it does not run, in plain words.
+    error: Option<String>,
+    /// The code of the error: `fedctl explain CODE` explains it.
+    #[schemars(with = "Option<String>")]
+    code: Option<Code>,
+    /// Seconds since its state last changed.
+    age_seconds: Option<u64>,
+    /// Messages that wait on the upstream to cross it.
+    waiting: Option<u64>,
+}
+
+impl From<LinkStatus> for LinkForm {
+    fn from(status: LinkStatus) -> Self {
+        let (state, diagnostic) = (status.state(), status.diagnostic());
+        let LinkStatus { link, age_seconds, waiting, .. } = status;
+        Self {
+            link,
+            state,
+            code: diagnostic.as_ref().map(|diagnostic| diagnostic.code),
+            error: diagnostic.map(|diagnostic| diagnostic.message),
+            age_seconds,
+            waiting,
+        }
+    }
+}

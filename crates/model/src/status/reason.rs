@@ -1,0 +1,278 @@
+//! Why a link does not run, read once from what its broker reports.
+
+use std::fmt;
+
+use super::{LinkState, codes};
+use crate::diagnostic::Code;
+
+/// Why a link does not run, or runs and does not forward everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It runs, and the upstream does not know one of the downstream's bindings.
+    BindingNotPropagated {
+        /// The binding's routing key.
+        routing_key: String,
+    },
+    /// The upstream refuses its user or password.
+    AccessRefused,
+    /// The upstream refuses its user in the virtual host.
+    VhostRefused,
+    /// Nothing listens on the upstream's AMQP port.
+    ConnectionRefused,
+    /// The upstream's host name is unknown.
+    UnknownHost,
+    /// The network has no route to the upstream's host.
+    NoRoute,
+    /// The upstream did not answer in time.
+    TimedOut,
+    /// The upstream's heartbeats did not come any more.
+    Silent,
+    /// The connection to the upstream is gone.
+    ConnectionLost,
+    /// The upstream closed the connection.
+    ClosedByUpstream,
+    /// The downstream's own channel is gone.
+    DownstreamChannelLost,
+    /// The upstream answered with an AMQP error.
+    RefusedByUpstream {
+        /// The error's text.
+        text: String,
+    },
+    /// It has been connecting for longer than a reachable upstream takes.
+    StartingTooLong {
+        /// For so long.
+        seconds: u64,
+    },
+    /// The topology calls for it, and the broker does not have it.
+    NotStarted,
+    /// The broker has it, and the topology does not call for it.
+    NotInTopology,
+    /// Something that fedctl does not know, in the broker's own words: the set of them is open.
+    Other {
+        /// RabbitMQ's word.
+        status: String,
+        /// RabbitMQ's Erlang term.
+        error: Option<String>,
+    },
+}
+
+impl Reason {
+    /// Reads a link's status and error, an Erlang term.
+    ///
+    /// Only the term's atoms and numbers count, not what is quoted in it: an upstream's own text may contain any word.
+    pub(super) fn of(status: &str, error: Option<&str>) -> Self {
+        let tokens = tokens(error.unwrap_or_default());
+        let texts = tokens.windows(2).find_map(|pair| match pair {
+            [Token::Integer("403" | "404" | "405" | "406"), Token::Text(text)] => Some((*text).to_owned()),
+            _ => None,
+        });
+        // an answer of the upstream says more than where the link broke
+        if let Some(text) = texts {
+            return Reason::RefusedByUpstream { text };
+        }
+        let has = |atom: &str| status == atom || tokens.contains(&Token::Atom(atom));
+        let known = [
+            ("econnrefused", Reason::ConnectionRefused),
+            ("unknown_host", Reason::UnknownHost),
+            ("nxdomain", Reason::UnknownHost),
+            ("ehostunreach", Reason::NoRoute),
+            ("etimedout", Reason::TimedOut),
+            ("timeout", Reason::TimedOut),
+            ("auth_failure", Reason::AccessRefused),
+            ("not_allowed", Reason::VhostRefused),
+            ("heartbeat_timeout", Reason::Silent),
+            ("upstream_channel_down", Reason::ConnectionLost),
+            ("downstream_channel_down", Reason::DownstreamChannelLost),
+            ("socket_closed_unexpectedly", Reason::ClosedByUpstream),
+        ];
+        known.into_iter().find(|(atom, _)| has(atom)).map_or_else(
+            || Reason::Other { status: status.to_owned(), error: error.map(str::to_owned) },
+            |(_, reason)| reason,
+        )
+    }
+
+    /// How a link is for this reason.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        match self {
+            Reason::BindingNotPropagated { .. } => LinkState::Starting,
+            Reason::AccessRefused
+            | Reason::VhostRefused
+            | Reason::ConnectionRefused
+            | Reason::UnknownHost
+            | Reason::NoRoute
+            | Reason::TimedOut
+            | Reason::Silent
+            | Reason::ConnectionLost
+            | Reason::ClosedByUpstream
+            | Reason::DownstreamChannelLost
+            | Reason::RefusedByUpstream { .. }
+            | Reason::StartingTooLong { .. }
+            | Reason::Other { .. } => LinkState::Down,
+            Reason::NotStarted => LinkState::Missing,
+            Reason::NotInTopology => LinkState::Unexpected,
+        }
+    }
+
+    /// The code by which `fedctl explain` explains it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Reason::BindingNotPropagated { .. } => codes::BINDING_NOT_PROPAGATED,
+            Reason::AccessRefused => codes::ACCESS_REFUSED,
+            Reason::VhostRefused => codes::VHOST_REFUSED,
+            Reason::ConnectionRefused => codes::CONNECTION_REFUSED,
+            Reason::UnknownHost => codes::UNKNOWN_HOST,
+            Reason::NoRoute => codes::NO_ROUTE,
+            Reason::TimedOut => codes::TIMED_OUT,
+            Reason::Silent => codes::SILENT,
+            Reason::ConnectionLost => codes::CONNECTION_LOST,
+            Reason::ClosedByUpstream => codes::CLOSED_BY_UPSTREAM,
+            Reason::DownstreamChannelLost => codes::DOWNSTREAM_CHANNEL_LOST,
+            Reason::RefusedByUpstream { .. } => codes::REFUSED_BY_UPSTREAM,
+            Reason::StartingTooLong { .. } => codes::STARTING_TOO_LONG,
+            Reason::NotStarted => codes::NOT_STARTED,
+            Reason::NotInTopology => codes::NOT_IN_TOPOLOGY,
+            Reason::Other { .. } => codes::OTHER,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Reason::BindingNotPropagated { routing_key } => {
+                return write!(
+                    f,
+                    "binding `{routing_key}` not propagated to the upstream: messages with this key are not forwarded"
+                );
+            }
+            Reason::RefusedByUpstream { text } => return write!(f, "the upstream refuses: {text}"),
+            Reason::StartingTooLong { seconds } => {
+                return write!(f, "connecting for {seconds} s: the upstream does not answer");
+            }
+            Reason::Other { status, error } => {
+                f.write_str(&status.replace('_', " "))?;
+                return error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"));
+            }
+            Reason::AccessRefused => "the upstream refuses the link's user or password",
+            Reason::VhostRefused => "the upstream refuses the link's user in that virtual host",
+            Reason::ConnectionRefused => "connection refused: the upstream's broker is not up",
+            Reason::UnknownHost => {
+                "the upstream's host name is unknown: is its broker stopped, or off the network?"
+            }
+            Reason::NoRoute => "no route to the upstream",
+            Reason::TimedOut => "timed out: the upstream does not answer",
+            Reason::Silent => "no heartbeat from the upstream",
+            Reason::ConnectionLost => "lost the connection to the upstream",
+            Reason::ClosedByUpstream => "the upstream closed the connection",
+            Reason::DownstreamChannelLost => "lost the channel to the downstream broker",
+            Reason::NotStarted => "the broker has not started it: is its policy or upstream missing?",
+            Reason::NotInTopology => "not in the topology",
+        };
+        f.write_str(text)
+    }
+}
+
+/// A piece of an Erlang term, without brackets and separators.
+#[derive(Debug, PartialEq, Eq)]
+enum Token<'t> {
+    Atom(&'t str),
+    Integer(&'t str),
+    /// What stands between double quotes: a string or a binary.
+    Text(&'t str),
+}
+
+fn tokens(term: &str) -> Vec<Token<'_>> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '@';
+    let mut tokens = Vec::new();
+    let mut rest = term;
+    while let Some(first) = rest.chars().next() {
+        let length = if first == '"' {
+            let length = text_length(&rest[1..]);
+            tokens.push(Token::Text(&rest[1..=length]));
+            length + 2
+        } else if is_word(first) {
+            let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+            let word = &rest[..length];
+            tokens.push(if first.is_ascii_digit() { Token::Integer(word) } else { Token::Atom(word) });
+            length
+        } else {
+            first.len_utf8()
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    tokens
+}
+
+/// The bytes before the quote that ends a text; one after a backslash does not.
+fn text_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: &str, error: &str, expected: &Reason) {
+        let error = (!error.is_empty()).then_some(error);
+        assert_eq!(Reason::of(status, error), *expected, "{status} {error:?}");
+    }
+
+    #[test]
+    fn what_the_broker_reports_is_read_from_the_erlang_term() {
+        for (status, error, expected) in [
+            ("error", "econnrefused", Reason::ConnectionRefused),
+            ("error", "{error,econnrefused}", Reason::ConnectionRefused),
+            ("error", "unknown_host", Reason::UnknownHost),
+            ("error", "nxdomain", Reason::UnknownHost),
+            ("error", "ehostunreach", Reason::NoRoute),
+            ("error", "etimedout", Reason::TimedOut),
+            ("error", "timeout", Reason::TimedOut),
+            ("error", "{auth_failure,\"ACCESS_REFUSED - Login was refused\"}", Reason::AccessRefused),
+            ("error", "not_allowed", Reason::VhostRefused),
+            ("heartbeat_timeout", "", Reason::Silent),
+            ("error", "heartbeat_timeout", Reason::Silent),
+            ("upstream_channel_down", "normal", Reason::ConnectionLost),
+            ("downstream_channel_down", "normal", Reason::DownstreamChannelLost),
+            ("socket_closed_unexpectedly", "", Reason::ClosedByUpstream),
+        ] {
+            check(status, error, &expected);
+        }
+    }
+
+    #[test]
+    fn the_upstreams_own_text_is_no_reason_whatever_words_are_in_it() {
+        let refused = |text: &str| Reason::RefusedByUpstream { text: text.to_owned() };
+        let texts = [
+            (404, "NOT_FOUND - no queue 'econnrefused'"),
+            (403, "ACCESS_REFUSED - auth_failure"),
+            (406, r#"PRECONDITION_FAILED - inequivalent arg \"timeout\", 403"#),
+        ];
+        for (code, text) in texts {
+            let term = format!("{{shutdown,{{server_initiated_close,{code},<<\"{text}\">>}}}}");
+            check("upstream_channel_down", &term, &refused(text));
+        }
+        check(
+            "noproc",
+            "{odd,\"econnrefused, timeout\"}",
+            &Reason::Other { status: "noproc".into(), error: Some("{odd,\"econnrefused, timeout\"}".into()) },
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_shown_as_it_is() {
+        assert_eq!(Reason::of("invalid_upstream_uri", None).to_string(), "invalid upstream uri");
+        assert_eq!(Reason::of("error", Some("{odd,thing}")).to_string(), "error: {odd,thing}");
+        for cut in ["{odd,<<\"never closed", "{odd,\"\\", "<<\"\u{1F980}", "\""] {
+            assert_eq!(Reason::of("error", Some(cut)).to_string(), format!("error: {cut}"));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the values of a topology mean together: one file for each check, and the list of all of them.
+//!
+//! A new lint is a file here with its codes and its `check`, and a line in [`ALL`].
+
+mod acknowledgements;
+mod distinct_names;
+mod exposed_passwords;
+mod hops;
+mod host_ports;
+mod master;
+mod patterns;
+mod reserved_names;
+mod reserved_variables;
+mod unknown_services;
+
+use super::{Topology, findings::Findings, tree::Tree};
+use crate::diagnostic::Code;
+
+/// Every check, in no particular order: the findings are sorted.
+const ALL: [Lint; 10] = [
+    acknowledgements::LINT,
+    distinct_names::LINT,
+    exposed_passwords::LINT,
+    hops::LINT,
+    host_ports::LINT,
+    master::LINT,
+    patterns::LINT,
+    reserved_names::LINT,
+    reserved_variables::LINT,
+    unknown_services::LINT,
+];
+
+/// A check of a topology whose every single value has its right shape.
+struct Lint {
+    /// What it can find.
+    codes: &'static [Code],
+    check: fn(&Topology, &mut Places<'_, '_, '_>),
+}
+
+/// The findings, added by the path of a value instead of its place in the text.
+///
+/// A path is that of the file's own keys, such as `regions/1/services/0/name`.
+struct Places<'a, 'f, 't> {
+    tree: &'a Tree,
+    findings: &'f mut Findings<'t>,
+}
+
+impl Places<'_, '_, '_> {
+    /// Adds a finding about a value, or the nearest one around it.
+    fn add(&mut self, code: Code, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.add(code, self.tree.span_of(path), message.into(), Some(help.into()));
+    }
+
+    /// Adds a finding about the last key of a path.
+    fn add_at_key(&mut self, code: Code, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.add(code, self.tree.key_span_of(path), message.into(), Some(help.into()));
+    }
+
+    /// The line of a value, counted from 1.
+    fn line(&self, path: &str) -> usize {
+        self.findings.line(self.tree.span_of(path).start)
+    }
+}
+
+pub(super) fn check(topology: &Topology, tree: &Tree, findings: &mut Findings) {
+    let mut places = Places { tree, findings };
+    for lint in ALL {
+        (lint.check)(topology, &mut places);
+    }
+}
+
+pub(super) fn codes() -> impl Iterator<Item = Code> {
+    ALL.into_iter().flat_map(|lint| lint.codes).copied()
+}
+
+/// Every service of every region, with its path.
+fn services(topology: &Topology) -> impl Iterator<Item = (String, &super::Service)> {
+    topology.regions.iter().enumerate().flat_map(|(index, region)| {
+        let services = region.services.iter().enumerate();
+        services.map(move |(service_index, service)| {
+            (format!("regions/{index}/services/{service_index}"), service)
+        })
+    })
+}
