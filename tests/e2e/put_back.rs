@@ -175,7 +175,7 @@ pub fn a_removed_network_is_made_anew(project: &Project) {
 pub fn a_removed_administrator_is_put_back(project: &Project) {
     project.broker("america").delete("/users/fedctl");
     project.fedctl(&["status"]).exits(4).says("✗ unreachable");
-    project.fedctl(&["plan"]).exits(0).says("refuses fedctl's administrator, whom its start puts back");
+    project.fedctl(&["plan"]).exits(0).says("rejects the fedctl admin user (restored on restart)");
     demo::passes_again(project);
 }
 

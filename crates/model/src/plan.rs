@@ -169,43 +169,44 @@ impl Change {
 /// Why a step is needed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
-    /// It is not there.
     NotFound,
     /// There are several of that name.
-    Twice,
-    /// Its container was made and never started.
+    Duplicate,
+    /// Its container was created and never started.
     NeverStarted,
     /// It is not running; in the engine's words.
     Stopped(String),
-    /// It was frozen.
     Paused,
-    /// It runs and does not work yet; in its own words.
+    /// It runs and is not ready; in its own words.
     NotReady(String),
-    /// It refuses fedctl's administrator, whom its start puts back.
+    /// It rejects fedctl's administrator, whom a restart restores.
     LockedOut,
     /// The broker does not answer yet, so what it holds is not known.
     Unknown,
-    /// It is there and differs: key, found, wanted.
-    Differs { key: String, found: Option<Value>, wanted: Option<Value> },
+    /// It is there and differs.
+    Differs {
+        key: String,
+        found: Option<Value>,
+        wanted: Option<Value>,
+    },
     /// It is there with another password. Passwords are not shown.
     PasswordDiffers,
-    /// It was made from other settings.
-    MadeFromOther,
-    /// It was made from another image of that name.
+    /// The container was created with another configuration.
+    ConfigChanged,
+    /// The container was created from an image that this name no longer stands for.
     ImageChanged,
-    /// Another step does away with it or with what it stands on.
+    /// Another step removes it, or what it depends on.
     Replaced,
-    /// Bindings have not crossed it, though its broker calls it running.
-    Deaf,
-    /// The broker has not started the links that it calls for.
-    Unstarted,
-    /// The broker has not told its links of it.
-    Untold,
+    /// The upstream does not know bindings of the downstream, though the link is reported as running.
+    BindingsNotPropagated,
+    /// The broker has not started links that its policies and upstreams call for.
+    LinkNotStarted,
+    /// The broker's links still use the credentials that they started with.
+    CredentialsNotPropagated,
     /// A step before it needs it.
     Follows,
-    /// The topology does not have it any more.
     NotInTopology,
-    /// Everything is asked to go.
+    /// Its removal was asked for.
     Removal,
 }
 

@@ -1,41 +1,41 @@
-//! Upstreams, of whose every change each of their links must hear.
+//! Changes of upstreams that reach every one of their links.
 //!
 //! A broker stores the change first and then has one link after the other stop and start. A link that waits to connect
-//! again may begin to between those two: then the broker answers 500, and the links after it never hear of the change.
-//! They go on with the old definition, also those of an upstream that is deleted; and to put or delete it once more
-//! does nothing, for what is stored is no other (RabbitMQ 3.10 to 4.3, `rabbit_federation_link_sup:stop/3` and
-//! `rabbit_runtime_parameters:set_any0/5`). So the upstream is made another one in between.
+//! again may begin to between those two: then the broker answers 500, and the change is not propagated to the links
+//! after it. They go on with the old definition, also those of an upstream that is deleted; and to put or delete it
+//! once more does nothing, since what is stored is the same (RabbitMQ 3.10 to 4.3, `rabbit_federation_link_sup:stop/3`
+//! and `rabbit_runtime_parameters:set_any0/5`). So another definition is put in between.
 
 use serde_json::json;
 
 use super::{Broker, Result};
 use fedctl_model::{desired::Upstream, secret::Secret, site::NOWHERE};
 
-/// How often a change is made before a broker's failure is believed to be of another kind.
+/// How often a change is tried before a broker's 500 is taken for another failure.
 const ATTEMPTS: usize = 10;
 
 impl Broker {
     /// Puts an upstream. An equal one restarts nothing.
     pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
         for _ in 1..ATTEMPTS {
-            if heard(self.put_definition(upstream).await)? {
+            if propagated(self.put_definition(upstream).await)? {
                 return Ok(());
             }
-            heard(self.put_definition(&upstream.respelled()).await)?;
+            propagated(self.put_definition(&upstream.perturbed()).await)?;
         }
         self.put_definition(upstream).await
     }
 
-    /// Deletes an upstream, and with it its links. It is led to nowhere first, also where it is gone: another deletion
-    /// may have been cut short before all links had heard of it.
+    /// Deletes an upstream, and with it its links. It is pointed at nowhere first, also if it is already gone: another
+    /// deletion may have been cut short before it was propagated to all links.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
         let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);
         let nowhere = Upstream { name: name.into(), uri: Secret::new(NOWHERE), settings };
         let delete =
             async || self.delete(&["parameters", "federation-upstream", &self.site.vhost, name], "").await;
         for _ in 1..ATTEMPTS {
-            heard(self.put_definition(&nowhere).await)?;
-            if heard(delete().await)? {
+            propagated(self.put_definition(&nowhere).await)?;
+            if propagated(delete().await)? {
                 return Ok(());
             }
         }
@@ -48,8 +48,8 @@ impl Broker {
     }
 }
 
-/// Whether every link heard of a change.
-fn heard(change: Result<()>) -> Result<bool> {
+/// Whether a change reached every link.
+fn propagated(change: Result<()>) -> Result<bool> {
     match change {
         Err(error) if error.is_internal() => Ok(false),
         change => change.map(|()| true),

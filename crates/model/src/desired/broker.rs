@@ -150,12 +150,12 @@ fn permission(user: &User) -> Value {
 }
 
 impl Upstream {
-    /// The same upstream in other words, and of those in the words of before: a broker takes it for another one and
-    /// starts its links anew.
+    /// The same upstream with a key more, or less, that changes nothing: a broker takes it for another definition and
+    /// restarts its links. Perturbed again it is as before.
     #[must_use]
-    pub fn respelled(&self) -> Self {
+    pub fn perturbed(&self) -> Self {
         let mut other = self.clone();
-        // what is left out is as if it were false
+        // false is its default
         if other.settings.remove("trust-user-id").is_none() {
             other.settings.insert("trust-user-id".into(), false.into());
         }

@@ -179,7 +179,7 @@ impl<'a> Containers<'a> {
         // the service image's reference names its content: rebuilt, it has another id and the same content
         let own = wanted.image == self.desired.service_image;
         if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
-            Action::Create(Some(Cause::MadeFromOther))
+            Action::Create(Some(Cause::ConfigChanged))
         } else if !own && image.is_some_and(|id| *id != found.image_id) {
             Action::Create(Some(Cause::ImageChanged))
         } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {

@@ -77,7 +77,7 @@ fn create_objects(plan: &mut Plan, desired: &Desired, observed: &Snapshot<Defini
     for network in &desired.networks {
         let found = engine.networks.iter().filter(|found| found.name == network.name).count();
         if found != 1 {
-            let cause = if found == 0 { Cause::NotFound } else { Cause::Twice };
+            let cause = if found == 0 { Cause::NotFound } else { Cause::Duplicate };
             let step = plan.push(Operation::CreateNetwork(network.clone()), cause, []);
             objects.networks.insert(network.name.clone(), step);
         }

@@ -64,7 +64,11 @@ pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Des
         match remedy(&status.condition) {
             None => {}
             Some(Remedy::Restart) => {
-                plan.push(Change::RestartLink { upstream, resource }.at(&downstream), Cause::Deaf, []);
+                plan.push(
+                    Change::RestartLink { upstream, resource }.at(&downstream),
+                    Cause::BindingsNotPropagated,
+                    [],
+                );
             }
             Some(Remedy::PutPolicyAgain) => {
                 not_started.insert((downstream, matches!(resource, Resource::Exchange(_))));
@@ -78,14 +82,14 @@ pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Des
         for upstream in &broker.upstreams {
             if refused.contains(&(broker.region.clone(), RegionName::new(&upstream.name))) {
                 let put = |upstream| Change::PutUpstream(upstream).at(&broker.region);
-                let respelled = plan.push(put(upstream.respelled()), Cause::Untold, []);
-                plan.push(put(upstream.clone()), Cause::Untold, [respelled]);
+                let perturbed = plan.push(put(upstream.perturbed()), Cause::CredentialsNotPropagated, []);
+                plan.push(put(upstream.clone()), Cause::CredentialsNotPropagated, [perturbed]);
             }
         }
         for policy in &broker.policies {
             if not_started.contains(&(broker.region.clone(), policy.apply_to == ApplyTo::Exchanges)) {
                 let delete = Change::DeletePolicy { name: policy.name.clone() }.at(&broker.region);
-                let deleted = plan.push(delete, Cause::Unstarted, []);
+                let deleted = plan.push(delete, Cause::LinkNotStarted, []);
                 let put = Change::PutPolicy(policy.clone()).at(&broker.region);
                 plan.push(put, Cause::Follows, [deleted]);
             }

@@ -204,21 +204,22 @@ impl Cause {
     /// Whether what it is the cause of adds something, or changes what is there.
     fn sign(&self) -> Sign {
         match self {
-            Cause::Differs { .. } | Cause::PasswordDiffers | Cause::Stopped(_) | Cause::Untold => {
-                Sign::Change
-            }
+            Cause::Differs { .. }
+            | Cause::PasswordDiffers
+            | Cause::Stopped(_)
+            | Cause::CredentialsNotPropagated => Sign::Change,
             Cause::NotFound
-            | Cause::Twice
+            | Cause::Duplicate
             | Cause::NeverStarted
             | Cause::Paused
             | Cause::NotReady(_)
             | Cause::LockedOut
             | Cause::Unknown
-            | Cause::MadeFromOther
+            | Cause::ConfigChanged
             | Cause::ImageChanged
             | Cause::Replaced
-            | Cause::Deaf
-            | Cause::Unstarted
+            | Cause::BindingsNotPropagated
+            | Cause::LinkNotStarted
             | Cause::Follows
             | Cause::NotInTopology
             | Cause::Removal => Sign::Add,
@@ -230,16 +231,16 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::NotFound => f.write_str("not found"),
-            Cause::Twice => f.write_str("there are several of that name, of which one is left"),
+            Cause::Duplicate => f.write_str("duplicate name; keeping one"),
             Cause::NeverStarted => f.write_str("was never started"),
             Cause::Stopped(status) => write!(f, "not running: {status}"),
             Cause::Paused => f.write_str("paused"),
             Cause::NotReady(reason) => f.write_str(reason),
-            Cause::LockedOut => f.write_str("refuses fedctl's administrator, whom its start puts back"),
-            Cause::Unstarted => f.write_str("its links have not been started"),
-            Cause::Untold => f.write_str("its links have not been told of it"),
-            Cause::Deaf => f.write_str("bindings do not cross it"),
-            Cause::Unknown => f.write_str("does not answer; what it holds is compared when it does"),
+            Cause::LockedOut => f.write_str("rejects the fedctl admin user (restored on restart)"),
+            Cause::LinkNotStarted => f.write_str("its links were not started"),
+            Cause::CredentialsNotPropagated => f.write_str("links still use the old credentials"),
+            Cause::BindingsNotPropagated => f.write_str("bindings not propagated upstream"),
+            Cause::Unknown => f.write_str("unreachable; will be compared once up"),
             Cause::Differs { key, found, wanted } => {
                 let show = |value: &Option<serde_json::Value>| match value {
                     None => "none".to_owned(),
@@ -249,8 +250,8 @@ impl fmt::Display for Cause {
                 write!(f, "{key} {} → {}", show(found), show(wanted))
             }
             Cause::PasswordDiffers => f.write_str("password differs"),
-            Cause::MadeFromOther => f.write_str("made from other settings"),
-            Cause::ImageChanged => f.write_str("made from an older image of that name"),
+            Cause::ConfigChanged => f.write_str("configuration changed"),
+            Cause::ImageChanged => f.write_str("image changed"),
             Cause::Replaced => f.write_str("its network or volume is gone"),
             Cause::Follows => f.write_str("follows"),
             Cause::NotInTopology => f.write_str("not in the topology"),

@@ -196,9 +196,9 @@ fn a_container_made_from_other_settings_is_replaced() {
             labels.insert(desired::CONFIG_LABEL.into(), "other".into());
         },
         &[
-            "- container shop_asia_broker: stop (made from other settings)",
-            "- container shop_asia_broker: remove (made from other settings)",
-            "+ container shop_asia_broker: create (made from other settings)",
+            "- container shop_asia_broker: stop (configuration changed)",
+            "- container shop_asia_broker: remove (configuration changed)",
+            "+ container shop_asia_broker: create (configuration changed)",
             "+ container shop_asia_broker: write 3 files",
             "+ container shop_asia_broker: start",
             "+ container shop_asia_broker: connect to shop_wan",
@@ -212,9 +212,9 @@ fn a_container_made_from_an_older_image_is_replaced() {
     check(
         |world| world.container("shop_europe_broker").image_id = "older".into(),
         &[
-            "- container shop_europe_broker: stop (made from an older image of that name)",
-            "- container shop_europe_broker: remove (made from an older image of that name)",
-            "+ container shop_europe_broker: create (made from an older image of that name)",
+            "- container shop_europe_broker: stop (image changed)",
+            "- container shop_europe_broker: remove (image changed)",
+            "+ container shop_europe_broker: create (image changed)",
             "+ container shop_europe_broker: write 3 files",
             "+ container shop_europe_broker: start",
             "+ container shop_europe_broker: connect to shop_wan",
@@ -570,7 +570,7 @@ fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
     check(
         damage,
         &[
-            ". broker europe: wait until it accepts connections (does not answer; what it holds is compared when it does)",
+            ". broker europe: wait until it accepts connections (unreachable; will be compared once up)",
             "+ broker asia: policy fed on queues (not found)",
         ],
     );
@@ -624,10 +624,10 @@ fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
     assert_eq!(upstreams[1], wanted(TWO).brokers[1].upstreams[0].value());
     let plan = plan.to_string();
     let expected = [
-        "~ broker asia: restart link of shop.events from europe (bindings do not cross it)",
-        "~ broker asia: upstream europe (its links have not been told of it) [restarts this upstream's links; what waits for them is kept]",
-        "~ broker asia: upstream europe (its links have not been told of it) [restarts this upstream's links; what waits for them is kept]",
-        "- broker asia: policy fed (its links have not been started)",
+        "~ broker asia: restart link of shop.events from europe (bindings not propagated upstream)",
+        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; what waits for them is kept]",
+        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; what waits for them is kept]",
+        "- broker asia: policy fed (its links were not started)",
         "+ broker asia: policy fed on queues",
     ];
     assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
@@ -658,8 +658,7 @@ fn of_two_networks_of_one_name_one_is_left() {
     let wanted = wanted(TWO);
     let mut world = World::of(&wanted);
     let twice = world.engine.networks[0].clone();
-    let line =
-        format!("network {}: create (there are several of that name, of which one is left)", twice.name);
+    let line = format!("network {}: create (duplicate name; keeping one)", twice.name);
     world.engine.networks.push(twice);
     let first = plan(&wanted, &world.look());
     assert!(first.to_string().contains(&line), "{first}");
@@ -674,7 +673,7 @@ fn a_broker_that_lets_nobody_in_is_started_anew() {
     check(
         damage,
         &[
-            "- container shop_europe_broker: stop (refuses fedctl's administrator, whom its start puts back)",
+            "- container shop_europe_broker: stop (rejects the fedctl admin user (restored on restart))",
             "+ container shop_europe_broker: start",
             ". broker europe: wait until it accepts connections",
         ],
