@@ -1,8 +1,8 @@
-//! A topology in the form of other tools.
+//! A topology in the formats of other tools.
 
 pub mod compose;
 
 use std::collections::BTreeMap;
 
-/// Texts by their paths below the directory that they are written to.
+/// Texts by path, relative to the directory of the export.
 pub type Files = BTreeMap<String, String>;

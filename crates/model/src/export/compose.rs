@@ -1,7 +1,7 @@
 //! Files with which Docker Compose stands up a topology, and a script that makes their passwords.
 //!
-//! All of it is what [`desired`](mod@crate::desired) says, lowered with the *names* of passwords in their
-//! places, `@europe/fedctl@`. The script puts random ones there, on the machine where they are used.
+//! All of it is [`desired`](mod@crate::desired) with placeholders such as `@europe/fedctl@` for passwords. The
+//! script replaces them by random ones on the machine where they are used, so no file that is kept holds one.
 
 mod script;
 mod yaml;
@@ -15,108 +15,112 @@ use crate::{
     topology::Topology,
 };
 
-/// Where the script keeps the passwords and every file that holds one.
+/// The directory of the passwords and of every file that holds one.
 const SECRETS: &str = ".secrets";
 
-/// The files, by path.
 #[must_use]
 pub fn compose(topology: &Topology) -> Files {
     let ids = desired::passwords(topology);
-    let names = ids.iter().map(|id| (id.clone(), Secret::new(placeholder(id)))).collect();
-    let desired = desired::desired(topology, &names, &format!("{SERVICE_IMAGE}:local"));
-    let containers: Vec<Parts> =
-        desired.containers.iter().map(|container| Parts::new(container, &desired, &names)).collect();
-    let mut files: Files = containers.iter().flat_map(|parts| parts.written.clone()).collect();
+    let placeholders = ids.iter().map(|id| (id.clone(), Secret::new(placeholder(id)))).collect();
+    let desired = desired::desired(topology, &placeholders, &format!("{SERVICE_IMAGE}:local"));
+    let containers: Vec<ServiceExport> = desired
+        .containers
+        .iter()
+        .map(|container| ServiceExport::new(container, &desired, &placeholders))
+        .collect();
+    let mut files: Files = containers.iter().flat_map(|export| export.files.clone()).collect();
     files.insert("compose.yaml".into(), yaml::compose(&desired, &containers));
     files.insert("secrets.sh".into(), script::secrets(&ids, &containers));
     files
 }
 
-/// A password's name, where the password goes.
 fn placeholder(id: &PasswordId) -> String {
     format!("@{}/{}@", id.region, id.user)
 }
 
-/// A container, and what becomes of its files and its environment.
-struct Parts<'a> {
+/// A container, with its files and its environment divided into those with a password and those without.
+struct ServiceExport<'a> {
     container: &'a Container,
-    /// What is written beside `compose.yaml`: path and text.
-    written: Vec<(String, String)>,
-    /// What the script makes.
-    filled: Vec<Filled>,
-    /// Files mounted into the container: the path beside `compose.yaml`, and the path inside.
+    /// Exported files: the path next to `compose.yaml`, and the text.
+    files: Vec<(String, String)>,
+    /// Files that the script makes.
+    secrets: Vec<SecretFile>,
+    /// Files mounted into the container: the path next to `compose.yaml`, and the path inside.
     mounts: Vec<(String, String)>,
-    /// Variables without a password.
+    /// Variables without a password, as `KEY=value`.
     environment: Vec<String>,
     /// The file of variables with one.
     env_file: Option<String>,
 }
 
 /// A file below [`SECRETS`] with passwords in it.
-struct Filled {
+struct SecretFile {
     path: String,
     source: Source,
 }
 
-/// The text with the names of passwords.
+/// Where the text with its placeholders is.
 enum Source {
+    /// In an exported file.
     Template(String),
+    /// In the script itself.
     Text(String),
 }
 
-impl<'a> Parts<'a> {
-    fn new(container: &'a Container, desired: &Desired, names: &Passwords) -> Self {
-        let mut parts = Self {
+impl<'a> ServiceExport<'a> {
+    fn new(container: &'a Container, desired: &Desired, placeholders: &Passwords) -> Self {
+        let mut export = Self {
             container,
-            written: Vec::new(),
-            filled: Vec::new(),
+            files: Vec::new(),
+            secrets: Vec::new(),
             mounts: Vec::new(),
             environment: Vec::new(),
             env_file: None,
         };
-        let is_secret = |text: &str| names.values().any(|name| text.contains(name.expose()));
+        let is_secret =
+            |text: &str| placeholders.values().any(|placeholder| text.contains(placeholder.expose()));
         for file in &container.files {
-            parts.file(file, desired, is_secret(file.content.expose()));
+            export.mount(file, desired, is_secret(file.content.expose()));
         }
         let (secret, plain): (Vec<String>, Vec<String>) = container
             .environment
             .iter()
             .map(|(key, value)| format!("{key}={}", value.expose()))
             .partition(|variable| is_secret(variable));
-        parts.environment = plain;
+        export.environment = plain;
         if !secret.is_empty() {
-            parts.env_file = Some(parts.fill("environment", Source::Text(secret.join("\n"))));
+            export.env_file = Some(export.add_secret("environment", Source::Text(secret.join("\n"))));
         }
-        parts
+        export
     }
 
-    fn file(&mut self, file: &File, desired: &Desired, is_secret: bool) {
+    fn mount(&mut self, file: &File, desired: &Desired, is_secret: bool) {
         let name = file.path.rsplit('/').next().unwrap_or(&file.path);
         let source = if file.path == COOKIE_FILE {
-            // nobody but its broker needs it, and the broker makes its own
+            // the broker makes its own
             return;
         } else if file.path == DEFINITIONS {
             let broker = desired.brokers.iter().find(|broker| broker.region == self.container.region);
             let text = broker.map(|broker| broker.definitions().expose().to_owned()).unwrap_or_default();
-            let template = self.write("definitions.template.json", text);
-            self.fill(name, Source::Template(template))
+            let template = self.add_file("definitions.template.json", text);
+            self.add_secret(name, Source::Template(template))
         } else if is_secret {
-            self.fill(name, Source::Text(file.content.expose().to_owned()))
+            self.add_secret(name, Source::Text(file.content.expose().to_owned()))
         } else {
-            self.write(name, file.content.expose().to_owned())
+            self.add_file(name, file.content.expose().to_owned())
         };
         self.mounts.push((source, format!("{}/{}", self.container.volume.path, file.path)));
     }
 
-    fn write(&mut self, name: &str, text: String) -> String {
+    fn add_file(&mut self, name: &str, text: String) -> String {
         let path = self.path(name);
-        self.written.push((path.clone(), text));
+        self.files.push((path.clone(), text));
         path
     }
 
-    fn fill(&mut self, name: &str, source: Source) -> String {
+    fn add_secret(&mut self, name: &str, source: Source) -> String {
         let path = self.path(name);
-        self.filled.push(Filled { path: path.clone(), source });
+        self.secrets.push(SecretFile { path: path.clone(), source });
         format!("{SECRETS}/{path}")
     }
 
