@@ -17,8 +17,9 @@ use tokio::{
 use fedctl_model::{
     desired::{Policy, User},
     observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
+    password,
     plan::Change,
-    secret::{Secret, rabbitmq_hash, salt},
+    secret::Secret,
     site::{Address, Site, Unavailable},
     topology::RegionName,
 };
@@ -304,7 +305,7 @@ impl Broker {
     /// Puts a user. Only a hash of the password is sent.
     pub async fn put_user(&self, user: &User) -> Result<()> {
         let body = json!({
-            "password_hash": rabbitmq_hash(&user.password, salt(&user.password)),
+            "password_hash": password::hash(&user.password),
             "hashing_algorithm": "rabbit_password_hashing_sha256",
             "tags": "",
         });

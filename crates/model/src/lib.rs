@@ -7,6 +7,7 @@ pub mod export;
 pub mod federation;
 pub mod observed;
 pub mod outcome;
+pub mod password;
 pub mod pattern;
 pub mod plan;
 pub mod proof;

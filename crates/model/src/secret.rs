@@ -2,17 +2,16 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 /// A password, key or anything else whose text may be used but never shown.
 ///
-/// `Debug` and `Display` both print `***`; the text comes out only through [`Secret::expose`].
+/// `Debug` and `Display` both print `***`; the text comes out only through [`Secret::expose`], and its memory is
+/// cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps `text`.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -22,6 +21,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -37,45 +42,9 @@ impl fmt::Display for Secret {
     }
 }
 
-/// RabbitMQ's password hash: base64 of the salt followed by SHA-256 of salt and password.
-///
-/// Source: `rabbit_password.erl` and RabbitMQ's guide "Credentials and Passwords".
-#[must_use]
-pub fn rabbitmq_hash(password: &Secret, salt: [u8; 4]) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(salt);
-    hasher.update(password.expose());
-    BASE64.encode([salt.as_slice(), &hasher.finalize()].concat())
-}
-
-/// A salt that is always the same for one password, so that equal passwords make equal files.
-///
-/// fedctl's passwords are random and never used twice, so the salt has nothing left to protect.
-#[must_use]
-pub fn salt(password: &Secret) -> [u8; 4] {
-    let hash = Sha256::digest(password.expose());
-    [hash[0], hash[1], hash[2], hash[3]]
-}
-
-/// Whether `hash`, as a broker reports it, was made from `password`.
-#[must_use]
-pub fn matches_rabbitmq_hash(password: &Secret, hash: &str) -> bool {
-    let salt = BASE64.decode(hash).ok().and_then(|bytes| bytes.first_chunk::<4>().copied());
-    salt.is_some_and(|salt| rabbitmq_hash(password, salt) == hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_password_hash_is_the_one_in_rabbitmqs_guide() {
-        let password = Secret::new("test12");
-        let hash = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR";
-        assert_eq!(rabbitmq_hash(&password, [0x90, 0x8D, 0xC6, 0x0A]), hash);
-        assert!(matches_rabbitmq_hash(&password, hash));
-        assert!(!matches_rabbitmq_hash(&Secret::new("test13"), hash));
-    }
 
     #[test]
     fn a_secret_prints_three_stars() {

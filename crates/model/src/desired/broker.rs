@@ -123,7 +123,7 @@ pub(super) fn definitions(password: &Secret) -> Secret {
     let administrator = administrator(password);
     let user = json!({
         "name": administrator.name,
-        "password_hash": crate::secret::rabbitmq_hash(password, crate::secret::salt(password)),
+        "password_hash": crate::password::hash(password),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": ["administrator"],
     });

@@ -13,7 +13,7 @@ use crate::{
     diagnostic::Place,
     federation::{downstream_of_exchange, downstream_of_queue},
     observed::{self, Definitions, Owned, Snapshot},
-    secret::matches_rabbitmq_hash,
+    password,
     site::without_user,
     topology::RegionName,
 };
@@ -103,7 +103,7 @@ fn users(
         let region = broker.region.clone();
         let cause = match known.and_then(|definitions| definitions.users.get(&user.name)) {
             None => Some(Cause::NotFound),
-            Some(hash) if !matches_rabbitmq_hash(&user.password, hash) => Some(Cause::PasswordDiffers),
+            Some(hash) if !password::matches(&user.password, hash) => Some(Cause::PasswordDiffers),
             Some(_) => None,
         };
         let put = cause.map(|cause| plan.push(Change::PutUser(user.clone()).at(&region), cause, after));

@@ -8,8 +8,8 @@ use fedctl_model::{
         self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Snapshot,
         Upstream,
     },
+    password,
     plan::{Change, Operation, Plan, Step, plan},
-    secret::rabbitmq_hash,
     site::Unavailable,
     topology::RegionName,
 };
@@ -172,7 +172,7 @@ impl World {
             Change::Await { .. } => {}
             Change::PutClusterName { name } => broker.cluster_name.clone_from(name),
             Change::PutUser(User { name, password, .. }) => {
-                broker.users.insert(name.clone(), rabbitmq_hash(password, [1, 2, 3, 4]));
+                broker.users.insert(name.clone(), password::hash_with_salt(password, [1, 2, 3, 4]));
             }
             Change::PutPermissions(User { name, permissions: wanted, .. }) => {
                 assert!(broker.users.contains_key(name), "no user `{name}` in `{region}`");
