@@ -1,6 +1,9 @@
-//! Completion of what is being typed, the names of regions and services among it.
+//! Shell completion, with the names of the topology's regions and services.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use clap::CommandFactory;
 use clap_complete::{
@@ -12,15 +15,15 @@ use clap_complete::{
 use crate::cli::Cli;
 use fedctl_model::topology::{self, Topology};
 
-/// The variable by which a shell asks for completions: its own name.
+/// The environment variable by which a shell asks for completions; its value is the shell's name.
 const VARIABLE: &str = "COMPLETE";
 
-/// Answers a shell that asks what could come next, and ends; else does nothing.
+/// Answers a shell that asks for completions, and exits; otherwise does nothing.
 pub fn complete() {
     CompleteEnv::with_factory(command).var(VARIABLE).complete();
 }
 
-/// What makes a shell ask.
+/// The script that registers the completions with a shell.
 pub fn script(shell: Shell) -> std::io::Result<String> {
     let shells = Shells::builtins();
     let name = shell.to_string();
@@ -43,7 +46,7 @@ fn command() -> clap::Command {
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services))
 }
 
-/// The names in the topology that begin so; none where it cannot be read.
+/// The names in the topology that begin with what was typed; none if it cannot be read.
 fn candidates(typed: &OsStr, names: fn(&Topology) -> Vec<String>) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let text = std::fs::read_to_string(file()).unwrap_or_default();
@@ -51,11 +54,22 @@ fn candidates(typed: &OsStr, names: fn(&Topology) -> Vec<String>) -> Vec<Complet
     names.into_iter().filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
 }
 
-/// The file that the line being typed names, or the usual one.
+/// The topology named on the line that is being typed, or the usual one.
 fn file() -> PathBuf {
-    let mut words = std::env::args_os().skip_while(|word| word != "--file").skip(1);
-    let named = words.next().or_else(|| std::env::var_os("FEDCTL_FILE"));
+    let named = named_file(std::env::args_os()).or_else(|| std::env::var_os("FEDCTL_FILE"));
     named.map_or_else(|| "regions.yaml".into(), PathBuf::from)
+}
+
+fn named_file(words: impl IntoIterator<Item = OsString>) -> Option<OsString> {
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word == "--file" {
+            return words.next();
+        } else if let Some(file) = word.to_str().and_then(|word| word.strip_prefix("--file=")) {
+            return Some(file.into());
+        }
+    }
+    None
 }
 
 fn regions(topology: &Topology) -> Vec<String> {
@@ -69,4 +83,17 @@ fn services(topology: &Topology) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_found_in_both_spellings() {
+        let named = |line: &str| named_file(line.split(' ').map(OsString::from));
+        assert_eq!(named("fedctl --file shop.yaml up"), Some("shop.yaml".into()));
+        assert_eq!(named("fedctl up --file=shop.yaml eu"), Some("shop.yaml".into()));
+        assert_eq!(named("fedctl up eu"), None);
+    }
 }

@@ -107,9 +107,7 @@ impl Endpoint {
     ///
     /// If the service does not answer. An error status is an answer.
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, EndpointError> {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self.client.post(self.url(path)).body(body);
-        self.send(request.header("content-type", "application/x-www-form-urlencoded")).await
+        self.send(self.client.post(self.url(path)).form(fields)).await
     }
 
     /// `DELETE path`.
