@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use crate::output::{self, Output};
 use fedctl_engine::{
     apply::{Report, StepError},
-    docker::EngineError,
+    chain::chain,
+    docker::{EngineError, Problem},
     up::UpError,
     workdir::WorkdirError,
 };
 use fedctl_model::outcome::Outcome;
 
-/// A command that did not do what it was asked for.
+/// Why a command failed, its exit code, and what to do about it.
 #[derive(Debug)]
 pub struct Failure {
     outcome: Outcome,
@@ -20,18 +21,15 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its outcome.
     pub fn new(outcome: Outcome, error: anyhow::Error) -> Self {
         Self { outcome, error, hint: None }
     }
 
-    /// With what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Prints it.
     pub fn print(self, output: Output) -> Outcome {
         output.message(&output::failure::render(&self.error, self.hint.as_deref()));
         self.outcome
@@ -46,20 +44,16 @@ impl From<std::io::Error> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let outcome = engine_outcome(&error);
-        let hint = error.hint();
-        let failure = Self::new(outcome, error.into());
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        let (outcome, hint) = (engine_outcome(&error), error.hint());
+        Self { outcome, error: error.into(), hint: hint.map(str::to_owned) }
     }
 }
 
 fn engine_outcome(error: &EngineError) -> Outcome {
-    if error.is_unreachable() {
+    let problem = error.problem();
+    if problem == Problem::Unreachable {
         Outcome::Unreachable
-    } else if error.is_forbidden() {
+    } else if problem == Problem::Forbidden {
         Outcome::NotPermitted
     } else {
         Outcome::Failed
@@ -74,24 +68,25 @@ impl From<WorkdirError> for Failure {
             }
             WorkdirError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => (
                 Outcome::NotPermitted,
-                "make the topology's directory writable for this user, or move the file",
+                "make the topology's directory writable for this user, or move the topology",
             ),
             WorkdirError::Io { .. } => {
-                (Outcome::Failed, "make the topology's directory writable, with some space left")
+                (Outcome::Failed, "make the topology's directory writable, and free some disk space")
             }
             WorkdirError::Malformed { .. } => {
-                (Outcome::Failed, "remove the file: `fedctl up` makes new passwords and puts them in force")
+                (Outcome::Failed, "remove the file; `fedctl up` generates new passwords and applies them")
             }
         };
         Self::new(outcome, error.into()).hint(hint)
     }
 }
 
-/// After an interrupt or a failure everything that was begun can be finished.
-const GO_ON: &str = "what was begun is kept: run `fedctl up` again to go on, `fedctl down` to remove it";
+/// After an interrupt or a failure another `up` finishes what was started.
+const RESUME: &str =
+    "completed steps are kept: run `fedctl up` again to continue, or `fedctl down` to remove them";
 
 impl Failure {
-    /// A failure of `up`, some of whose regions may be up all the same.
+    /// A failure of `up`; some regions may be up nevertheless.
     pub fn of_up(error: UpError, interrupted: Outcome, output: Output) -> Self {
         match error {
             UpError::Engine(error) => error.into(),
@@ -101,43 +96,40 @@ impl Failure {
             }
             UpError::Steps(report) => Self::of_report(report, interrupted, output),
             UpError::Unsettled => {
-                Self::new(Outcome::Failed, error.into()).hint("`fedctl logs` shows what the brokers say")
+                Self::new(Outcome::Failed, error.into()).hint("see `fedctl logs` for the brokers' output")
             }
             UpError::Links { .. } => Self::new(Outcome::TimedOut, error.into())
-                .hint("`fedctl status` shows every link; running `fedctl up` again is safe"),
-            UpError::Interrupted => Self::new(interrupted, error.into()).hint(GO_ON),
+                .hint("`fedctl status` shows every link; it is safe to run `fedctl up` again"),
+            UpError::Interrupted => Self::new(interrupted, error.into()).hint(RESUME),
         }
     }
 
-    /// The failed steps of a plan, grouped by what went wrong.
+    /// The failed steps of a plan, grouped by their error.
     pub fn of_report(report: Report, interrupted: Outcome, output: Output) -> Self {
         let Report { done, failures, skipped, interrupted: is_interrupted, partly } = report;
         if is_interrupted {
-            let error = anyhow::anyhow!("interrupted after {done} steps; {skipped} were not begun");
-            return Self::new(interrupted, error).hint(GO_ON);
+            let error = anyhow::anyhow!("interrupted: {done} steps completed, {skipped} not started");
+            return Self::new(interrupted, error).hint(RESUME);
         }
         let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
         let hint = failures.iter().find_map(|(_, error)| error.engine().and_then(EngineError::hint));
         let mut grouped: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (subject, error) in failures {
-            grouped.entry(error.to_string()).or_default().push(subject);
+            grouped.entry(chain(&error)).or_default().push(subject);
         }
         for (error, subjects) in grouped {
             let error = anyhow::anyhow!("{}: {error}", subjects.join(", "));
             output.message(&output::failure::render(&error, None));
         }
-        let error = anyhow::anyhow!("{done} steps are done, {skipped} were not begun since others failed");
-        Self::new(outcome, error).hint(hint.unwrap_or(GO_ON))
+        let error = anyhow::anyhow!("{done} steps completed, {skipped} skipped after failures");
+        Self::new(outcome, error).hint(hint.unwrap_or(RESUME))
     }
 }
 
 fn outcome_of(error: &StepError, partly: bool) -> Outcome {
-    match error {
-        error if error.is_timeout() => Outcome::TimedOut,
-        error => match error.engine().map(engine_outcome) {
-            Some(Outcome::Failed) | None if partly => Outcome::Partly,
-            Some(outcome) => outcome,
-            None => Outcome::Failed,
-        },
+    if error.is_timeout() {
+        return Outcome::TimedOut;
     }
+    let outcome = error.engine().map_or(Outcome::Failed, engine_outcome);
+    if outcome == Outcome::Failed && partly { Outcome::Partly } else { outcome }
 }

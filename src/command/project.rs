@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use tokio::time::Instant;
 
 use crate::{
@@ -36,8 +36,9 @@ impl Project {
     pub fn load(global: &Global, output: Output, warn: bool) -> Result<Self, Failure> {
         let path = &global.file;
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(Outcome::InvalidTopology, anyhow!("cannot read `{shown}`: {error}"))
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"));
+        let text = text.map_err(|error| {
+            Failure::new(Outcome::InvalidTopology, error)
                 .hint("name the topology with `--file FILE`, or run fedctl where `regions.yaml` is")
         })?;
         let print = |findings: &[Diagnostic]| {

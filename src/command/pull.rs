@@ -35,11 +35,7 @@ pub async fn run(global: &Global, output: Output) -> Result<Outcome, Failure> {
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        match error {
-            ImageError::Engine(error) => error.into(),
-            error => Self::new(Outcome::Failed, error.into()).hint(
-                "name an image that is here or can be pulled, or install mmdebstrap to build the broker's",
-            ),
-        }
+        Self::new(Outcome::Failed, error.into())
+            .hint("name an image that can be pulled, or install mmdebstrap to build the broker's image")
     }
 }

@@ -36,7 +36,7 @@ pub fn an_interrupt_while_an_image_is_made(project: &Project) {
     docker(&["rmi", &image]);
     let mut up = project.begin_up().until_it_says(IMAGE);
     up.signal("INT");
-    up.end().exits(130).says("interrupted").says("run `fedctl up` again to go on");
+    up.end().exits(130).says("interrupted").says("run `fedctl up` again to continue");
 }
 
 pub fn a_termination_while_containers_are_made(project: &Project) {

@@ -16,7 +16,7 @@ pub fn what_is_somebody_elses_is_left_alone(project: &Project) {
     docker(&["volume", "create", &volume]);
     docker(&["create", "--name", &container, &crate::support::image::broker_image()]);
     let found = [("network", &network), ("volume", &volume), ("container", &container)];
-    let ran = project.fedctl(&["up"]).exits(1).says("so none was made");
+    let ran = project.fedctl(&["up"]).exits(1).says("changes are blocked; nothing was applied");
     found.iter().fold(ran, |ran, (kind, name)| {
         ran.says(&format!("{kind} `{name}`: exists and is not project `{}`'s", project.name))
     });
@@ -51,7 +51,7 @@ pub fn an_image_that_nobody_has_is_named(project: &Project) {
     project.fedctl(&["down"]).exits(0);
     project.edit(&image, "localhost:1/nosuch/image:1");
     let ran = project.fedctl(&["up"]).exits(1).within(Duration::from_secs(60));
-    ran.says("localhost:1/nosuch/image:1").says("neither here nor to be had from its registry");
+    ran.says("localhost:1/nosuch/image:1").says("was not found locally and could not be pulled");
     project.edit("localhost:1/nosuch/image:1", &image);
 }
 

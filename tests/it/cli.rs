@@ -175,7 +175,7 @@ fn an_engine_that_is_too_old_is_refused() {
         directory.path(),
         &["plan", "--host", &host],
         &format!(
-            "exit 1\n--- stdout\n--- stderr\nerror: cannot connect to `{host}`: it speaks API 1.40, and fedctl needs \
+            "exit 1\n--- stdout\n--- stderr\nerror: the engine at `{host}` has API version 1.40; fedctl needs \
              1.41 (Docker 20.10) or newer\n\nhint: upgrade the engine to Docker 20.10 or newer\n"
         ),
     );
@@ -234,7 +234,7 @@ fn a_file_in_the_directorys_place_is_named() {
         directory.path(),
         &["up", "--host", "unix:///nonexistent.sock"],
         "exit 1\n--- stdout\n--- stderr\nerror: cannot write `.fedctl`: File exists (os error 17)\n\n\
-         hint: make the topology's directory writable, with some space left\n",
+         hint: make the topology's directory writable, and free some disk space\n",
     );
 }
 

@@ -16,7 +16,7 @@ use bollard::{
         ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
     },
 };
-pub use error::{EngineError, Operation};
+pub use error::{EngineError, Operation, Problem};
 pub use log::LogLine;
 use upload::Uploads;
 
@@ -81,7 +81,7 @@ impl Engine {
         let version = version.api_version.unwrap_or_default();
         let spoken = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         if spoken.is_none_or(|spoken: (u32, u32)| spoken < OLDEST_API) {
-            return Err(EngineError::too_old(shown, &version));
+            return Err(EngineError::TooOld { host: shown.to_owned(), version });
         }
         Ok(engine)
     }
@@ -241,7 +241,7 @@ impl Engine {
     /// killed may have asked the engine to start it.
     pub async fn remove_container(&self, name: &str) -> Result<()> {
         match self.remove_stopped(name).await {
-            Err(error) if error.is_running() => {
+            Err(error) if error.problem() == Problem::Running => {
                 self.stop(name).await?;
                 self.remove_stopped(name).await
             }
@@ -280,7 +280,7 @@ impl Engine {
 /// Removing what does not exist, or is already being removed, succeeds.
 fn absent_is_removed(result: Result<()>) -> Result<()> {
     match result {
-        Err(error) if error.is_not_found() || error.is_removal_in_progress() => Ok(()),
+        Err(error) if matches!(error.problem(), Problem::NotFound | Problem::RemovalInProgress) => Ok(()),
         result => result,
     }
 }

@@ -28,10 +28,10 @@ pub struct Answer {
 
 /// A request to a service that was not answered.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer from {url}: {reason}")]
+#[error("no answer from {url}")]
 pub struct EndpointError {
     url: String,
-    reason: String,
+    source: reqwest::Error,
 }
 
 /// Makes endpoints that share one client.
@@ -125,7 +125,7 @@ impl Endpoint {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, EndpointError> {
         let error =
-            |source: reqwest::Error| EndpointError { url: self.base.clone(), reason: reason(&source) };
+            |source: reqwest::Error| EndpointError { url: self.base.clone(), source: source.without_url() };
         let response = request.send().await.map_err(error)?;
         let status = response.status().as_u16();
         let header = response.headers().get("x-correlation-id");
@@ -141,15 +141,4 @@ impl Answer {
     pub fn is_success(&self) -> bool {
         StatusCode::from_u16(self.status).is_ok_and(|status| status.is_success())
     }
-}
-
-fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -1,41 +1,41 @@
 //! Getting the images that containers are made from.
 
-use std::sync::{Arc, Mutex};
+use std::{io, time::Instant};
 
 use crate::{
+    chain::chain,
     docker::{Engine, EngineError},
     executable::Executable,
     recipe,
 };
-use fedctl_model::event::Events;
+use fedctl_model::{desired::IMAGE_LABEL, event::Events};
 
-/// An image that could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// No registry gave it, and there is no recipe for it.
-    #[error("image `{reference}` is neither here nor to be had from its registry: {pull}")]
+    #[error("image `{reference}` was not found locally and could not be pulled")]
     NotFound {
-        /// The image.
         reference: String,
-        /// Why it could not be pulled.
+        #[source]
         pull: EngineError,
     },
-    /// No registry gave it, and it could not be built either.
-    #[error("image `{reference}` could not be pulled ({pull}), nor built: {build}")]
+    #[error("image `{reference}` could not be pulled ({}) and could not be built", chain(pull))]
     NotBuilt {
-        /// The image.
         reference: String,
-        /// Why it could not be pulled.
         pull: EngineError,
-        /// Why it could not be built.
-        build: String,
+        #[source]
+        build: Box<BuildError>,
     },
 }
 
-/// The Debian suite whose RabbitMQ stands in for an official image that no registry gives.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("cannot run bash")]
+    Bash(#[source] io::Error),
+    #[error(transparent)]
+    Import(EngineError),
+}
+
+/// The Debian suite whose RabbitMQ stands in for an official image that cannot be pulled.
 fn suite(reference: &str) -> Option<&'static str> {
     let tag = reference.strip_prefix("rabbitmq:")?;
     if tag.starts_with("3.") {
@@ -47,57 +47,38 @@ fn suite(reference: &str) -> Option<&'static str> {
     }
 }
 
-/// Pulls an image or, where no registry answers and it is the broker's, builds it by the recipe. Says which.
-///
-/// # Errors
-///
-/// If neither works.
+/// Pulls an image. If that fails and it is a broker's, builds it from Debian's packages.
 pub async fn provide(engine: &Engine, reference: &str, events: &Events) -> Result<(), ImageError> {
     let subject = format!("image {reference}");
-    let started = std::time::Instant::now();
-    let pulled = engine.pull(reference, |text| events.progress(&subject, text)).await;
-    let seconds = |started: std::time::Instant| started.elapsed().as_secs_f64();
-    let Err(pull) = pulled else {
-        events.note(format!("image {reference} was pulled in {:.1} s", seconds(started)));
-        return Ok(());
-    };
-    let Some(suite) = suite(reference) else {
-        return Err(ImageError::NotFound { reference: reference.into(), pull });
-    };
-    events.progress(&subject, format!("no registry gives it; building from Debian {suite}'s packages"));
-    let failed = |build: String, pull| ImageError::NotBuilt { reference: reference.into(), pull, build };
-    let listener = events.clone();
-    let told = Arc::new(Mutex::new(String::new()));
-    let last = Arc::clone(&told);
-    let progress = move |line: String| {
-        listener.progress(&subject, format!("building: {line}"));
-        if let Ok(mut last) = last.lock() {
-            *last = line;
+    let started = Instant::now();
+    let how = match engine.pull(reference, |text| events.progress(&subject, text)).await {
+        Ok(()) => "pulled".to_owned(),
+        Err(pull) => {
+            let reference = reference.to_owned();
+            let Some(suite) = suite(&reference) else {
+                return Err(ImageError::NotFound { reference, pull });
+            };
+            events.progress(&subject, format!("could not be pulled; building it from Debian {suite}"));
+            match build(engine, &reference, suite, events).await {
+                Ok(()) => format!("built from Debian {suite}"),
+                Err(build) => return Err(ImageError::NotBuilt { reference, pull, build: Box::new(build) }),
+            }
         }
     };
-    let layer = match recipe::rootfs(suite, progress) {
-        Ok(layer) => layer,
-        Err(error) => return Err(failed(error.to_string(), pull)),
-    };
-    match engine.import(reference, recipe::changes(), layer).await {
-        Ok(()) => {
-            let seconds = seconds(started);
-            events.note(format!("image {reference} was built from Debian {suite} in {seconds:.1} s"));
-            Ok(())
-        }
-        Err(error) => {
-            let last = told.lock().map(|last| last.clone()).unwrap_or_default();
-            Err(failed(format!("{error}; {last}"), pull))
-        }
-    }
+    let seconds = started.elapsed().as_secs_f64();
+    events.note(format!("image {reference} was {how} in {seconds:.1} s"));
+    Ok(())
 }
 
-/// Makes the service image out of this program's own executable.
-///
-/// # Errors
-///
-/// If the engine fails.
+async fn build(engine: &Engine, reference: &str, suite: &str, events: &Events) -> Result<(), BuildError> {
+    let (subject, events) = (format!("image {reference}"), events.clone());
+    let progress = move |line: String| events.progress(&subject, format!("building: {line}"));
+    let layer = recipe::rootfs(suite, progress).map_err(BuildError::Bash)?;
+    engine.import(reference, recipe::changes(), layer).await.map_err(BuildError::Import)
+}
+
+/// Makes the image of the built-in services from this program's own executable.
 pub async fn import_executable(engine: &Engine, executable: &Executable) -> Result<(), EngineError> {
-    let changes = vec![format!("LABEL {}=service", fedctl_model::desired::IMAGE_LABEL)];
+    let changes = vec![format!("LABEL {IMAGE_LABEL}=service")];
     engine.import(executable.reference(), changes, executable.layer()).await
 }

@@ -1,39 +1,36 @@
-//! The broker image's recipe: a script that makes a root file system from Debian's packages.
+//! Builds the root file system of a broker image from Debian's packages, for where no registry answers.
 
 use std::{
     io,
     process::{Output, Stdio},
 };
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
 };
 use tokio_util::{bytes::Bytes, io::ReaderStream};
 
 const SCRIPT: &str = include_str!("../../../compose/broker/rootfs.sh");
 const CHANGES: &str = include_str!("../../../compose/broker/import.changes");
 
-/// What the image is configured with, one Dockerfile instruction each.
+/// The image's configuration, one Dockerfile instruction each.
 #[must_use]
 pub fn changes() -> Vec<String> {
     let lines = CHANGES.lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// Runs the recipe for a Debian suite; `progress` hears its lines. The stream is the root file system as
-/// a tar, and ends in an error if the recipe fails.
-///
-/// # Errors
-///
-/// If bash cannot be started.
+/// The root file system as a tar, which ends in an error if the script fails. `progress` receives the script's
+/// messages.
 pub fn rootfs(
     suite: &str,
     progress: impl Fn(String) + Send + 'static,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static> {
     let mut child = Command::new("bash")
-        .args(["-s"])
+        .arg("-s")
         .env("SUITE", suite)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -46,28 +43,28 @@ pub fn rootfs(
         return Err(io::Error::other("bash has no pipes"));
     };
     tokio::spawn(async move { input.write_all(SCRIPT.as_bytes()).await });
-    let last = tokio::spawn(async move {
-        let mut lines = BufReader::new(errors).lines();
-        let mut last = String::new();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if !line.trim().is_empty() {
-                progress(line.trim().to_owned());
-                last = line;
-            }
-        }
-        last
-    });
-    let end =
-        futures_util::stream::once(async move { finished(child, last.await.unwrap_or_default()).await });
-    let end = end.filter_map(async |result: io::Result<()>| result.err().map(Err));
+    let last_line = tokio::spawn(report(errors, progress));
+    let end = stream::once(finish(child, last_line)).filter_map(async |end| end.err().map(Err));
     Ok(ReaderStream::with_capacity(output, 256 << 10).chain(end))
 }
 
-async fn finished(child: Child, last: String) -> io::Result<()> {
+/// Passes on the lines of standard error; the last one.
+async fn report(errors: impl AsyncRead + Unpin, progress: impl Fn(String)) -> String {
+    let mut lines = BufReader::new(errors).lines();
+    let mut last = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if !line.trim().is_empty() {
+            progress(line.trim().to_owned());
+            last = line;
+        }
+    }
+    last
+}
+
+async fn finish(child: Child, last_line: JoinHandle<String>) -> io::Result<()> {
     let Output { status, .. } = child.wait_with_output().await?;
     if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("the recipe ended with {status}: {last}")))
+        return Ok(());
     }
+    Err(io::Error::other(format!("rootfs.sh: {status}: {}", last_line.await.unwrap_or_default())))
 }

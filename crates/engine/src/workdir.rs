@@ -1,4 +1,4 @@
-//! The directory `.fedctl` beside a topology: its passwords, and the lock of whoever is changing things.
+//! The directory `.fedctl` next to a topology: its passwords, and the lock of the fedctl that is changing the project.
 
 use std::{
     collections::BTreeMap,
@@ -19,49 +19,29 @@ use fedctl_model::{
 /// Characters of a password; 32 of 62 letters and digits hold 190 bits.
 const PASSWORD_LENGTH: usize = 32;
 
-/// A topology's directory.
 #[derive(Debug, Clone)]
 pub struct Workdir {
     path: PathBuf,
 }
 
-/// Held while the project is being changed; given back when dropped, or by the kernel if the program dies.
+/// Held while the project is being changed; released when dropped, or by the kernel if the program dies.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// What can go wrong in the directory.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkdirError {
-    /// A file could not be read or written.
-    #[error("cannot {operation} `{}`: {source}", path.display())]
-    Io {
-        /// `read` or `write`.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("cannot {operation} `{}`", path.display())]
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
     /// The file of passwords is not what fedctl writes.
-    #[error("`{}` is not a file of passwords: {source}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// Another fedctl is changing the project.
+    #[error("`{}` is not a valid password file", path.display())]
+    Malformed { path: PathBuf, source: serde_json::Error },
     #[error("another fedctl is changing this project (it holds `{}`)", path.display())]
-    Locked {
-        /// The lock's file.
-        path: PathBuf,
-    },
+    Locked { path: PathBuf },
 }
 
 impl WorkdirError {
-    /// Whether another fedctl is at work.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked { .. })
@@ -69,17 +49,12 @@ impl WorkdirError {
 }
 
 impl Workdir {
-    /// The directory beside the topology file at `topology`.
+    /// The directory next to the topology file.
     #[must_use]
     pub fn beside(topology: &Path) -> Self {
         Self { path: topology.parent().unwrap_or(Path::new("")).join(".fedctl") }
     }
 
-    /// Takes the lock.
-    ///
-    /// # Errors
-    ///
-    /// If somebody else has it, or the directory cannot be written.
     pub fn lock(&self) -> Result<Lock, WorkdirError> {
         self.create()?;
         let path = self.path.join("lock");
@@ -95,11 +70,7 @@ impl Workdir {
         }
     }
 
-    /// The passwords that are there.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or is not one of passwords. That there is none is no error.
+    /// The passwords on disk; none if there is no file.
     pub fn passwords(&self) -> Result<Passwords, WorkdirError> {
         let path = self.passwords_file();
         let text = match fs::read_to_string(&path) {
@@ -118,12 +89,8 @@ impl Workdir {
             .collect())
     }
 
-    /// The passwords, with a new random one for each of `needed` that is not there. New ones are on disk
-    /// before this returns; nothing is written where none is missing.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or written, or is not one of passwords.
+    /// The passwords, with a new random one for each of `needed` that is missing. New ones are on disk before this
+    /// returns; if none is missing nothing is written.
     pub fn complete_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
         let found = self.passwords()?.len();
         let passwords = self.preview_passwords(needed)?;
@@ -133,11 +100,7 @@ impl Workdir {
         Ok(passwords)
     }
 
-    /// As [`complete_passwords`](Self::complete_passwords), but new ones are not kept.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or is not one of passwords.
+    /// Like [`complete_passwords`](Self::complete_passwords), but new ones are not written.
     pub fn preview_passwords(&self, needed: &[PasswordId]) -> Result<Passwords, WorkdirError> {
         let mut passwords = self.passwords()?;
         for id in needed {
@@ -146,17 +109,13 @@ impl Workdir {
         Ok(passwords)
     }
 
-    /// Removes the directory with every password in it. One that is gone is no error.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be removed.
+    /// Removes the directory with every password in it, if it exists.
     pub fn remove(&self) -> Result<(), WorkdirError> {
         match fs::remove_dir_all(&self.path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(WorkdirError::Io { operation: "remove", path: self.path.clone(), source })
             }
-            _ => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -178,7 +137,7 @@ impl Workdir {
         Ok(())
     }
 
-    /// Written beside and renamed, so that a crash or a full disk leaves the old file or the new one.
+    /// Written to a temporary file and renamed, so that a crash or a full disk leaves the old file or the new one.
     fn write_passwords(&self, passwords: &Passwords) -> Result<(), WorkdirError> {
         self.create()?;
         let path = self.passwords_file();
@@ -230,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_read_the_passwords() {
+    fn no_other_user_can_read_the_passwords() {
         let temporary = tempfile::tempdir().unwrap();
         let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
         workdir.complete_passwords(&[id("a")]).unwrap();
@@ -250,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_one_of_passwords_is_named() {
+    fn a_malformed_password_file_is_named() {
         let temporary = tempfile::tempdir().unwrap();
         let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
         workdir.create().unwrap();

@@ -129,7 +129,7 @@ impl<'a> Watch<'a> {
                 Request::PostForm(fields) => front.post_form(path, fields).await,
                 Request::Delete => front.delete(path).await,
             }
-            .map_err(|error| error.to_string()),
+            .map_err(|error| chain(&error)),
         };
         let id = answer.as_ref().ok().and_then(|answer| answer.correlation_id.clone());
         self.told.push((
@@ -247,7 +247,7 @@ impl<'a> Watch<'a> {
                 Ok(Answer { status, body, .. }) => {
                     Poll::<_, ()>::Pending(format!("{status} {}", body.unwrap_or_default()))
                 }
-                Err(error) => Poll::Pending(error.to_string()),
+                Err(error) => Poll::Pending(chain(&error)),
             };
             (region.clone(), poll_until(self.deadline, look, |_| {}).await)
         });

@@ -71,9 +71,9 @@ impl StepError {
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
         match self {
-            Self::Engine(error) | Self::Image(ImageError::Engine(error)) => Some(error),
-            Self::Image(ImageError::NotFound { .. } | ImageError::NotBuilt { .. })
-            | Self::Broker(_)
+            Self::Engine(error) => Some(error),
+            Self::Broker(_)
+            | Self::Image(_)
             | Self::TimedOut { .. }
             | Self::Died { .. }
             | Self::NoBroker(_)

@@ -1,35 +1,27 @@
 //! What can go wrong at an engine.
 
-use std::fmt;
+use std::{fmt, io};
 
 use bollard::errors::Error;
+
+use crate::chain::causes;
 
 /// What the engine was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Reach the engine, or attach a container to a network.
     Connect,
-    /// List objects.
     List,
-    /// Look at one.
     Inspect,
-    /// Pull an image.
     Pull,
-    /// Import an image.
     Import,
-    /// Create something.
     Create,
     /// Write files into a container.
     Upload,
-    /// Start a container.
     Start,
-    /// Unpause a container.
     Unpause,
-    /// Stop a container.
     Stop,
-    /// Remove something.
     Remove,
-    /// Read a container's output.
     ReadLogs,
 }
 
@@ -54,129 +46,176 @@ impl fmt::Display for Operation {
 
 /// An operation of the engine that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} `{subject}`: {message}")]
-pub struct EngineError {
-    operation: Operation,
-    subject: String,
-    message: String,
-    status: Option<u16>,
-    kind: Kind,
+pub enum EngineError {
+    /// The engine answered with an error.
+    #[error("cannot {operation} `{subject}`: {message}")]
+    Refused {
+        operation: Operation,
+        subject: String,
+        /// The HTTP status.
+        status: u16,
+        message: String,
+    },
+    #[error("cannot {operation} `{subject}`")]
+    Unreachable {
+        operation: Operation,
+        subject: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The request could not be made, or its answer not be read.
+    #[error("cannot {operation} `{subject}`")]
+    Failed {
+        operation: Operation,
+        subject: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("the engine at `{host}` has API version {version}; fedctl needs 1.41 (Docker 20.10) or newer")]
+    TooOld { host: String, version: String },
+    #[error("cannot write the files of `{container}`: its image has no user `{user}`")]
+    NoSuchUser { container: String, user: String },
 }
 
+/// What callers distinguish, or give a hint for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Other,
+pub enum Problem {
     Unreachable,
+    /// The engine's socket is not open to this user.
     Forbidden,
     TooOld,
+    NotFound,
+    /// The subject is being removed already.
+    RemovalInProgress,
+    /// The subject cannot be removed while it runs.
+    Running,
+    PortTaken,
+    DiskFull,
+    /// The limit of open files is above the engine's own.
+    OpenFilesLimit,
+    /// No address range is left for a network.
+    NoAddressPool,
+    Other,
 }
 
 impl EngineError {
     pub(super) fn new(operation: Operation, subject: &str, source: Error) -> Self {
-        let mut kind = match &source {
-            Error::HyperLegacyError { .. } | Error::RequestTimeoutError | Error::SocketNotFoundError(_) => {
-                Kind::Unreachable
+        let subject = subject.to_owned();
+        #[allow(clippy::wildcard_enum_match_arm, reason = "bollard's list is open")]
+        match source {
+            Error::DockerResponseServerError { status_code, message } => {
+                Self::Refused { operation, subject, status: status_code, message: message.trim().to_owned() }
             }
-            _ => Kind::Other,
-        };
-        let mut status = None;
-        let message = if let Error::DockerResponseServerError { status_code, message } = source {
-            status = Some(status_code);
-            message.trim().to_owned()
-        } else {
-            let text = chain(&source);
-            if text.contains("ermission denied") {
-                kind = Kind::Forbidden;
+            // in the middle of a pull or an import, whose status was sent at its start
+            Error::DockerStreamError { error } => {
+                Self::Refused { operation, subject, status: 200, message: error.trim().to_owned() }
             }
-            text
-        };
-        Self { operation, subject: subject.to_owned(), message, status, kind }
-    }
-
-    pub(super) fn too_old(host: &str, version: &str) -> Self {
-        let message = format!("it speaks API {version}, and fedctl needs 1.41 (Docker 20.10) or newer");
-        Self {
-            operation: Operation::Connect,
-            subject: host.into(),
-            message,
-            status: None,
-            kind: Kind::TooOld,
+            // without bollard's wrapper, which repeats its cause
+            Error::HyperLegacyError { err } => Self::Unreachable { operation, subject, source: err.into() },
+            Error::RequestTimeoutError | Error::SocketNotFoundError(_) => {
+                Self::Unreachable { operation, subject, source: source.into() }
+            }
+            source => Self::Failed { operation, subject, source: Box::new(source) },
         }
     }
 
-    pub(super) fn no_such_user(container: &str, user: &str) -> Self {
-        let message = format!("its image has no user `{user}`");
-        let (operation, kind) = (Operation::Upload, Kind::Other);
-        Self { operation, subject: container.into(), message, status: None, kind }
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Refused { status: 404, .. } => Problem::NotFound,
+            Self::Refused { status, message, .. } => classify(*status, message),
+            Self::Unreachable { source, .. } if is_permission_denied(&**source) => Problem::Forbidden,
+            Self::Unreachable { .. } => Problem::Unreachable,
+            Self::TooOld { .. } => Problem::TooOld,
+            Self::Failed { .. } | Self::NoSuchUser { .. } => Problem::Other,
+        }
     }
 
-    /// Whether the subject does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.status == Some(404)
+        self.problem() == Problem::NotFound
     }
 
-    /// Whether the subject is just being removed.
-    #[must_use]
-    pub fn is_removal_in_progress(&self) -> bool {
-        self.status == Some(409) && self.message.contains("already in progress")
-    }
-
-    /// Whether the subject cannot be removed since it runs.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.status == Some(409) && self.message.contains("running")
-    }
-
-    /// Whether no engine answered.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        self.kind == Kind::Unreachable
-    }
-
-    /// Whether the engine's socket refused this user.
-    #[must_use]
-    pub fn is_forbidden(&self) -> bool {
-        self.kind == Kind::Forbidden
-    }
-
-    /// The mend, where there is an obvious one.
+    /// What to do about it, where that is obvious.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        let says = |text| self.message.contains(text);
-        match self.kind {
-            Kind::Unreachable => {
+        match self.problem() {
+            Problem::Unreachable => {
                 Some("start the engine (systemctl start docker), or point DOCKER_HOST at one")
             }
-            Kind::Forbidden => Some(
-                "join the group of the socket (sudo usermod -aG docker $USER, then log in again), or use sudo",
+            Problem::Forbidden => Some(
+                "add yourself to the socket's group (sudo usermod -aG docker $USER, then log in again), or use sudo",
             ),
-            Kind::TooOld => Some("upgrade the engine to Docker 20.10 or newer"),
-            Kind::Other if says("port is already allocated") || says("address already in use") => {
-                Some("free the port, or choose another in the topology; without one the engine chooses")
+            Problem::TooOld => Some("upgrade the engine to Docker 20.10 or newer"),
+            Problem::PortTaken => {
+                Some("free the port, choose another in the topology, or omit it to let the engine choose")
             }
-            Kind::Other if says("no space left on device") => {
-                Some("free space where the engine keeps its data (docker system df, docker system prune)")
+            Problem::DiskFull => {
+                Some("free space on the engine's disk (docker system df, docker system prune)")
             }
-            Kind::Other if says("rlimit") => Some("lower `broker.open-files` in the topology"),
-            Kind::Other if says("non-overlapping IPv4 address pool") => {
-                Some("remove networks that nobody uses: docker network prune")
-            }
-            Kind::Other => None,
+            Problem::OpenFilesLimit => Some("lower `broker.open-files` in the topology"),
+            Problem::NoAddressPool => Some("remove unused networks: docker network prune"),
+            Problem::NotFound | Problem::RemovalInProgress | Problem::Running | Problem::Other => None,
         }
     }
 }
 
-/// An error with its causes, since some of bollard's say nothing themselves.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+/// What the engine tells apart only by words. Those of Docker 20.10 to 29.
+fn classify(status: u16, message: &str) -> Problem {
+    let contains = |text| message.contains(text);
+    match status {
+        409 if contains("already in progress") => Problem::RemovalInProgress,
+        409 if contains("running") => Problem::Running,
+        _ if contains("port is already allocated") || contains("address already in use") => {
+            Problem::PortTaken
         }
-        source = cause.source();
+        _ if contains("no space left on device") => Problem::DiskFull,
+        _ if contains("rlimit") => Problem::OpenFilesLimit,
+        _ if contains("non-overlapping IPv4 address pool") => Problem::NoAddressPool,
+        _ => Problem::Other,
     }
-    text
+}
+
+fn is_permission_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(source: Error) -> Problem {
+        EngineError::new(Operation::Remove, "shop", source).problem()
+    }
+
+    fn answer(status_code: u16, message: &str) -> Error {
+        Error::DockerResponseServerError { status_code, message: message.into() }
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_to_this_user_is_forbidden_and_a_missing_one_unreachable() {
+        let denied = EngineError::Unreachable {
+            operation: Operation::List,
+            subject: "containers".into(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied).into(),
+        };
+        assert_eq!(denied.problem(), Problem::Forbidden);
+        assert_eq!(problem(Error::SocketNotFoundError("/nowhere".into())), Problem::Unreachable);
+    }
+
+    #[test]
+    fn what_an_engine_refuses_is_classified_by_status_and_then_by_words() {
+        assert_eq!(problem(answer(404, "no such container: running")), Problem::NotFound);
+        let running =
+            "You cannot remove a running container 4c01. Stop the container before attempting removal";
+        assert_eq!(problem(answer(409, running)), Problem::Running);
+        let removal = "removal of container 4c01 is already in progress";
+        assert_eq!(problem(answer(409, removal)), Problem::RemovalInProgress);
+        let taken = "driver failed programming external connectivity: Bind for 127.0.0.1:5672 failed: port is already allocated";
+        assert_eq!(problem(answer(500, taken)), Problem::PortTaken);
+        assert_eq!(problem(answer(500, "write layer: no space left on device")), Problem::DiskFull);
+        assert_eq!(problem(answer(500, "something else")), Problem::Other);
+    }
 }

@@ -71,7 +71,8 @@ impl Engine {
         {
             file.read_to_string(&mut passwd).map_err(|source| error(source.into()))?;
         }
-        passwd_owner(&passwd, user).ok_or_else(|| EngineError::no_such_user(container, user))
+        passwd_owner(&passwd, user)
+            .ok_or_else(|| EngineError::NoSuchUser { container: container.to_owned(), user: user.to_owned() })
     }
 }
 
