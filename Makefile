@@ -1,7 +1,7 @@
 # The few commands of the README. Everything else is `cargo` and `target/release/fedctl`.
 FEDCTL := target/release/fedctl
 
-.PHONY: help setup build demo down test bench check
+.PHONY: help setup build demo down image test bench check
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -17,6 +17,9 @@ demo: build ## federate three regions on this machine and prove it
 
 down: build ## remove what `make demo` made, but not its data
 	$(FEDCTL) down
+
+image: ## an image of the services from a static build: `service-image: fedctl-service:static` in a topology
+	scripts/service-image.sh | docker import - fedctl-service:static
 
 test: setup ## every test, those against real brokers too
 	cargo run --locked -- pull

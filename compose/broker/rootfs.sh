@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Writes the root file system of a RabbitMQ broker, a tar, to standard output; all else goes to standard error.
+# Writes the root file system of a RabbitMQ broker, a tar, to standard output; messages go to standard error.
 #
 #   SUITE    Debian suite, and with it the broker: bookworm (3.10), trixie (4.0, the default), forky (4.3)
-#   MIRROR   Debian mirror, http://deb.debian.org/debian unless told
+#   MIRROR   Debian mirror, http://deb.debian.org/debian by default
 #
-# fedctl builds the image from this by itself. By hand:
+# fedctl runs this when no registry has the image. By hand:
 #
 #   changes=(); while read -r line; do changes+=(-c "$line"); done <import.changes
 #   ./rootfs.sh | docker import "${changes[@]}" - rabbitmq:4-management
@@ -26,8 +26,8 @@ if [[ $(id -u) -ne 0 ]] && ! unshare --user --map-auto --map-root-user true 2>/d
     fail "neither root nor allowed a user namespace: become root, or run \`sudo apt-get install uidmap\`"
 fi
 
-# A uid that never changes lets a data volume move from one image to the next. The package's own maintainer script
-# leaves a user alone that it finds.
+# A fixed uid lets a data volume move from one image to the next. The package's maintainer script keeps an existing
+# user.
 # shellcheck disable=SC2016 # mmdebstrap fills in "$1"
 add_user='set -e
 echo "rabbitmq:x:999:" >>"$1/etc/group"
@@ -36,8 +36,8 @@ echo "rabbitmq:x:999:999:RabbitMQ:/var/lib/rabbitmq:/usr/sbin/nologin" >>"$1/etc
 echo "rabbitmq:!:1::::::" >>"$1/etc/shadow"
 '
 
-# The package bakes one Erlang cookie, which is a password: a broker has to make its own. The logs go too: nothing that
-# differs from build to build stays.
+# The package installs an Erlang cookie, which is a password: every broker has to generate its own. Logs are removed
+# too: they differ from build to build.
 # shellcheck disable=SC2016
 clean='set -e
 find "$1/var/lib/rabbitmq" -mindepth 1 -delete
@@ -46,7 +46,7 @@ find "$1/var/log" -type f -delete
 rm -rf "$1/var/lib/apt/lists" "$1/var/cache/apt" "$1/var/cache/debconf" "$1/var/lib/dpkg/info/"*.md5sums
 '
 
-# Forky's index expires between two point releases of a mirror, hence Check-Valid-Until.
+# Check-Valid-Until: a mirror's index of forky can expire before the next one is published.
 mmdebstrap \
     --variant=essential \
     --include=rabbitmq-server \

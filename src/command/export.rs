@@ -9,7 +9,7 @@ use crate::{
     cli::{self, ExportForm, Global},
     output::Output,
 };
-use fedctl_engine::executable::Executable;
+use fedctl_engine::{docker::Platform, executable::Executable};
 use fedctl_model::{
     desired::{SERVICE_ID, service_store},
     export::{Files, compose},
@@ -30,7 +30,6 @@ pub async fn run(global: &Global, asked: &cli::Export, output: Output) -> Result
     Ok(Outcome::Done)
 }
 
-/// Writes the files and prints the path of each.
 fn write(directory: &Path, files: &Files, output: Output) -> Result<(), Failure> {
     for (path, text) in files {
         let path = directory.join(path);
@@ -45,20 +44,20 @@ fn write(directory: &Path, files: &Files, output: Output) -> Result<(), Failure>
 
 async fn service_image(output: Output) -> Result<(), Failure> {
     if Output::is_terminal() {
-        let error = anyhow!("an image is not written to a terminal");
+        let error = anyhow!("standard output is a terminal");
         return Err(Failure::new(Outcome::Usage, error)
             .hint("fedctl export service-image | docker import - fedctl-service:local"));
     }
+    let mut layer = Executable::for_containers(&Platform::linux())?.layer();
     output.bytes(&store_entry()?)?;
-    let mut layer = Executable::of_this_process()?.layer();
     while let Some(bytes) = layer.next().await {
         output.bytes(&bytes?)?;
     }
     Ok(())
 }
 
-/// The archive's entry for the directory that the services share: an engine gives a new volume the content
-/// and the owner of what it is mounted over, and with Compose nothing else does.
+/// The archive's entry for the directory that the services of a region share. The engine gives a new volume the content
+/// and the owner of the directory that it is mounted on; with Compose nothing else sets them.
 fn store_entry() -> io::Result<[u8; 512]> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);

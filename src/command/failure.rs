@@ -7,6 +7,7 @@ use fedctl_engine::{
     apply::{Report, StepError},
     chain::chain,
     docker::{EngineError, Problem},
+    executable::ExecutableError,
     up::UpError,
     workdir::WorkdirError,
 };
@@ -57,6 +58,14 @@ fn engine_outcome(error: &EngineError) -> Outcome {
         Outcome::NotPermitted
     } else {
         Outcome::Failed
+    }
+}
+
+impl From<ExecutableError> for Failure {
+    fn from(error: ExecutableError) -> Self {
+        Self::new(Outcome::Failed, error.into()).hint(
+            "set `service-image` in the topology to an image of the built-in services; scripts/service-image.sh makes one",
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     cli::{self, Global, TextFormat},
     output::{self, Output},
 };
-use fedctl_engine::{docker::Engine, executable::Executable, inspect::Inspect};
+use fedctl_engine::{docker::Engine, inspect::Inspect};
 use fedctl_model::{desired, outcome::Outcome, plan, site::Inventory};
 
 use super::{failure::Failure, project::Project};
@@ -13,9 +13,9 @@ pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<O
     let project = Project::load(global, output, true)?;
     let regions = project.regions(&asked.regions)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
+    let executable = project.executable(&engine).await?;
     let passwords = project.workdir.preview_passwords(&desired::passwords(&project.topology))?;
-    let executable = Executable::of_this_process()?;
-    let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
+    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions)?;
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
     let inspect = Inspect::for_changes(engine, &project.topology.name, inventory);
     let plan = plan::plan(&desired, &inspect.definitions(&desired).await?);

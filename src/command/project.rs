@@ -13,7 +13,7 @@ use fedctl_engine::{
     apply::Tools, docker::Engine, executable::Executable, inspect::Inspect, workdir::Workdir,
 };
 use fedctl_model::{
-    desired::{self, Desired, Passwords},
+    desired::{self, Desired, Passwords, SERVICE_IMAGE},
     diagnostic::Diagnostic,
     event::Events,
     outcome::Outcome,
@@ -88,9 +88,24 @@ impl Project {
         Ok(Inspect::for_reports(engine, &self.topology.name, self.inventory()?))
     }
 
+    /// What the image of the built-in services is packed from, if it has to be.
+    pub async fn executable(&self, engine: &Engine) -> Result<Option<Executable>, Failure> {
+        if self.topology.needs_packed_image() {
+            Ok(Some(Executable::for_containers(&engine.platform().await?)?))
+        } else {
+            Ok(None)
+        }
+    }
+
     /// What should exist, or the chosen regions' part of it.
-    pub fn desired(&self, passwords: &Passwords, image: &str, chosen: &[String]) -> Result<Desired, Failure> {
-        let desired = desired::desired(&self.topology, passwords, image);
+    pub fn desired(
+        &self,
+        passwords: &Passwords,
+        executable: Option<&Executable>,
+        chosen: &[String],
+    ) -> Result<Desired, Failure> {
+        let packed_image = executable.map_or(SERVICE_IMAGE, Executable::reference);
+        let desired = desired::desired(&self.topology, passwords, packed_image);
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })
     }

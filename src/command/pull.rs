@@ -19,8 +19,10 @@ pub async fn run(global: &Global, output: Output) -> Result<Outcome, Failure> {
     let engine = Engine::connect(global.host.as_deref()).await?;
     let topology = &project.topology;
     let services = topology.regions.iter().flat_map(|region| &region.services);
-    let wanted: BTreeSet<String> =
-        services.filter_map(|service| service.image.clone()).chain([topology.broker.image.clone()]).collect();
+    let wanted: BTreeSet<String> = services
+        .filter_map(|service| service.image.clone().or_else(|| topology.service_image.clone()))
+        .chain([topology.broker.image.clone()])
+        .collect();
     let found = engine.images(&wanted).await?;
     let events: Events = progress::events(global.progress, output);
     for reference in wanted {

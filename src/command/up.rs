@@ -8,7 +8,7 @@ use crate::{
     cli::{self, Global},
     output::{Output, progress},
 };
-use fedctl_engine::{docker::Engine, executable::Executable, up::Up};
+use fedctl_engine::{docker::Engine, up::Up};
 use fedctl_model::{desired, outcome::Outcome, site::Inventory};
 
 use super::{
@@ -28,12 +28,12 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let regions = project.regions(&asked.regions)?;
     let _lock = project.workdir.lock()?;
     let engine = Engine::connect(global.host.as_deref()).await?;
+    let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
-    let executable = Executable::of_this_process()?;
-    let desired = project.desired(&passwords, executable.reference(), &asked.regions)?;
+    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions)?;
     let events = progress::events(global.progress, output);
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
-    let tools = project::tools(&project, engine, inventory, Some(executable), events, deadline);
+    let tools = project::tools(&project, engine, inventory, executable, events, deadline);
     let up = Up { topology: &project.topology, desired: &desired, tools: &tools, stop: &stop.token };
     match up.run().await {
         Ok((0, links)) => output.message(&format!("nothing to do: {links} links run\n")),

@@ -55,25 +55,31 @@ fn data(arguments: &[&str]) -> String {
 }
 
 /// An engine that speaks this version of the API and has nothing; its address.
-fn empty_engine(api: &'static str) -> String {
+fn empty_engine(api: &str) -> String {
+    empty_engine_of(format!(r#"{{"ApiVersion":"{api}"}}"#))
+}
+
+/// An engine that describes itself by this version and has nothing; its address.
+fn empty_engine_of(version: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            thread::spawn(move || answer(stream.unwrap(), api));
+            let version = version.clone();
+            thread::spawn(move || answer(stream.unwrap(), &version));
         }
     });
     address
 }
 
-fn answer(mut stream: std::net::TcpStream, api: &str) {
+fn answer(mut stream: std::net::TcpStream, version: &str) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(request)) = lines.next() {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
         let body =
             match request.split(['/', '?', ' ']).find(|word| ["version", "volumes", "images"].contains(word))
             {
-                Some("version") => format!(r#"{{"ApiVersion":"{api}"}}"#),
+                Some("version") => version.to_owned(),
                 Some("volumes") => r#"{"Volumes":[]}"#.to_owned(),
                 Some(_) => r#"{"message":"no such image"}"#.to_owned(),
                 None => "[]".to_owned(),
@@ -179,6 +185,26 @@ fn an_engine_that_is_too_old_is_refused() {
              1.41 (Docker 20.10) or newer\n\nhint: upgrade the engine to Docker 20.10 or newer\n"
         ),
     );
+}
+
+#[test]
+fn on_an_engine_of_another_architecture_the_built_in_services_need_an_image() {
+    let host = empty_engine_of(r#"{"ApiVersion":"1.41","Os":"linux","Arch":"pdp11"}"#.into());
+    let plan = |yaml: &str, command: &str| {
+        let directory = project(yaml);
+        let output = fedctl(directory.path(), &[command, "--host", &host]).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let services = TWO.replace("name: asia", "{name: asia, services: [name: taxes]}");
+    for command in ["plan", "up"] {
+        let (code, error) = plan(&services, command);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("the engine's containers run linux/pdp11"), "{error}");
+        assert!(error.contains("\n\nhint: set `service-image` in the topology"), "{error}");
+    }
+    assert_eq!(plan(TWO, "plan"), (Some(0), String::new()), "without services");
+    let named = services.replace("regions:", "service-image: example.org/fedctl:1\nregions:");
+    assert_eq!(plan(&named, "plan"), (Some(0), String::new()), "with an image");
 }
 
 #[test]

@@ -535,13 +535,15 @@ prop_compose! {
         image in "\\PC{0,12}",
         memory in 192_u64..=1_048_576,
         open_files in 1024_u32..=1_048_576,
+        service_image in prop::option::of("\\PC{0,12}"),
         mut regions in vec(region(), 1..5),
         master in any::<prop::sample::Index>(),
         federation in federation(),
     ) -> Topology {
         made_distinct(&mut regions);
         let master = regions[master.index(regions.len())].name.clone();
-        Topology { name, master, broker: BrokerSettings { image, memory, open_files }, regions, federation }
+        let broker = BrokerSettings { image, memory, open_files };
+        Topology { name, master, broker, service_image, regions, federation }
     }
 }
 

@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod image;
 mod log;
+mod platform;
 mod upload;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ use bollard::{
 };
 pub use error::{EngineError, Operation, Problem};
 pub use log::LogLine;
+pub use platform::Platform;
 use upload::Uploads;
 
 use fedctl_model::{

@@ -1,9 +1,9 @@
-//! This program's own executable, packed to run in a container that has nothing else.
+//! This program's own executable, packed into the image of the built-in services; for topologies that name none.
 
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -15,14 +15,13 @@ use tokio_util::{
     io::{ReaderStream, SyncIoBridge},
 };
 
+use crate::docker::Platform;
 use fedctl_model::desired::{SERVICE_EXECUTABLE, SERVICE_IMAGE};
 
 /// Bytes between the packing and the sending of a layer.
 const PIPE: usize = 256 << 10;
-/// Bytes at the head of an executable in which its program headers lie.
-const HEAD: u64 = 64 << 10;
 
-/// The executable, and the loader and libraries it is linked against; none where it is static.
+/// The executable, and the loader and libraries that it is linked against; none if it is static.
 #[derive(Debug, Clone)]
 pub struct Executable {
     path: PathBuf,
@@ -30,13 +29,24 @@ pub struct Executable {
     reference: String,
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutableError {
+    #[error(
+        "the built-in services cannot run from this fedctl: it was built for {program}, the engine's containers run {engine}"
+    )]
+    OtherPlatform { program: Platform, engine: Platform },
+    #[error("cannot pack fedctl's own executable")]
+    Unreadable(#[source] io::Error),
+}
+
 impl Executable {
-    /// Finds the running program's executable and its libraries.
-    ///
-    /// # Errors
-    ///
-    /// If the executable or one of its libraries cannot be read.
-    pub fn of_this_process() -> io::Result<Self> {
+    /// The running program's executable, if it runs in containers of this platform.
+    pub fn for_containers(engine: &Platform) -> Result<Self, ExecutableError> {
+        runs_in_containers(Platform::of_this_program(), engine)?;
+        Self::of_this_process().map_err(ExecutableError::Unreadable)
+    }
+
+    fn of_this_process() -> io::Result<Self> {
         let path = std::env::current_exe()?;
         let libraries = libraries(&path)?;
         let mut hasher = HashingWriter(Sha256::new());
@@ -56,12 +66,20 @@ impl Executable {
 
     /// The image's one layer, as a tar that is packed while it is read.
     ///
-    /// Where a file cannot be read any more the tar ends early, which the engine refuses.
+    /// If a file can no longer be read the tar ends early, and the engine refuses it.
     pub fn layer(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let (reader, writer) = tokio::io::duplex(PIPE);
         let (path, libraries) = (self.path.clone(), self.libraries.clone());
         tokio::task::spawn_blocking(move || pack(SyncIoBridge::new(writer), &path, &libraries));
         ReaderStream::with_capacity(reader, PIPE)
+    }
+}
+
+fn runs_in_containers(program: Platform, engine: &Platform) -> Result<(), ExecutableError> {
+    if program == *engine {
+        Ok(())
+    } else {
+        Err(ExecutableError::OtherPlatform { program, engine: engine.clone() })
     }
 }
 
@@ -96,57 +114,35 @@ fn append(tar: &mut tar::Builder<impl Write>, from: &Path, to: &Path) -> io::Res
     tar.append_data(&mut header, to, &mut file)
 }
 
-/// The loader says itself which libraries it would load, and where it finds them.
 fn libraries(executable: &Path) -> io::Result<BTreeSet<PathBuf>> {
-    let mut head = Vec::new();
-    File::open(executable)?.take(HEAD).read_to_end(&mut head)?;
-    let Some(loader) = interpreter(&head) else { return Ok(BTreeSet::new()) };
-    let output = Command::new(&loader).arg("--list").arg(executable).output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(io::Error::other(format!("{} --list: {text}", loader.display())));
+    let output = Command::new("ldd").arg(executable).output();
+    let output =
+        output.map_err(|error| io::Error::new(error.kind(), format!("cannot run `ldd`: {error}")))?;
+    if output.status.success() {
+        Ok(listed(&String::from_utf8_lossy(&output.stdout)))
+    } else {
+        Err(io::Error::other(format!("`ldd`: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
-    let mut libraries = listed(&String::from_utf8_lossy(&output.stdout));
-    libraries.insert(loader);
-    Ok(libraries)
 }
 
-/// The paths in the loader's list: `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`.
+/// The paths at which a program looks for its loader and finds its libraries:
+/// `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)` or `/lib64/ld-linux-x86-64.so.2 (0x00007f…)`.
 fn listed(list: &str) -> BTreeSet<PathBuf> {
-    list.lines()
-        .filter_map(|line| line.split_once("=> ").map_or(line, |(_, found)| found).split_whitespace().next())
-        .filter(|path| path.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
-}
-
-/// The loader that a 64-bit little-endian ELF executable asks for: its program header of type
-/// `PT_INTERP` (System V ABI, chapter 5). None for a static one.
-fn interpreter(elf: &[u8]) -> Option<PathBuf> {
-    const PT_INTERP: u32 = 3;
-    let long = |at: usize| Some(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?));
-    let short = |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
-    let table = usize::try_from(long(32)?).ok()?;
-    let (size, count) = (short(54)?, short(56)?);
-    (0..count).map(|entry| table + entry * size).find_map(|at| {
-        let kind = u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?);
-        if kind != PT_INTERP {
-            return None;
-        }
-        let offset = usize::try_from(long(at + 8)?).ok()?;
-        let length = usize::try_from(long(at + 32)?).ok()?;
-        let text = elf.get(offset..offset + length)?.strip_suffix(b"\0")?;
-        std::str::from_utf8(text).ok().map(PathBuf::from)
-    })
+    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    list.lines().filter_map(path).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn platform(os: &str, arch: &str) -> Platform {
+        Platform { os: os.into(), arch: arch.into() }
+    }
+
     #[test]
     fn the_layer_holds_this_executable_and_a_libc() {
-        let executable = Executable::of_this_process().unwrap();
+        let executable = Executable::for_containers(&Platform::linux()).unwrap();
         let mut layer = Vec::new();
         pack(&mut layer, &executable.path, &executable.libraries).unwrap();
         let mut archive = tar::Archive::new(&layer[..]);
@@ -161,15 +157,26 @@ mod tests {
     }
 
     #[test]
-    fn the_same_executable_always_makes_the_same_image() {
-        let [first, second] = [(); 2].map(|()| Executable::of_this_process().unwrap());
-        assert_eq!(first.reference(), second.reference());
+    fn only_an_engine_of_the_programs_platform_runs_it() {
+        let linux = || platform("linux", "amd64");
+        runs_in_containers(linux(), &linux()).unwrap();
+        for (program, engine) in [
+            (platform("darwin", "arm64"), platform("linux", "arm64")),
+            (platform("darwin", "amd64"), linux()),
+            (linux(), platform("linux", "arm64")),
+            (linux(), platform("windows", "amd64")),
+        ] {
+            let error = runs_in_containers(program, &engine).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("the engine's containers run {engine}")), "{error}");
+        }
     }
 
     #[test]
-    fn the_loaders_list_is_read_with_and_without_arrows() {
-        let list = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld-linux-x86-64.so.2 (0x3)\n";
-        let wanted = ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
+    fn every_path_in_the_list_of_libraries_is_found() {
+        let list = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld-linux-x86-64.so.2 (0x3)\n\
+                    \t/lib/ld.so.1 => /usr/lib/ld.so.1 (0x4)\n";
+        let wanted = ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "/lib/ld.so.1"].map(PathBuf::from);
         assert_eq!(listed(list), wanted.into());
+        assert_eq!(listed("\tstatically linked\n"), [].into());
     }
 }

@@ -52,8 +52,10 @@ pub struct Desired {
     pub project: String,
     /// Whether this is all of the topology: then what is not in it goes.
     pub whole: bool,
-    /// The reference of the image that fedctl makes of itself.
+    /// The reference of the image of the built-in services.
     pub service_image: String,
+    /// Whether fedctl packs that image from its own executable; then its reference names its content.
+    pub packs_service_image: bool,
     /// The networks.
     pub networks: Vec<Network>,
     /// The volumes.
@@ -288,14 +290,15 @@ pub fn ownership_parameter(project: &str) -> String {
 
 /// Lowers a topology to what should exist.
 ///
-/// `service_image` is the reference of the image that fedctl makes of itself.
+/// `packed_image` is the reference of the image that fedctl packs if the topology names none.
 ///
 /// # Panics
 ///
 /// If `passwords` lacks one that [`passwords`] names.
 #[must_use]
-pub fn desired(topology: &Topology, passwords: &Passwords, service_image: &str) -> Desired {
+pub fn desired(topology: &Topology, passwords: &Passwords, packed_image: &str) -> Desired {
     let project = &topology.name;
+    let service_image = topology.service_image.as_deref().unwrap_or(packed_image);
     let networks = topology
         .regions
         .iter()
@@ -321,6 +324,7 @@ pub fn desired(topology: &Topology, passwords: &Passwords, service_image: &str) 
         project: project.clone(),
         whole: true,
         service_image: service_image.to_owned(),
+        packs_service_image: topology.service_image.is_none(),
         networks,
         volumes,
         containers: containers::containers(topology, passwords, service_image),
@@ -329,6 +333,11 @@ pub fn desired(topology: &Topology, passwords: &Passwords, service_image: &str) 
 }
 
 impl Desired {
+    #[must_use]
+    pub fn is_packed(&self, image: &str) -> bool {
+        self.packs_service_image && self.service_image == image
+    }
+
     /// Only what belongs to these regions, and the network between them. What belongs to others stays as it is.
     #[must_use]
     pub fn only(mut self, regions: &[RegionName]) -> Self {

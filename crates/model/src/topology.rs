@@ -29,6 +29,10 @@ pub struct Topology {
     /// The broker that runs in every region.
     #[serde(default)]
     pub broker: BrokerSettings,
+    /// The image of the built-in services, for the engine's architecture; fedctl packs its own executable if there is
+    /// none.
+    #[serde(default)]
+    pub service_image: Option<String>,
     /// The regions, each with a broker and its services.
     #[schemars(length(min = 1, max = 64))]
     pub regions: Vec<Region>,
@@ -378,6 +382,13 @@ impl Topology {
                 })
                 .collect(),
         }
+    }
+
+    /// Whether the built-in services need an image that fedctl packs from its own executable.
+    #[must_use]
+    pub fn needs_packed_image(&self) -> bool {
+        let mut services = self.regions.iter().flat_map(|region| &region.services);
+        self.service_image.is_none() && services.any(|service| service.image.is_none())
     }
 
     /// The region of that name.

@@ -154,12 +154,12 @@ impl<'a> Containers<'a> {
         if self.observed.engine.images.contains_key(reference) {
             return None;
         }
-        let own = reference == self.desired.service_image;
+        let packed = self.desired.is_packed(reference);
         // containers that stay may have been created from another image than the one that arrives
-        plan.provisional |= !own && self.is_used(reference);
+        plan.provisional |= !packed && self.is_used(reference);
         let step = self.images.entry(reference).or_insert_with(|| {
             let reference = reference.to_owned();
-            let step = if own {
+            let step = if packed {
                 Operation::ImportServiceImage { reference }
             } else {
                 Operation::ProvideImage { reference }
@@ -176,11 +176,11 @@ impl<'a> Containers<'a> {
             .flatten()
             .any(|attachment| self.objects.networks.contains_key(&attachment.network));
         let image = self.observed.engine.images.get(&wanted.image);
-        // the service image's reference names its content: rebuilt, it has another id and the same content
-        let own = wanted.image == self.desired.service_image;
+        // a packed image's reference names its content: packed again, it has another id and the same content
+        let packed = self.desired.is_packed(&wanted.image);
         if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
             Action::Create(Some(Cause::ConfigChanged))
-        } else if !own && image.is_some_and(|id| *id != found.image_id) {
+        } else if !packed && image.is_some_and(|id| *id != found.image_id) {
             Action::Create(Some(Cause::ImageChanged))
         } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
             Action::Create(Some(Cause::Replaced))

@@ -230,6 +230,21 @@ fn the_service_image_made_anew_replaces_nothing() {
 }
 
 #[test]
+fn an_image_named_for_the_built_in_services_is_pulled_and_its_changes_count() {
+    let named = TWO.replace("regions:", "service-image: example.org/fedctl:1\nregions:");
+    let wanted = wanted(&named);
+    let fresh = plan(&wanted, &World::default().look()).to_string();
+    assert!(fresh.contains("+ image example.org/fedctl:1: pull, or build (not found)"), "{fresh}");
+    assert!(!fresh.contains("make from this executable"), "{fresh}");
+    let newer = |world: &mut World| world.container("shop_europe_taxes").image_id = "older".into();
+    let update = plan_after(&named, newer).to_string();
+    assert!(
+        update.contains("container shop_europe_taxes: create (made from an older image of that name)"),
+        "{update}"
+    );
+}
+
+#[test]
 fn an_image_that_is_gone_is_not_provided_for_a_container_that_runs() {
     check(|world| world.engine.images.clear(), &[]);
 }

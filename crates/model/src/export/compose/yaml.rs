@@ -43,7 +43,7 @@ fn head(desired: &Desired) -> String {
         desired.project
     );
     let image = &desired.service_image;
-    if desired.containers.iter().any(|container| container.image == *image) {
+    if desired.containers.iter().any(|container| desired.is_packed(&container.image)) {
         writeln!(
             text,
             "#\n# Import the image of the built-in services once:\n\

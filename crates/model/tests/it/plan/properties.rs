@@ -63,6 +63,7 @@ fn topology() -> impl Strategy<Value = Topology> {
         policies.sort_by(|one, other| one.name.cmp(&other.name));
         policies.dedup_by(|one, other| one.name == other.name);
         Topology {
+            service_image: None,
             name: "shop".into(),
             master: regions[0].name.clone(),
             broker: <_>::default(),
