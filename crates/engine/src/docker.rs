@@ -55,10 +55,6 @@ pub struct Liveness {
 
 impl Engine {
     /// The engine at `host`, or at the default socket. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// If `host` is not an address, or there is no socket.
     pub fn at(host: Option<&str>) -> Result<Self> {
         let shown = host.unwrap_or(DEFAULT_HOST);
         let mut docker = match host {
@@ -71,10 +67,6 @@ impl Engine {
     }
 
     /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
-    ///
-    /// # Errors
-    ///
-    /// If no engine answers there, it denies this user access, or its API is older than 1.41.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
         let engine = Self::at(host)?;
         let shown = host.unwrap_or(DEFAULT_HOST);
@@ -129,10 +121,6 @@ impl Engine {
 
     /// Creates a bridge network. An engine may have created two of that name, when a run was killed during the request
     /// and repeated: all but one are removed, and one that a container is attached to stays.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails, for example because it has no address range left.
     pub async fn create_network(&self, network: &Network) -> Result<()> {
         if self.network_ids(&network.name).await?.is_empty() {
             let created = self.docker.create_network(body::network(network)).await;
@@ -149,10 +137,6 @@ impl Engine {
     }
 
     /// Removes a network and its duplicates. One that does not exist is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a container is attached to it, or the engine fails.
     pub async fn remove_network(&self, name: &str) -> Result<()> {
         for id in self.network_ids(name).await? {
             let removed = self.docker.remove_network(&id).await;
@@ -178,10 +162,6 @@ impl Engine {
     }
 
     /// Removes a volume and what is in it. One that does not exist is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a container uses it, or the engine fails.
     pub async fn remove_volume(&self, name: &str) -> Result<()> {
         let options = RemoveVolumeOptionsBuilder::default().build();
         let removed = self.docker.remove_volume(name, Some(options)).await;
@@ -189,10 +169,6 @@ impl Engine {
     }
 
     /// Creates a container and does not start it.
-    ///
-    /// # Errors
-    ///
-    /// If its image does not exist or its name is taken, or the engine fails.
     pub async fn create_container(&self, container: &Container) -> Result<()> {
         let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
         let created = self.docker.create_container(Some(options), body::container(container)).await;
@@ -200,10 +176,6 @@ impl Engine {
     }
 
     /// Attaches a container to a network.
-    ///
-    /// # Errors
-    ///
-    /// If either does not exist, or the engine fails.
     pub async fn connect_network(&self, container: &str, attachment: &Attachment) -> Result<()> {
         let endpoint =
             EndpointSettings { aliases: Some(vec![attachment.alias.clone()]), ..EndpointSettings::default() };
@@ -213,20 +185,12 @@ impl Engine {
     }
 
     /// Starts a container. One that runs is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a port is taken, a limit is above the engine's own, or the engine fails.
     pub async fn start(&self, name: &str) -> Result<()> {
         let started = self.docker.start_container(name, None).await;
         started.map_err(|source| EngineError::new(Operation::Start, name, source))
     }
 
     /// Resumes a paused container.
-    ///
-    /// # Errors
-    ///
-    /// If it is not paused, or the engine fails.
     pub async fn unpause(&self, name: &str) -> Result<()> {
         let unpaused = self.docker.unpause_container(name).await;
         unpaused.map_err(|source| EngineError::new(Operation::Unpause, name, source))
@@ -258,10 +222,6 @@ impl Engine {
     }
 
     /// Whether a container is up, and where its ports are published.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such container, or the engine fails.
     pub async fn liveness(&self, name: &str) -> Result<Liveness> {
         let found = self.docker.inspect_container(name, None).await;
         let found = found.map_err(|source| EngineError::new(Operation::Inspect, name, source))?;

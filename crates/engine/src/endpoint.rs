@@ -15,18 +15,15 @@ pub struct Endpoint {
     client: Client,
 }
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The correlation id that the service gave the request, where it gives one.
+    /// The correlation id that the service gave the request, if any.
     pub correlation_id: Option<String>,
-    /// The body, where it is JSON.
+    /// The body, if it is JSON.
     pub body: Option<Value>,
 }
 
-/// A request to a service that was not answered.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer from {url}")]
 pub struct EndpointError {
@@ -34,14 +31,11 @@ pub struct EndpointError {
     source: reqwest::Error,
 }
 
-/// Makes endpoints that share one client.
+/// Makes [`Endpoint`]s that share one client.
 #[derive(Debug, Clone)]
 pub struct Endpoints(Client);
 
 impl Default for Endpoints {
-    /// # Panics
-    ///
-    /// If no TLS provider was installed at the start of the program.
     fn default() -> Self {
         Self::within(TIMEOUT)
     }
@@ -49,10 +43,6 @@ impl Default for Endpoints {
 
 impl Endpoints {
     /// Endpoints that may take this long to answer.
-    ///
-    /// # Panics
-    ///
-    /// If no TLS provider was installed at the start of the program.
     #[must_use]
     pub fn within(timeout: Duration) -> Self {
         let client = Client::builder().tls_certs_only([]).no_proxy().timeout(timeout).build();
@@ -67,11 +57,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    /// Whether the service says that its consumers are attached, and why not.
-    ///
-    /// # Errors
-    ///
-    /// The reason, in its own words where it gives one.
+    /// Whether the service reports that its consumers are attached; the reason why not.
     pub async fn ready(&self) -> Result<(), String> {
         match self.get("/healthz").await {
             Ok(answer) if answer.is_success() => Ok(()),
@@ -83,38 +69,18 @@ impl Endpoint {
         }
     }
 
-    /// `GET path`.
-    ///
-    /// # Errors
-    ///
-    /// If the service does not answer. An error status is an answer.
     pub async fn get(&self, path: &str) -> Result<Answer, EndpointError> {
         self.send(self.client.get(self.url(path))).await
     }
 
-    /// `POST path` with a JSON body.
-    ///
-    /// # Errors
-    ///
-    /// If the service does not answer. An error status is an answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, EndpointError> {
         self.send(self.client.post(self.url(path)).json(body)).await
     }
 
-    /// `POST path` with the fields of a form.
-    ///
-    /// # Errors
-    ///
-    /// If the service does not answer. An error status is an answer.
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, EndpointError> {
         self.send(self.client.post(self.url(path)).form(fields)).await
     }
 
-    /// `DELETE path`.
-    ///
-    /// # Errors
-    ///
-    /// If the service does not answer. An error status is an answer.
     pub async fn delete(&self, path: &str) -> Result<Answer, EndpointError> {
         self.send(self.client.delete(self.url(path))).await
     }
@@ -136,7 +102,6 @@ impl Endpoint {
 }
 
 impl Answer {
-    /// Whether it was a success.
     #[must_use]
     pub fn is_success(&self) -> bool {
         StatusCode::from_u16(self.status).is_ok_and(|status| status.is_success())

@@ -39,10 +39,6 @@ impl Engine {
     }
 
     /// Pulls an image from its registry; `progress` gets how far it is, in words.
-    ///
-    /// # Errors
-    ///
-    /// If the registry or the engine fails.
     pub async fn pull(&self, reference: &str, progress: impl Fn(String)) -> Result<()> {
         let error = |source| EngineError::new(Operation::Pull, reference, source);
         // a reference without a tag would pull every tag
@@ -63,10 +59,6 @@ impl Engine {
     }
 
     /// Makes an image of one layer from the tar that `layer` yields.
-    ///
-    /// # Errors
-    ///
-    /// If the stream ends in an error, the engine's disk is full, or the engine fails otherwise.
     pub async fn import(
         &self,
         reference: &str,
@@ -88,10 +80,6 @@ impl Engine {
     }
 
     /// Removes an image's reference, and the image with its last one. One that does not exist is no error.
-    ///
-    /// # Errors
-    ///
-    /// If a container uses it, or the engine fails.
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
         let options = RemoveImageOptionsBuilder::default().build();
         let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);

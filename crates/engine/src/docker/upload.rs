@@ -17,45 +17,41 @@ use tokio_util::bytes::Bytes;
 use super::{Engine, EngineError, Operation, Result};
 use fedctl_model::desired::Container;
 
-/// Whose turn it is to write into a volume, by its name.
+/// A lock for writing into each volume, by its name.
 ///
-/// An engine unpacks each upload by itself: it looks for a directory and then makes it, and fails where another upload
-/// has made it in between. Containers of a region share a volume, and a directory in it.
+/// An engine unpacks uploads concurrently: it checks whether a directory exists and then creates it, and fails if
+/// another upload created it in between. Containers of a region share a volume, and a directory in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Uploads(Arc<Mutex<HashMap<String, Arc<sync::Mutex<()>>>>>);
 
 impl Uploads {
-    async fn turn(&self, volume: &str) -> sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(volume.to_owned()).or_default())
+    async fn lock(&self, volume: &str) -> sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(volume.to_owned()).or_default())
         };
-        turn.lock_owned().await
+        lock.lock_owned().await
     }
 }
 
 impl Engine {
-    /// Writes files into a container's volume, owned by its user and readable by nobody else.
-    ///
-    /// # Errors
-    ///
-    /// If the image does not know the user, or the engine fails.
+    /// Writes files into a container's volume, owned by its user and readable by that user only.
     pub async fn upload(&self, container: &Container) -> Result<()> {
         let name = &container.name;
         let owner = match numeric_owner(&container.user) {
             Some(owner) => owner,
-            None => self.owner(name, &container.user).await?,
+            None => self.lookup_user(name, &container.user).await?,
         };
         let tar = files_tar(container, owner)
             .map_err(|source| EngineError::new(Operation::Upload, name, source.into()))?;
         let options = UploadToContainerOptionsBuilder::default().path(&container.volume.path).build();
-        let _turn = self.uploads.turn(&container.volume.volume).await;
+        let _lock = self.uploads.lock(&container.volume.volume).await;
         let uploaded = self.docker.upload_to_container(name, Some(options), body_full(tar.into())).await;
         uploaded.map_err(|source| EngineError::new(Operation::Upload, name, source))
     }
 
-    /// The ids of a user that the image of a container knows by name.
-    async fn owner(&self, container: &str, user: &str) -> Result<(u64, u64)> {
+    /// The uid and gid of a user of the container's image.
+    async fn lookup_user(&self, container: &str, user: &str) -> Result<(u64, u64)> {
         let error = |source| EngineError::new(Operation::Upload, container, source);
         let options = DownloadFromContainerOptionsBuilder::default().path("/etc/passwd").build();
         let tar: Vec<Bytes> = self
@@ -120,15 +116,15 @@ mod tests {
     #[tokio::test]
     async fn a_volume_is_written_to_by_one_upload_at_a_time() {
         let uploads = Uploads::default();
-        let first = uploads.turn("asia").await;
-        assert!(uploads.clone().turn("asia").now_or_never().is_none());
-        assert!(uploads.turn("europe").now_or_never().is_some());
+        let first = uploads.lock("asia").await;
+        assert!(uploads.clone().lock("asia").now_or_never().is_none());
+        assert!(uploads.lock("europe").now_or_never().is_some());
         drop(first);
-        assert!(uploads.turn("asia").now_or_never().is_some());
+        assert!(uploads.lock("asia").now_or_never().is_some());
     }
 
     #[test]
-    fn a_user_is_found_by_name_in_the_images_own_list() {
+    fn a_user_is_found_by_name_in_the_images_passwd() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nrabbitmq:x:999:998::/var/lib/rabbitmq:/bin/sh\n";
         assert_eq!(passwd_owner(passwd, "rabbitmq"), Some((999, 998)));
         assert_eq!(passwd_owner(passwd, "nobody"), None);
