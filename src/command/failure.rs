@@ -108,7 +108,7 @@ impl Failure {
                 Self::new(Outcome::Failed, error.into()).hint("see `fedctl logs` for the brokers' output")
             }
             UpError::Links { .. } => Self::new(Outcome::TimedOut, error.into())
-                .hint("`fedctl status` shows every link; it is safe to run `fedctl up` again"),
+                .hint("`fedctl status` shows every link; running `fedctl up` again is safe"),
             UpError::Interrupted => Self::new(interrupted, error.into()).hint(RESUME),
         }
     }

@@ -37,7 +37,12 @@ pub async fn run(global: &Global, output: Output) -> Result<Outcome, Failure> {
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
-        Self::new(Outcome::Failed, error.into())
-            .hint("name an image that can be pulled, or install mmdebstrap to build the broker's image")
+        let hint = match error {
+            ImageError::NotFound { .. } => "name an image that can be pulled, or load it into the engine",
+            ImageError::NotBuilt { .. } => {
+                "name an image that can be pulled, or install mmdebstrap to build one"
+            }
+        };
+        Self::new(Outcome::Failed, error.into()).hint(hint)
     }
 }

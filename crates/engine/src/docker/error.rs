@@ -148,7 +148,7 @@ impl EngineError {
             ),
             Problem::TooOld => Some("upgrade the engine to Docker 20.10 or newer"),
             Problem::PortTaken => {
-                Some("free the port, choose another in the topology, or omit it to let the engine choose")
+                Some("free the port, or choose another in the topology; without one the engine chooses")
             }
             Problem::DiskFull => {
                 Some("free space on the engine's disk (docker system df, docker system prune)")
