@@ -495,7 +495,7 @@ async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_
         let metrics = inventory.get("/metrics").await.text().await.unwrap();
         let retried = r#"messages_retried_total{queue="checkout.inventory"}"#;
         let count = metrics.lines().find_map(|line| line.split_once(retried)?.1.trim().parse::<u32>().ok());
-        (count > Some(4)).then_some(())
+        (count > Some(7)).then_some(())
     })
     .await;
     drop(locked);
