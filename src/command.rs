@@ -23,7 +23,6 @@ use crate::{
     cli::{Cli, Command, Explain, SchemaOf},
     output::Output,
 };
-use fedctl_messaging::flush_log;
 use fedctl_model::{diagnostic::Code, outcome::Outcome, proof, status as report, topology};
 
 pub use complete::complete;
@@ -34,14 +33,13 @@ use failure::Failure;
 pub fn run(cli: Cli) -> Outcome {
     let output = Output::new(cli.global.color);
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = match builder.enable_all().on_thread_park(flush_log).build() {
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).print(output),
     };
     let outcome = runtime.block_on(dispatch(cli, output));
     // a blocked read of standard input must not keep the program from ending
     runtime.shutdown_background();
-    flush_log();
     outcome.unwrap_or_else(|failure| failure.print(output))
 }
 

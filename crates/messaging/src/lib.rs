@@ -9,7 +9,7 @@
 //! | [`Store`] | a message identifier and its effect are committed together: exactly once in the store | identifiers are kept for seven days |
 //! | [`DedupCache`] | answers given lately are known, without a store | forgotten at a restart, and beyond 4096 |
 //! | [`PendingRequests`] | an answer goes to the request of its correlation identifier and to no other; a late one is counted and dropped | what waited is forgotten at a restart |
-//! | [`Log`] | one JSON line per fact, with the correlation identifier | written when the program has nothing else to do: see [`flush_log`] |
+//! | [`Log`] | one JSON line per fact, with the correlation identifier | written when the program is idle or 16 KiB wait |
 //! | [`Metrics`] | the same facts, counted, and how many requests wait | since the start of the process |
 
 mod backoff;
@@ -27,7 +27,7 @@ mod store;
 pub use consumer::{Consume, ConsumeError, Subscription};
 pub use declarations::{Binding, Declarations, Exchange, ExchangeKind};
 pub use dedup::{DedupCache, InFlightGuard};
-pub use log::{Fields, Line, Log, flush as flush_log};
+pub use log::{Fields, Line, Log};
 pub use message::{Message, Outgoing, fresh_id};
 pub use metrics::Metrics;
 pub use publisher::{PublishError, Publisher};

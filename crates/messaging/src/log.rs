@@ -1,24 +1,23 @@
-//! One JSON line per fact on standard output: what `fedctl demo` reads to prove who did what, once.
+//! One JSON line per event.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::{sync::Notify, task::yield_now};
 
-use super::message::Message;
+use crate::message::Message;
 
-/// Bytes of lines that wait to be written at most.
-const FULL: usize = 16 * 1024;
+/// Bytes of lines that may wait to be written.
+const CAPACITY: usize = 16 * 1024;
 /// Bytes that nearly every line fits in.
-const USUAL: usize = 640;
+const TYPICAL_LINE: usize = 640;
 
 const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-
-/// Lines for standard output that are not written yet.
-static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -26,61 +25,92 @@ type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct Log {
     /// The fields that say where, as every line has them.
-    place: Arc<str>,
+    origin: Arc<str>,
     sink: Sink,
 }
 
 impl Log {
-    /// A log on standard output, written by [`flush`]: what a busy service logs meanwhile is one call for the
-    /// system, and one piece for who reads it.
+    /// A log on standard output, to be made on a Tokio runtime. Lines are written when the runtime has nothing else to do,
+    /// or 16 KiB of them wait: what a busy service logs meanwhile is one call for the system, and one piece for who reads
+    /// it. The last ones are written when the last clone is dropped.
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
-        Self::with_sink(region, service, |line| {
-            let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.extend_from_slice(line.as_bytes());
-            lines.push(b'\n');
-            if lines.len() >= FULL {
-                write(&mut lines);
-            }
-        })
+        let stdout = Arc::new(Stdout::default());
+        tokio::spawn(flush_when_idle(Arc::clone(&stdout)));
+        Self::with_sink(region, service, move |line| stdout.append(line))
     }
 
     /// A log that hands each line, without its line end, to `sink`.
     #[must_use]
     pub fn with_sink(region: &str, service: &str, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let [region, service] = [region, service].map(Value::from);
-        let place = format!(r#""region":{region},"service":{service}"#);
-        Self { place: place.into(), sink: Arc::new(sink) }
+        let origin = format!(r#""region":{region},"service":{service}"#);
+        Self { origin: origin.into(), sink: Arc::new(sink) }
     }
 
-    /// Starts a line of level `info`; `event` is one of the fixed words of the log contract.
+    /// Starts a line of level `info`; `event` is a word that programs may search for.
     pub fn info(&self, event: &'static str) -> Line<'_> {
         self.line("info", event)
     }
 
-    /// Starts a line of level `warn`: work is delayed or put aside, nothing is lost.
+    /// Starts a line of level `warn`: something is delayed or dead-lettered, nothing is lost.
     pub fn warn(&self, event: &'static str) -> Line<'_> {
         self.line("warn", event)
     }
 
     fn line(&self, level: &str, event: &str) -> Line<'_> {
-        let mut text = Vec::with_capacity(USUAL);
+        let mut text = Vec::with_capacity(TYPICAL_LINE);
         text.extend_from_slice(br#"{"at":""#);
         let _ = MICROSECONDS.print_timestamp(&Timestamp::now(), &mut text);
-        for part in [r#"","level":""#, level, r#"","#, &self.place, r#","event":""#, event, r#"""#] {
+        for part in [r#"","level":""#, level, r#"","#, &self.origin, r#","event":""#, event, r#"""#] {
             text.extend_from_slice(part.as_bytes());
         }
         Line { sink: &self.sink, text }
     }
 }
 
-/// Writes the lines that wait. A program calls it whenever it has nothing else to do, by
-/// [`tokio::runtime::Builder::on_thread_park`], and before it ends.
-pub fn flush() {
-    write(&mut LINES.lock().unwrap_or_else(PoisonError::into_inner));
+/// Standard output, and the lines that are not written yet.
+#[derive(Default)]
+struct Stdout {
+    lines: Mutex<Vec<u8>>,
+    filled: Notify,
 }
 
-/// A closed pipe is ignored: a service outlives whoever reads it.
+impl Stdout {
+    fn append(&self, line: &str) {
+        let mut lines = self.lock();
+        let first = lines.is_empty();
+        lines.extend_from_slice(line.as_bytes());
+        lines.push(b'\n');
+        if lines.len() >= CAPACITY {
+            write(&mut lines);
+        } else if first {
+            drop(lines);
+            self.filled.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stdout {
+    fn drop(&mut self) {
+        write(&mut self.lock());
+    }
+}
+
+async fn flush_when_idle(stdout: Arc<Stdout>) {
+    loop {
+        stdout.filled.notified().await;
+        // a task that yields runs again after all others that are ready
+        yield_now().await;
+        write(&mut stdout.lock());
+    }
+}
+
+/// A closed pipe is ignored: a service outlives the process that reads it.
 #[expect(clippy::disallowed_methods, reason = "a service's log is its standard output")]
 fn write(lines: &mut Vec<u8>) {
     if !lines.is_empty() {
@@ -105,13 +135,12 @@ impl Line<'_> {
         self
     }
 
-    /// Adds many fields.
     pub fn with_fields(mut self, fields: &Fields) -> Self {
         self.text.extend_from_slice(&fields.0);
         self
     }
 
-    /// Adds what a received message says about itself: identifiers, routing key, way travelled.
+    /// Adds what a received message has: identifiers, routing key, queue, and the brokers it came through.
     pub fn with_message(mut self, message: &Message) -> Self {
         let ids = [("correlation_id", message.correlation_id()), ("message_id", message.message_id())];
         for (name, id) in ids {
@@ -125,7 +154,6 @@ impl Line<'_> {
             .with("redelivered", message.redelivered)
     }
 
-    /// Writes the line.
     pub fn write(mut self) {
         self.text.push(b'}');
         (self.sink)(str::from_utf8(&self.text).unwrap_or_default());
@@ -164,7 +192,7 @@ fn append(text: &mut Vec<u8>, name: &'static str, value: &impl Serialize) {
     write_json(text, value);
 }
 
-/// What cannot be said in JSON is null.
+/// What JSON cannot hold is null.
 fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let start = text.len();
     if serde_json::to_writer(&mut *text, value).is_err() {
@@ -175,21 +203,20 @@ fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[test]
-    fn a_line_is_one_json_object_that_says_when_where_and_what() {
+    fn a_line_is_one_json_object_with_when_where_and_what() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
-        let log = Log::with_sink("asia", "taxes", move |line| sink.lock().unwrap().push(line.to_owned()));
+        let log = Log::with_sink("asia", "mailer", move |line| sink.lock().unwrap().push(line.to_owned()));
         log.warn("dead_lettered").with("reason", "two\nlines").with("none", None::<u8>).write();
         let lines = lines.lock().unwrap();
         assert_eq!((lines.len(), lines[0].contains('\n')), (1, false));
         let line: Value = serde_json::from_str(&lines[0]).unwrap();
-        let said = ["level", "region", "service", "event", "reason"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(said, ["warn", "asia", "taxes", "dead_lettered", "two\nlines"]);
+        let texts =
+            ["level", "region", "service", "event", "reason"].map(|name| line[name].as_str().unwrap());
+        assert_eq!(texts, ["warn", "asia", "mailer", "dead_lettered", "two\nlines"]);
         assert_eq!((&line["none"], line.as_object().unwrap().len()), (&Value::Null, 7));
         let at = line["at"].as_str().unwrap();
         assert_eq!((at.len(), &at[19..20], at.ends_with('Z')), (27, ".", true), "{at}");
