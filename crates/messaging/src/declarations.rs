@@ -1,46 +1,38 @@
 //! What must exist on a broker before a service can work.
 
 use anyhow::Context;
-use lapin::Connection;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::{
+    Connection,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
 
 pub use lapin::ExchangeKind;
 
-/// A durable exchange.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// Its name.
     pub name: String,
-    /// Its kind.
     pub kind: ExchangeKind,
 }
 
-/// A binding of a queue to an exchange.
 #[derive(Debug, Clone)]
 pub struct Binding {
-    /// The bound queue.
     pub queue: String,
-    /// The exchange it is bound to.
     pub exchange: String,
-    /// The binding's key.
     pub key: String,
 }
 
-/// What must exist before a session works; declared each time, all of it durable, without arguments.
+/// Exchanges, classic queues and bindings, all of them durable and without arguments. They are declared each time a
+/// session connects; what exists like this stays as it is, and what exists otherwise is an error.
 #[derive(Debug, Clone, Default)]
 pub struct Declarations {
-    /// Exchanges.
     pub exchanges: Vec<Exchange>,
-    /// Classic queues.
     pub queues: Vec<String>,
-    /// Bindings.
     pub bindings: Vec<Binding>,
 }
 
 impl Declarations {
-    /// Declares all of it; what exists with equal arguments stays as it is.
-    pub(super) async fn declare(&self, connection: &Connection) -> anyhow::Result<()> {
+    pub(crate) async fn declare(&self, connection: &Connection) -> anyhow::Result<()> {
         let channel = connection.create_channel().await?;
         for Exchange { name, kind } in &self.exchanges {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };

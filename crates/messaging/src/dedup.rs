@@ -1,58 +1,62 @@
 //! What was done lately, remembered in memory.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-/// Identifiers remembered: more than a link's prefetch, which is how many come again at most when one breaks.
-const REMEMBERED: usize = 4096;
+/// More than a federation link's prefetch, which is how many messages come again at most when one breaks.
+const CAPACITY: usize = 4096;
 
-/// The latest identifiers of messages. For effects that are harmless when repeated, and noisy: a restart forgets
-/// them, so what must never happen twice belongs into a [`super::store::Store`].
+/// The latest message identifiers. For effects that are harmless when repeated, and noisy: a restart forgets them, so
+/// what must never happen twice belongs into a [`Store`](crate::Store).
 ///
-/// Of an identifier 128 bits of keyed hashes are kept: that two are taken for one is less likely than that the
-/// machine fails, and thousands of small texts that stay, between all that goes, would cost a kilobyte each.
+/// Of each identifier 128 bits of keyed hashes are kept: a collision is less likely than that the machine fails, and
+/// thousands of small strings that stay, between all those that go, would cost a kilobyte each.
 #[derive(Debug, Default)]
 pub struct DedupCache {
     keys: [RandomState; 2],
-    known: Mutex<Known>,
+    ids: Mutex<Ids>,
 }
 
+type Id = [u64; 2];
+
 #[derive(Debug, Default)]
-struct Known {
-    all: HashSet<[u64; 2]>,
-    /// What is done, the oldest first.
-    done: VecDeque<[u64; 2]>,
+struct Ids {
+    in_flight_or_complete: HashSet<Id>,
+    /// The oldest first.
+    complete: VecDeque<Id>,
 }
 
 impl DedupCache {
-    /// Begins what this identifier asks for; `None` where that is done, or under way.
+    /// Begins what this message asks for; `None` if that is complete, or in flight.
     #[must_use]
-    pub fn begin(&self, id: &str) -> Option<InFlightGuard<'_>> {
-        let id = self.keys.each_ref().map(|key| key.hash_one(id));
-        self.lock().all.insert(id).then(|| InFlightGuard { recent: self, id: Some(id) })
+    pub fn begin(&self, message_id: &str) -> Option<InFlightGuard<'_>> {
+        let id = self.keys.each_ref().map(|key| key.hash_one(message_id));
+        self.lock().in_flight_or_complete.insert(id).then(|| InFlightGuard { cache: self, id: Some(id) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Something under way. Dropped before it is done, it may be begun again.
+/// Something in flight. Dropped before it is complete, it may be begun again.
 #[must_use = "dropped, it has not begun"]
 pub struct InFlightGuard<'a> {
-    recent: &'a DedupCache,
-    /// None when it is done.
-    id: Option<[u64; 2]>,
+    cache: &'a DedupCache,
+    /// None once it is complete.
+    id: Option<Id>,
 }
 
 impl InFlightGuard<'_> {
-    /// It is done, and remembered; the oldest is forgotten where there are too many.
+    /// Remembers it, in place of the oldest one if there are too many.
     pub fn complete(mut self) {
-        let Known { all, done } = &mut *self.recent.lock();
-        done.extend(self.id.take());
-        if done.len() > REMEMBERED {
-            done.pop_front().map(|oldest| all.remove(&oldest));
+        let Ids { in_flight_or_complete, complete } = &mut *self.cache.lock();
+        complete.extend(self.id.take());
+        if complete.len() > CAPACITY {
+            complete.pop_front().map(|oldest| in_flight_or_complete.remove(&oldest));
         }
     }
 }
@@ -60,7 +64,7 @@ impl InFlightGuard<'_> {
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         if let Some(id) = &self.id {
-            self.recent.lock().all.remove(id);
+            self.cache.lock().in_flight_or_complete.remove(id);
         }
     }
 }
@@ -71,19 +75,19 @@ mod tests {
 
     #[test]
     fn as_many_are_remembered_as_a_broken_link_can_bring_again() {
-        let recent = DedupCache::default();
-        (0..=REMEMBERED).for_each(|id| recent.begin(&id.to_string()).unwrap().complete());
-        assert!(recent.begin("0").is_some(), "the oldest is forgotten");
-        assert!(recent.begin("1").is_none() && recent.begin(&REMEMBERED.to_string()).is_none());
+        let cache = DedupCache::default();
+        (0..=CAPACITY).for_each(|id| cache.begin(&id.to_string()).unwrap().complete());
+        assert!(cache.begin("0").is_some(), "the oldest is forgotten");
+        assert!(cache.begin("1").is_none() && cache.begin(&CAPACITY.to_string()).is_none());
     }
 
     #[test]
-    fn what_is_under_way_is_not_begun_again_unless_it_comes_to_nothing() {
-        let recent = DedupCache::default();
-        let begun = recent.begin("a");
-        assert!(begun.is_some() && recent.begin("a").is_none());
-        drop(begun);
-        recent.begin("a").unwrap().complete();
-        assert!(recent.begin("a").is_none());
+    fn what_is_in_flight_is_not_begun_again_unless_it_is_dropped() {
+        let cache = DedupCache::default();
+        let in_flight = cache.begin("a");
+        assert!(in_flight.is_some() && cache.begin("a").is_none());
+        drop(in_flight);
+        cache.begin("a").unwrap().complete();
+        assert!(cache.begin("a").is_none());
     }
 }

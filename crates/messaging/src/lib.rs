@@ -1,16 +1,21 @@
-//! An AMQP client for services on RabbitMQ.
+//! An AMQP client for services on RabbitMQ that must not lose a message, nor process one for ever.
 //!
-//! | module | guarantee | limit |
+//! A service says what it declares and consumes ([`SessionConfig`]), and what it does with a message ([`Consume`]). The
+//! [`Session`] does the rest, and starts again on any error, until it is stopped. `examples/word_count.rs` is a complete
+//! service.
+//!
+//! | type | guarantee | limit |
 //! | --- | --- | --- |
-//! | [`Session`] | one connection, kept up, with what it declares and consumes | |
-//! | [`Consume`] | a message is acknowledged after its work is done, tried again a bounded number of times, and dead-lettered with its reason where it never succeeds | work may be done twice: it must be repeatable |
-//! | [`Publisher`] | `Ok` means that a queue has the message: mandatory, persistent, confirmed | after [`PublishError::Unconfirmed`] it may be there or not; a direct reply has no queue; what comes while others are under way waits for their confirms |
-//! | [`Declarations`] | what a service needs is declared each time it connects, in any order of starts | declared without arguments, all of it durable |
-//! | [`Store`] | a message identifier and its effect are committed together: exactly once in the store | identifiers are kept for seven days |
-//! | [`DedupCache`] | answers given lately are known, without a store | forgotten at a restart, and beyond 4096 |
-//! | [`PendingRequests`] | an answer goes to the request of its correlation identifier and to no other; a late one is counted and dropped | what waited is forgotten at a restart |
-//! | [`Log`] | one JSON line per fact, with the correlation identifier | written when the program is idle or 16 KiB wait |
-//! | [`Metrics`] | the same facts, counted, and how many requests wait | since the start of the process |
+//! | [`Session`] | one connection is kept up, with all that the service declares and consumes; when it stops, messages in flight are finished | for at most 5 s; what is unfinished then is delivered again |
+//! | [`Declarations`] | what a service needs exists before it consumes, whichever service starts first | durable, and without arguments |
+//! | [`Consume`] | a message is acknowledged after it is processed, retried a bounded number of times, and dead-lettered with its reason if it never succeeds | at least once: processing must be idempotent |
+//! | [`Subscription`] | in batches and in the queue's order, or concurrently; what fails is retried without holding up the others | a retried message has lost its place in the order |
+//! | [`Publisher`] | `Ok` means that a queue has the message: persistent, mandatory and confirmed | after [`PublishError::Unconfirmed`] a queue may have it or not; a direct reply has no queue; messages published while others are in flight wait for the confirms of those |
+//! | [`PendingRequests`] | a reply reaches the request with its correlation identifier and no other; a late one is counted and dropped | pending requests are forgotten at a restart |
+//! | [`Store`] | a message identifier and the effect of the message are committed together: exactly once in the store | identifiers are kept for seven days |
+//! | [`DedupCache`] | messages processed lately are recognised, without a store | forgotten at a restart, and beyond 4096 |
+//! | [`Log`] | one JSON line per event, with the correlation identifier | lines are written when the program is idle or 16 KiB wait |
+//! | [`Metrics`] | the same events, counted, for Prometheus | since the start of the process |
 
 mod backoff;
 mod consumer;
@@ -32,5 +37,5 @@ pub use message::{Message, Outgoing, fresh_id};
 pub use metrics::Metrics;
 pub use publisher::{PublishError, Publisher};
 pub use requests::{PendingRequests, Replies};
-pub use session::{Health, Session, SessionConfig};
+pub use session::{Health, InvalidUri, Session, SessionConfig};
 pub use store::{Store, StoreError, mark_processed, processed_outcome};

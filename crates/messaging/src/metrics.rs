@@ -1,101 +1,101 @@
-//! Facts, counted, in the text format of Prometheus.
+//! What was counted, for Prometheus.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// A counter: its name without the prefix and the unit, and what it counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Counter {
-    name: &'static str,
-    help: &'static str,
-    label: &'static str,
+use prometheus_client::{
+    encoding::{EncodeLabelSet, prometheus_text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Metric, Registry},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: Arc<str>,
 }
 
-impl Counter {
-    /// Messages processed, by queue.
-    pub const CONSUMED: Self =
-        Self { name: "messages_consumed", help: "Messages processed.", label: "queue" };
-    /// Tries after one that failed and may pass, by queue.
-    pub const RETRIED: Self =
-        Self { name: "messages_retried", help: "Tries after one that failed.", label: "queue" };
-    /// Messages put aside with their reason, by queue.
-    pub const DEAD_LETTERED: Self =
-        Self { name: "messages_dead_lettered", help: "Messages put aside as dead letters.", label: "queue" };
-    /// Messages that the broker confirmed, by exchange.
-    pub const PUBLISHED: Self =
-        Self { name: "messages_published", help: "Messages that the broker confirmed.", label: "exchange" };
-    /// Messages that no queue took, by exchange.
-    pub const RETURNED: Self =
-        Self { name: "messages_returned", help: "Messages that no queue took.", label: "exchange" };
-    /// Replies that came when nobody waited for them any more, by queue.
-    pub const LATE: Self =
-        Self { name: "answers_late", help: "Replies that nobody waited for any more.", label: "queue" };
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExchangeLabel {
+    exchange: String,
 }
 
-/// A gauge: its name without the prefix, and what it shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Gauge {
-    name: &'static str,
-    help: &'static str,
+/// The metrics of one service, since the start of its process. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    consumed: Family<QueueLabel, Counter>,
+    retried: Family<QueueLabel, Counter>,
+    dead_lettered: Family<QueueLabel, Counter>,
+    published: Family<ExchangeLabel, Counter>,
+    returned: Family<ExchangeLabel, Counter>,
+    late: Family<QueueLabel, Counter>,
+    waiting: Gauge,
 }
 
-impl Gauge {
-    /// Requests that wait for answers now.
-    pub const WAITING: Self = Self { name: "requests_waiting", help: "Requests that wait for answers now." };
+/// The counters of one queue, at hand where every message passes.
+pub(crate) struct QueueCounters {
+    pub consumed: Counter,
+    pub retried: Counter,
+    pub dead_lettered: Counter,
 }
-
-#[derive(Debug, Default)]
-struct Numbers {
-    counts: BTreeMap<Counter, BTreeMap<String, u64>>,
-    gauges: BTreeMap<Gauge, usize>,
-}
-
-/// The counters and gauges of one service. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<Numbers>>);
 
 impl Metrics {
-    /// Counts so many more.
-    pub fn count(&self, counter: Counter, label: &str, times: usize) {
-        let times = u64::try_from(times).unwrap_or(u64::MAX);
-        let mut numbers = self.lock();
-        let counts = numbers.counts.entry(counter).or_default();
-        match counts.get_mut(label) {
-            Some(count) => *count += times,
-            None => drop(counts.insert(label.to_owned(), times)),
+    /// The content type of [`Metrics::encode`].
+    pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+    /// Metrics whose names begin with `prefix`.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        let mut registry = Registry::with_prefix(prefix);
+        Self {
+            consumed: register(&mut registry, "messages_consumed", "Messages processed"),
+            retried: register(&mut registry, "messages_retried", "Retries of messages that failed"),
+            dead_lettered: register(&mut registry, "messages_dead_lettered", "Messages dead-lettered"),
+            published: register(&mut registry, "messages_published", "Messages confirmed by the broker"),
+            returned: register(&mut registry, "messages_returned", "Messages returned as unroutable"),
+            late: register(&mut registry, "answers_late", "Replies that no request waited for any more"),
+            waiting: register(&mut registry, "requests_waiting", "Requests that wait for replies"),
+            registry: registry.into(),
         }
     }
 
-    /// Shows a gauge as this from now on.
-    pub fn set(&self, gauge: Gauge, value: usize) {
-        self.lock().gauges.insert(gauge, value);
+    pub(crate) fn of_queue(&self, queue: &Arc<str>) -> QueueCounters {
+        let label = QueueLabel { queue: Arc::clone(queue) };
+        QueueCounters {
+            consumed: self.consumed.get_or_create_owned(&label),
+            retried: self.retried.get_or_create_owned(&label),
+            dead_lettered: self.dead_lettered.get_or_create_owned(&label),
+        }
+    }
+
+    pub(crate) fn count_published(&self, exchange: String) {
+        self.published.get_or_create(&ExchangeLabel { exchange }).inc();
+    }
+
+    pub(crate) fn count_returned(&self, exchange: String) {
+        self.returned.get_or_create(&ExchangeLabel { exchange }).inc();
+    }
+
+    pub(crate) fn count_late(&self, queue: &Arc<str>) {
+        self.late.get_or_create(&QueueLabel { queue: Arc::clone(queue) }).inc();
+    }
+
+    pub(crate) fn set_waiting(&self, requests: usize) {
+        self.waiting.set(i64::try_from(requests).unwrap_or(i64::MAX));
     }
 
     /// All of them, in the text format of Prometheus.
-    /// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
     #[must_use]
-    pub fn render(&self) -> String {
-        let numbers = self.lock();
+    pub fn encode(&self) -> String {
         let mut text = String::new();
-        for (Counter { name, help, label }, counts) in &numbers.counts {
-            let name = format!("fedctl_service_{name}_total");
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-            for (value, count) in counts {
-                let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
-                let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
-            }
-        }
-        for (Gauge { name, help }, value) in &numbers.gauges {
-            let name = format!("fedctl_service_{name}");
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-        }
+        let _ = prometheus_text::encode(&mut text, &self.registry);
         text
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Numbers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 #[cfg(test)]
@@ -104,21 +104,30 @@ mod tests {
 
     #[test]
     fn counts_are_in_the_form_that_prometheus_reads() {
-        let metrics = Metrics::default();
-        metrics.count(Counter::DEAD_LETTERED, "a\"b", 1);
-        metrics.count(Counter::CONSUMED, "q", 2);
-        metrics.set(Gauge::WAITING, 2);
-        metrics.set(Gauge::WAITING, 1);
-        let text = metrics.render();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let metrics = Metrics::new("test");
+        metrics.of_queue(&"q".into()).consumed.inc_by(2);
+        metrics.count_published("a\"b".to_owned());
+        metrics.set_waiting(2);
+        metrics.set_waiting(1);
         assert_eq!(
-            lines,
-            [
-                "fedctl_service_messages_consumed_total{queue=\"q\"} 2",
-                "fedctl_service_messages_dead_lettered_total{queue=\"a\\\"b\"} 1",
-                "fedctl_service_requests_waiting 1",
-            ]
+            metrics.encode(),
+            "\
+# HELP test_messages_consumed_total Messages processed.
+# TYPE test_messages_consumed_total counter
+test_messages_consumed_total{queue=\"q\"} 2
+# HELP test_messages_retried_total Retries of messages that failed.
+# TYPE test_messages_retried_total counter
+test_messages_retried_total{queue=\"q\"} 0
+# HELP test_messages_dead_lettered_total Messages dead-lettered.
+# TYPE test_messages_dead_lettered_total counter
+test_messages_dead_lettered_total{queue=\"q\"} 0
+# HELP test_messages_published_total Messages confirmed by the broker.
+# TYPE test_messages_published_total counter
+test_messages_published_total{exchange=\"a\\\"b\"} 1
+# HELP test_requests_waiting Requests that wait for replies.
+# TYPE test_requests_waiting gauge
+test_requests_waiting 1
+"
         );
-        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 3);
     }
 }

@@ -3,83 +3,77 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::FutureExt;
-use futures_util::future::maybe_done;
-use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Connection};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use futures_util::{FutureExt, future::maybe_done};
+use lapin::{
+    Channel, Connection,
+    message::BasicReturnMessage,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
-use super::log::Log;
-use super::message::Outgoing;
-use super::metrics::{Counter, Metrics};
+use crate::{log::Log, message::Outgoing, metrics::Metrics};
 
-/// How many messages may be under way at once, and how many more may wait.
+/// How many messages may be in flight, and how many more may wait.
 const WINDOW: usize = 64;
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a message may not be where it should be.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
-    /// There is no session with the broker: certainly not sent.
+    /// Certainly not sent.
     #[error("no session with the broker")]
     NoSession,
-    /// The broker found no queue for it: certainly in none.
+    /// Certainly in no queue.
     #[error(
-        "no queue is bound to exchange `{exchange}` with routing key `{routing_key}`: the broker says {reason}"
+        "no queue is bound to exchange `{exchange}` with routing key `{routing_key}`: the broker says {reply_code} \
+         {reply_text}"
     )]
-    Unroutable {
-        /// The exchange published to.
-        exchange: String,
-        /// The key published with.
-        routing_key: String,
-        /// The broker's words.
-        reason: String,
-    },
+    Unroutable { exchange: String, routing_key: String, reply_code: u16, reply_text: String },
     /// The session ended, or the broker refused, before there was a confirm: perhaps sent.
     #[error("the broker did not confirm the message")]
     Unconfirmed,
 }
 
+type Published = Result<(), PublishError>;
+
 struct Job {
     message: Outgoing,
-    done: oneshot::Sender<Result<(), PublishError>>,
+    published: oneshot::Sender<Published>,
 }
 
-/// What a confirm says, and what it brings.
+/// A confirm, and the return that came with it.
 struct Confirmed {
-    taken: bool,
+    is_ack: bool,
     returned: Option<Box<BasicReturnMessage>>,
 }
 
 /// Publishes over the present session. Cheap to clone.
 ///
-/// Every message is mandatory and confirmed: `Ok` means a queue has it. A caller that goes away does not
-/// take its message back. For a direct reply, which no queue ever has, `Ok` means that the broker took it.
+/// Every message is mandatory and confirmed: `Ok` means that a queue has it. A caller that is dropped does not take its
+/// message back. For a direct reply, which no queue ever has, `Ok` means that the broker accepted it.
 #[derive(Clone)]
 pub struct Publisher {
     jobs: watch::Sender<Option<mpsc::Sender<Box<Job>>>>,
     log: Log,
-    pub(super) metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 impl Publisher {
-    /// A publisher without a session.
+    /// A publisher that has no session yet.
     #[must_use]
     pub fn new(log: Log, metrics: Metrics) -> Self {
         Self { jobs: watch::Sender::new(None), log, metrics }
     }
 
     /// Publishes `message`, waits for the broker's confirm, and logs `published`.
-    ///
-    /// # Errors
-    /// [`PublishError`], which says whether the message may have arrived.
-    pub fn publish(&self, message: Outgoing) -> impl Future<Output = Result<(), PublishError>> {
-        let (done, confirmed) = oneshot::channel();
-        // made here, so that whoever waits for it holds a pointer and not the message
-        let job = Box::new(Job { message: message.with_own_id(), done });
+    pub fn publish(&self, message: Outgoing) -> impl Future<Output = Published> {
+        let (published, confirmed) = oneshot::channel();
+        // made here, so that the caller's future holds a pointer and not the message
+        let job = Box::new(Job { message: message.with_own_id(), published });
         async {
             let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
             jobs.send(job).await.map_err(|_| PublishError::NoSession)?;
@@ -88,118 +82,119 @@ impl Publisher {
         }
     }
 
-    /// Starts publishing over `connection`; it ends with an error when the session is broken.
-    pub(super) async fn attach(
+    /// Starts publishing over `connection`; the task ends with an error when the session is broken.
+    pub(crate) async fn attach(
         &self,
         connection: &Connection,
     ) -> lapin::Result<JoinHandle<anyhow::Result<()>>> {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let (sender, receiver) = mpsc::channel(WINDOW);
-        let working = tokio::spawn(work(channel, receiver, self.clone()));
+        let publishing = tokio::spawn(publish_all(channel, receiver, self.clone()));
         self.jobs.send_replace(Some(sender));
-        Ok(working)
+        Ok(publishing)
     }
 
-    /// Takes no more messages; the task of [`Publisher::attach`] ends when the accepted ones are confirmed.
-    pub(super) fn detach(&self) {
+    /// Accepts no more messages; the task of [`Publisher::attach`] ends when the accepted ones are confirmed.
+    pub(crate) fn detach(&self) {
         self.jobs.send_replace(None);
     }
 
-    fn tell(&self, Job { message, done }: Job, fate: Result<(), PublishError>) {
-        match &fate {
+    fn report(&self, Job { message, published: caller }: Job, published: Published) {
+        match &published {
             Ok(()) => {
-                self.metrics.count(Counter::PUBLISHED, &message.exchange, 1);
-                note(&self.log, &message);
+                log_published(&self.log, &message);
+                self.metrics.count_published(message.exchange);
             }
             Err(PublishError::Unroutable { .. }) => {
-                self.metrics.count(Counter::RETURNED, &message.exchange, 1);
                 self.log
                     .warn("unroutable")
                     .with("exchange", message.exchange.as_str())
-                    .with("routing_key", message.key.as_str())
+                    .with("routing_key", message.routing_key.as_str())
                     .with("correlation_id", message.correlation_id())
                     .write();
+                self.metrics.count_returned(message.exchange);
             }
-            Err(_) => {}
+            Err(PublishError::NoSession | PublishError::Unconfirmed) => {}
         }
-        let _ = done.send(fate);
+        let _ = caller.send(published);
     }
 }
 
 /// Publishes over one channel until there are no more messages and the last is confirmed.
 ///
-/// What comes while others are under way waits until they are confirmed, and then goes together: the busier the service,
-/// the more messages share a write, a confirm, and the switches between threads for both.
-async fn work(
+/// Messages that come while others are in flight wait until those are confirmed, and then go together: the busier the
+/// service, the more messages share a write, a confirm, and the switches between threads for both.
+async fn publish_all(
     channel: Channel,
     mut jobs: mpsc::Receiver<Box<Job>>,
     publisher: Publisher,
 ) -> anyhow::Result<()> {
-    let mut together = Vec::with_capacity(WINDOW);
-    while jobs.recv_many(&mut together, WINDOW).await > 0 {
-        let confirmed = timeout(CONFIRM_WITHIN, send(&channel, &together)).await;
-        let late = || anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
-        let fates = fates(&together, confirmed.map_err(|_| late())??);
-        for (job, fate) in together.drain(..).zip(fates) {
-            publisher.tell(*job, fate);
+    let mut window = Vec::with_capacity(WINDOW);
+    while jobs.recv_many(&mut window, WINDOW).await > 0 {
+        let confirmed = timeout(CONFIRM_WITHIN, publish_window(&channel, &window)).await;
+        let late = |_| anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
+        let results = results(&window, confirmed.map_err(late)??);
+        for (job, published) in window.drain(..).zip(results) {
+            publisher.report(*job, published);
         }
     }
     Ok(())
 }
 
 /// Sends these and waits for all their confirms. An error ends the session.
-async fn send(channel: &Channel, jobs: &[Box<Job>]) -> anyhow::Result<Vec<Confirmed>> {
-    let mut sending: Vec<_> = jobs.iter().map(|job| Box::pin(maybe_done(confirmed(channel, job)))).collect();
+async fn publish_window(channel: &Channel, jobs: &[Box<Job>]) -> anyhow::Result<Vec<Confirmed>> {
+    let mut sending: Vec<_> =
+        jobs.iter().map(|job| Box::pin(maybe_done(publish(channel, &job.message)))).collect();
     for one in &mut sending {
         one.now_or_never();
     }
-    let mut all = Vec::with_capacity(sending.len());
+    let mut confirmed = Vec::with_capacity(sending.len());
     // the last is mostly confirmed with or after the others, so that nothing has to wake this task for them
     for one in sending.iter_mut().rev() {
         one.as_mut().await;
-        all.extend(one.as_mut().take_output().transpose()?);
+        confirmed.extend(one.as_mut().take_output().transpose()?);
     }
-    all.reverse();
-    Ok(all)
+    confirmed.reverse();
+    Ok(confirmed)
 }
 
-async fn confirmed(channel: &Channel, Job { message, .. }: &Job) -> anyhow::Result<Confirmed> {
+async fn publish(channel: &Channel, message: &Outgoing) -> anyhow::Result<Confirmed> {
     let options = BasicPublishOptions { mandatory: message.is_mandatory(), ..BasicPublishOptions::default() };
-    let (exchange, key) = (message.exchange.as_str().into(), message.key.as_str().into());
+    let (exchange, routing_key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
     let properties = message.properties.clone();
-    let sent = channel.basic_publish(exchange, key, options, &message.body, properties).await;
+    let sent = channel.basic_publish(exchange, routing_key, options, &message.body, properties).await;
     let confirmation = sent.context("publishing")?.await.context("waiting for a confirm")?;
-    Ok(Confirmed { taken: confirmation.is_ack(), returned: confirmation.take_message().map(Box::new) })
+    Ok(Confirmed { is_ack: confirmation.is_ack(), returned: confirmation.take_message().map(Box::new) })
 }
 
-/// What became of each message, when all are confirmed.
+/// The result of each message, once all are confirmed.
 ///
-/// The broker returns a message before it confirms it, but lapin 4.12 hands the return, which it keeps in a line, to
-/// whichever confirm resolves next. So what a confirm brings may be about another message of those that went together.
-fn fates(jobs: &[Box<Job>], mut confirmed: Vec<Confirmed>) -> Vec<Result<(), PublishError>> {
+/// The broker returns a message before it confirms it, but a return has no delivery tag: lapin 4.12 hands it to
+/// whichever confirm resolves next. So what comes with a confirm may be another message of the same window.
+fn results(jobs: &[Box<Job>], mut confirmed: Vec<Confirmed>) -> Vec<Published> {
     let mut returned: Vec<_> = confirmed.iter_mut().filter_map(|one| one.returned.take()).collect();
-    let told = jobs.iter().zip(confirmed).map(|(job, confirmed)| {
-        match returned.iter().position(|returned| job.message.is(returned)) {
+    let mut result =
+        |job: &Job, is_ack| match returned.iter().position(|one| job.message.was_returned_as(one)) {
             Some(at) => Err(unroutable(&job.message, &returned.swap_remove(at))),
-            None if confirmed.taken => Ok(()),
+            None if is_ack => Ok(()),
             None => Err(PublishError::Unconfirmed),
-        }
-    });
-    told.collect()
+        };
+    jobs.iter().zip(confirmed).map(|(job, confirmed)| result(job, confirmed.is_ack)).collect()
 }
 
 fn unroutable(message: &Outgoing, returned: &BasicReturnMessage) -> PublishError {
     PublishError::Unroutable {
         exchange: message.exchange.clone(),
-        routing_key: message.key.clone(),
-        reason: format!("{} {}", returned.reply_code, returned.reply_text),
+        routing_key: message.routing_key.clone(),
+        reply_code: returned.reply_code,
+        reply_text: returned.reply_text.to_string(),
     }
 }
 
-fn note(log: &Log, message: &Outgoing) {
-    let Some(notes) = &message.notes else { return };
-    let mut line = log.info("published").with_fields(notes);
+fn log_published(log: &Log, message: &Outgoing) {
+    let Some(fields) = &message.log_fields else { return };
+    let mut line = log.info("published").with_fields(fields);
     let ids = [
         ("correlation_id", message.properties.correlation_id()),
         ("message_id", message.properties.message_id()),
@@ -210,53 +205,54 @@ fn note(log: &Log, message: &Outgoing) {
             line = line.with(name, id.as_str());
         }
     }
-    line.with("exchange", message.exchange.as_str()).with("routing_key", message.key.as_str()).write();
+    line.with("exchange", message.exchange.as_str())
+        .with("routing_key", message.routing_key.as_str())
+        .write();
 }
 
 #[cfg(test)]
 mod tests {
-    use lapin::BasicProperties;
-    use lapin::message::Delivery;
+    use lapin::{BasicProperties, message::Delivery};
 
     use super::*;
 
-    /// A message with this identifier, acknowledged; its confirm brings the return of the one named.
-    fn landed(id: &str, brought: Option<&str>) -> (Box<Job>, Confirmed) {
-        let returned = brought.map(|id| {
+    /// A message with this identifier, acknowledged; with its confirm came the return of the one named.
+    fn confirmed(id: &str, returned: Option<&str>) -> (Box<Job>, Confirmed) {
+        let returned = returned.map(|id| {
             let mut delivery = Delivery::mock(0, "".into(), "key".into(), false, b"null".to_vec());
             delivery.properties = BasicProperties::default().with_message_id(id.into());
             Box::new(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
         });
         let message = Outgoing::json("", "key", &()).with_message_id(id);
-        (Box::new(Job { message, done: oneshot::channel().0 }), Confirmed { taken: true, returned })
+        (Box::new(Job { message, published: oneshot::channel().0 }), Confirmed { is_ack: true, returned })
     }
 
     /// Identifiers with `+` for a message that is in a queue and `-` for one that is in none.
-    fn told(landed: Vec<(Box<Job>, Confirmed)>) -> String {
-        let (jobs, confirmed): (Vec<_>, Vec<_>) = landed.into_iter().unzip();
-        let told: Vec<String> = jobs
+    fn summary(window: Vec<(Box<Job>, Confirmed)>) -> String {
+        let (jobs, confirmed): (Vec<_>, Vec<_>) = window.into_iter().unzip();
+        let summary: Vec<String> = jobs
             .iter()
-            .zip(fates(&jobs, confirmed))
-            .map(|(job, fate)| {
+            .zip(results(&jobs, confirmed))
+            .map(|(job, result)| {
                 let id = job.message.properties.message_id().as_ref().map(ToString::to_string);
-                format!("{}{}", id.unwrap_or_default(), if fate.is_ok() { '+' } else { '-' })
+                format!("{}{}", id.unwrap_or_default(), if result.is_ok() { '+' } else { '-' })
             })
             .collect();
-        told.join(" ")
+        summary.join(" ")
     }
 
     #[test]
-    fn a_return_is_told_to_who_sent_the_message_whichever_confirm_brings_it() {
-        assert_eq!(told(vec![landed("a", None), landed("b", Some("b"))]), "a+ b-");
-        let others = vec![landed("a", Some("b")), landed("b", Some("c")), landed("c", None)];
-        assert_eq!(told(others), "a+ b- c-");
-        assert_eq!(told(vec![landed("a", Some("x"))]), "a+", "of a message that nobody here sent");
+    fn a_return_is_reported_for_its_own_message_whichever_confirm_it_came_with() {
+        assert_eq!(summary(vec![confirmed("a", None), confirmed("b", Some("b"))]), "a+ b-");
+        let others = vec![confirmed("a", Some("b")), confirmed("b", Some("c")), confirmed("c", None)];
+        assert_eq!(summary(others), "a+ b- c-");
+        assert_eq!(summary(vec![confirmed("a", Some("x"))]), "a+", "a message that was not sent here");
     }
 
     #[test]
     fn what_the_broker_refuses_is_not_in_a_queue() {
-        let (job, _) = landed("a", None);
-        let refused = Confirmed { taken: false, returned: None };
-        assert_eq!(told(vec![(job, refused), landed("b", None)]), "a- b+");
+        let (job, _) = confirmed("a", None);
+        let refused = Confirmed { is_ack: false, returned: None };
+        assert_eq!(summary(vec![(job, refused), confirmed("b", None)]), "a- b+");
     }
 }

@@ -1,83 +1,77 @@
-//! Requests that wait for answers.
+//! Requests that wait for replies.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::mpsc;
 
-use super::message::Message;
-use super::metrics::{Counter, Gauge, Metrics};
+use crate::{message::Message, metrics::Metrics};
 
-/// Where the answers to a request go, and how many more it takes.
+/// Where the replies to a request go, and how many more it takes.
 type Waiting = HashMap<String, (mpsc::UnboundedSender<Message>, usize)>;
 
-/// The requests of one service that wait, by correlation identifier. Cheap to clone.
+/// The pending requests of one service, by correlation identifier. Cheap to clone.
 ///
-/// The service consumes a reply queue that stays the same, and hands every reply to [`PendingRequests::resolve`].
+/// The service consumes a reply queue that stays the same, and passes every reply to [`PendingRequests::resolve`].
 /// Direct reply-to and a queue per request would do within one broker, but neither crosses federation.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct PendingRequests {
     waiting: Arc<Mutex<Waiting>>,
     metrics: Metrics,
 }
 
 impl PendingRequests {
-    /// Requests whose number is shown as [`Gauge::WAITING`].
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        metrics.set(Gauge::WAITING, 0);
         Self { waiting: Arc::default(), metrics }
     }
 
-    /// Waits for the answers to the request of this identifier, from before it is published until what this
-    /// gives is dropped.
+    /// Waits for the replies to the request with this identifier: from now, before it is published, until the result is
+    /// dropped.
     #[must_use]
     pub fn expect(&self, correlation_id: &str) -> Replies {
-        self.expect_some(correlation_id, usize::MAX)
+        self.expect_at_most(usize::MAX, correlation_id)
     }
 
-    /// As [`PendingRequests::expect`], for one answer: a second one is late, however soon it comes.
+    /// As [`PendingRequests::expect`], for one reply: a second one is late, however soon it comes.
     #[must_use]
     pub fn expect_one(&self, correlation_id: &str) -> Replies {
-        self.expect_some(correlation_id, 1)
+        self.expect_at_most(1, correlation_id)
     }
 
-    fn expect_some(&self, correlation_id: &str, most: usize) -> Replies {
+    fn expect_at_most(&self, most: usize, correlation_id: &str) -> Replies {
         let (sender, received) = mpsc::unbounded_channel();
         self.change(|waiting| waiting.insert(correlation_id.to_owned(), (sender, most)));
         Replies { received, requests: self.clone(), correlation_id: correlation_id.to_owned() }
     }
 
-    /// Hands a reply to the request that waits for it; `false` where none does: it is late, or another's, and counted.
+    /// Passes a reply to the request that waits for it. If none does, the reply is late, or another service's: it is
+    /// counted, and the result is `false`.
     #[must_use]
     pub fn resolve(&self, reply: &Message) -> bool {
-        let resolved = self.deliver(reply);
+        let resolved = self.pass_on(reply);
         if !resolved {
-            self.metrics.count(Counter::LATE, &reply.queue, 1);
+            self.metrics.count_late(&reply.queue);
         }
         resolved
     }
 
-    fn deliver(&self, reply: &Message) -> bool {
+    fn pass_on(&self, reply: &Message) -> bool {
         let mut waiting = self.lock();
-        let Some((waits, left)) = reply.correlation_id().and_then(|id| waiting.get_mut(id)) else {
+        let Some((sender, left)) = reply.correlation_id().and_then(|id| waiting.get_mut(id)) else {
             return false;
         };
         let wanted = *left > 0;
         *left = left.saturating_sub(1);
-        wanted && waits.send(reply.clone()).is_ok()
-    }
-
-    /// How many wait.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.lock().len()
+        wanted && sender.send(reply.clone()).is_ok()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) {
         let mut waiting = self.lock();
         change(&mut waiting);
-        self.metrics.set(Gauge::WAITING, waiting.len());
+        self.metrics.set_waiting(waiting.len());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -85,8 +79,7 @@ impl PendingRequests {
     }
 }
 
-/// The answers to one request, as they come. Dropped, the request does not wait any more.
-#[derive(Debug)]
+/// The replies to one request, as they come. Dropped, the request is no longer pending.
 pub struct Replies {
     received: mpsc::UnboundedReceiver<Message>,
     requests: PendingRequests,
@@ -94,13 +87,9 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// The next answer. Waits for ever where none comes: give it a deadline.
-    ///
-    /// # Panics
-    ///
-    /// Never: what sends answers is kept until this is dropped.
+    /// The next reply. Waits for ever if none comes: give it a deadline.
     pub async fn next(&mut self) -> Message {
-        self.received.recv().await.expect("the request waits as long as this is here")
+        self.received.recv().await.expect("the sender is kept until this is dropped")
     }
 }
 
@@ -112,26 +101,29 @@ impl Drop for Replies {
 
 #[cfg(test)]
 mod tests {
-    use lapin::BasicProperties;
+    use lapin::{BasicProperties, message::Delivery};
 
     use super::*;
 
     fn reply(correlation_id: &str, body: &str) -> Message {
-        let mut delivery = lapin::message::Delivery::mock(1, "".into(), "r".into(), false, body.into());
+        let mut delivery = Delivery::mock(1, "".into(), "r".into(), false, body.into());
         delivery.properties = BasicProperties::default().with_correlation_id(correlation_id.into());
         Message::new(&"r".into(), delivery)
     }
 
     #[tokio::test]
-    async fn an_answer_reaches_its_own_request_and_a_late_one_none() {
-        let requests = PendingRequests::default();
+    async fn a_reply_reaches_its_own_request_and_a_late_one_none() {
+        let metrics = Metrics::new("test");
+        let requests = PendingRequests::new(metrics.clone());
+        let waits = |number| metrics.encode().contains(&format!("test_requests_waiting {number}\n"));
         let (mut one, mut other) = (requests.expect("one"), requests.expect("other"));
-        assert!(requests.resolve(&reply("other", "b")) && requests.resolve(&reply("one", "a")));
+        assert!(waits(2) && requests.resolve(&reply("other", "b")) && requests.resolve(&reply("one", "a")));
         assert_eq!((one.next().await.body, other.next().await.body), (b"a".to_vec(), b"b".to_vec()));
         drop(one);
-        assert_eq!(requests.waiting(), 1);
+        assert!(waits(1));
         assert!(!requests.resolve(&reply("one", "late")) && !requests.resolve(&reply("never", "asked")));
         let _only = requests.expect_one("only");
         assert!(requests.resolve(&reply("only", "a")) && !requests.resolve(&reply("only", "b")));
+        assert!(metrics.encode().contains("test_answers_late_total{queue=\"r\"} 3\n"));
     }
 }

@@ -1,47 +1,51 @@
-//! One connection to the region's broker, kept up: connect, declare, consume, and start again on any error.
+//! One connection to a broker, kept up: connect, declare, consume, and start again on any error.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
-use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::backoff;
-use super::consumer::{Consume, ConsumerTask, Subscription, subscribe};
-use super::declarations::Declarations;
-use super::log::Log;
-use super::publisher::Publisher;
+use crate::{
+    backoff::backoff,
+    consumer::{Consume, ConsumerTask, Subscription},
+    declarations::Declarations,
+    log::Log,
+    publisher::Publisher,
+};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// A session that lived this long was a good one: the next failure is a first failure again.
-const GOOD_AFTER: Duration = Duration::from_secs(2);
+/// After a session that lived this long, the next failure counts as a first one.
+const STABLE_AFTER: Duration = Duration::from_secs(2);
 /// lapin keeps 32 frames of buffer in each direction; the broker's own 128 KiB would cost 8 MiB.
 const FRAME_MAX: u32 = 16 * 1024;
 
-/// What one service wants of its session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
     /// The connection's name, as the broker shows it.
     pub name: String,
-    /// What must exist.
     pub declarations: Declarations,
-    /// What is consumed.
     pub subscriptions: Vec<Subscription>,
-    /// The durable queue for messages that cannot be worked off; declared too.
+    /// The durable queue for messages that cannot be processed; it is declared too.
     pub dead_letter_queue: String,
-    /// Seconds between heartbeats, where the URI does not say.
+    /// Seconds between heartbeats, unless the URI says otherwise.
     pub heartbeat: u16,
 }
 
 /// Healthy, or the reason why not.
 pub type Health = Result<(), String>;
+
+/// The AMQP URI is not valid. It is not shown, because it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the AMQP URI is not valid (it is not shown)")]
+pub struct InvalidUri;
 
 /// A session with the broker.
 pub struct Session {
@@ -54,12 +58,13 @@ pub struct Session {
 
 impl Session {
     /// Prepares a session; nothing is connected before [`Session::run`].
-    ///
-    /// # Errors
-    /// When `uri` is no AMQP URI. The error does not show it.
-    pub fn new(uri: &str, mut config: SessionConfig, publisher: Publisher, log: Log) -> anyhow::Result<Self> {
-        let mut uri: AMQPUri =
-            uri.parse().map_err(|_: String| anyhow!("the AMQP URI is not valid (it is not shown)"))?;
+    pub fn new(
+        uri: &str,
+        mut config: SessionConfig,
+        publisher: Publisher,
+        log: Log,
+    ) -> Result<Self, InvalidUri> {
+        let mut uri: AMQPUri = uri.parse().map_err(|_: String| InvalidUri)?;
         uri.query.heartbeat.get_or_insert(config.heartbeat);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         config.declarations.queues.push(config.dead_letter_queue.clone());
@@ -73,9 +78,9 @@ impl Session {
         self.health.subscribe()
     }
 
-    /// Keeps the session up until `stop`; then finishes what is in hand, for at most 5 s, and closes.
+    /// Keeps the session up until `stop`; then finishes what is in flight, for at most 5 s, and closes.
     ///
-    /// What is not finished by then stays unacknowledged, so the broker hands it out again.
+    /// What is not finished by then stays unacknowledged, so the broker delivers it again.
     pub async fn run(self, consumer: Arc<impl Consume>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
@@ -83,18 +88,18 @@ impl Session {
                 connected = self.connect() => connected,
                 () = stop.cancelled() => break,
             };
-            let begun = Instant::now();
+            let started = Instant::now();
             let ended = match connected {
                 Ok(connection) => self.serve(connection, &consumer, &stop).await,
                 Err(error) => Err(error),
             };
             let Err(error) = ended else { break };
-            if begun.elapsed() > GOOD_AFTER {
+            if started.elapsed() > STABLE_AFTER {
                 failures = 0;
             }
             let pause = backoff(failures);
             failures += 1;
-            let reason = self.shown(&error);
+            let reason = self.describe(&error);
             self.log
                 .warn("disconnected")
                 .with("reason", reason.as_str())
@@ -107,7 +112,7 @@ impl Session {
     }
 
     fn set_health(&self, health: Health) {
-        let _before = self.health.send_replace(health);
+        let _previous = self.health.send_replace(health);
     }
 
     async fn connect(&self) -> anyhow::Result<Connection> {
@@ -115,10 +120,11 @@ impl Session {
             ConnectionProperties::default().with_connection_name(self.config.name.as_str().into());
         timeout(CONNECT_WITHIN, Connection::connect_uri(self.uri.clone(), properties))
             .await
-            .map_err(|_| anyhow!("no answer within {CONNECT_WITHIN:?}"))?
+            .map_err(|_| anyhow!("timed out after {CONNECT_WITHIN:?}"))?
             .context("connecting")
     }
 
+    /// Works over `connection` until `stop` or an error, and closes it.
     async fn serve(
         &self,
         connection: Connection,
@@ -131,36 +137,28 @@ impl Session {
         ended
     }
 
-    async fn work<C: Consume>(
+    async fn work(
         &self,
         connection: &Connection,
-        consumer: &Arc<C>,
+        consumer: &Arc<impl Consume>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         self.config.declarations.declare(connection).await?;
         let mut publishing = self.publisher.attach(connection).await.context("opening a channel")?;
-        let mut consumers = JoinSet::new();
+        let mut consuming = JoinSet::new();
         for subscription in &self.config.subscriptions {
-            let feed = ConsumerTask {
-                queue: subscription.queue.as_str().into(),
-                dead_letter_queue: self.config.dead_letter_queue.as_str().into(),
-                consumer: Arc::clone(consumer),
-                publisher: self.publisher.clone(),
-                log: self.log.clone(),
-                stop: stop.clone(),
-            };
-            let (channel, attached) = subscribe(connection, subscription).await?;
-            consumers.spawn(feed.run(channel, attached, subscription.clone()));
+            let attached = subscription.attach(connection).await?;
+            consuming.spawn(self.consumer_task(subscription, consumer, stop).run(attached));
         }
         self.set_health(Ok(()));
         self.log.info("connected").with("broker", self.broker()).write();
         tokio::select! {
-            Some(ended) = consumers.join_next() => ended??,
+            Some(ended) = consuming.join_next() => ended??,
             ended = &mut publishing => ended??,
             () = stop.cancelled() => {}
         }
         let finish = async {
-            while let Some(ended) = consumers.join_next().await {
+            while let Some(ended) = consuming.join_next().await {
                 ended??;
             }
             self.publisher.detach();
@@ -169,12 +167,30 @@ impl Session {
         timeout(FINISH_WITHIN, finish).await.unwrap_or(Ok(()))
     }
 
+    fn consumer_task<C: Consume>(
+        &self,
+        subscription: &Subscription,
+        consumer: &Arc<C>,
+        stop: &CancellationToken,
+    ) -> ConsumerTask<C> {
+        let queue = subscription.queue.as_str().into();
+        ConsumerTask {
+            counters: self.publisher.metrics.of_queue(&queue),
+            queue,
+            dead_letter_queue: self.config.dead_letter_queue.as_str().into(),
+            consumer: Arc::clone(consumer),
+            publisher: self.publisher.clone(),
+            log: self.log.clone(),
+            stop: stop.clone(),
+        }
+    }
+
     fn broker(&self) -> String {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
 
     /// The error with its causes, and without the password, whatever a broker or library put into it.
-    fn shown(&self, error: &anyhow::Error) -> String {
+    fn describe(&self, error: &anyhow::Error) -> String {
         let text = format!("{}: {error:#}", self.broker());
         match self.uri.authority.userinfo.password.as_str() {
             "" => text,
@@ -197,7 +213,7 @@ mod tests {
             heartbeat: 30,
         };
         let log = Log::with_sink("asia", "test", |_| {});
-        let publisher = Publisher::new(log.clone(), Metrics::default());
+        let publisher = Publisher::new(log.clone(), Metrics::new("test"));
         Session::new(uri, config, publisher, log).unwrap().uri.query.heartbeat
     }
 

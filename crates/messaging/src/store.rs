@@ -1,22 +1,22 @@
 //! What a service keeps: one `SQLite` file, and in it the identifiers of the messages whose effects are there.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::backoff::backoff;
-use super::consumer::ConsumeError;
+use crate::{backoff::backoff, consumer::ConsumeError};
 
-/// Shorter than a service takes to stop, so that what is under way ends, one way or the other, before it.
+/// Shorter than a service takes to stop, so that what is in flight ends, one way or the other, before it.
 const BUSY_FOR: Duration = Duration::from_secs(2);
-const OPEN_TRIES: u32 = 5;
-const WAITING: usize = 64;
-/// What waits to be written is written at once, up to so many: they share the disk's time.
-const AT_ONCE: usize = 64;
+const OPEN_RETRIES: u32 = 5;
+const QUEUE: usize = 64;
+/// How many waiting writes are committed together: they share the time of the disk.
+const GROUP: usize = 64;
 
 /// FULL, not NORMAL: an acknowledged message must outlive a power cut, not only a crash.
 const SCHEMA: &str = "
@@ -29,16 +29,18 @@ CREATE TABLE IF NOT EXISTS seen (
 DELETE FROM seen WHERE at < unixepoch() - 7 * 86400;
 ";
 
-/// Why the store did not do as asked: it may be busy, full, or broken.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `SQLite` refused; perhaps several that were written at once.
+    #[error("opening the store `{}`", path.display())]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error("starting the thread of the store")]
+    Start(#[source] std::io::Error),
+    /// `SQLite` refused: busy, full, broken, or a constraint. Shared, because one commit is for several writes.
     #[error("store: {0}")]
-    Sqlite(Arc<rusqlite::Error>),
+    Sqlite(#[source] Arc<rusqlite::Error>),
     /// What is stored cannot be read back.
     #[error("store: {0}")]
     Stored(#[from] serde_json::Error),
-    /// The store's thread is gone.
     #[error("store: closed")]
     Closed,
 }
@@ -57,130 +59,127 @@ impl From<StoreError> for ConsumeError {
 
 enum Job {
     Read(Box<dyn FnOnce(&Connection) + Send>),
-    /// Without a transaction it does nothing.
     Write(Write),
 }
 
-type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Tell + Send>;
+/// Makes its changes within a transaction, if there is one, and gives the function that reports the result.
+type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Report + Send>;
 
-/// Tells who asked for a write what came of it, once it is known whether it stays.
-type Tell = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
+/// Reports to the caller of a write what came of it, once it is known whether the transaction was committed.
+type Report = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
 
-/// The store: one connection on a thread of its own, so that a slow disk never holds up the network.
+/// One connection on a thread of its own, so that a slow disk never holds up the network. Cheap to clone.
 ///
-/// Message identifiers are remembered for at least 7 days. Cheap to clone.
+/// Message identifiers are kept for at least 7 days.
 #[derive(Clone)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Store {
-    /// Opens the store at `path`, creating file and `tables`, an SQL script, where they are missing.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or stays locked.
-    pub async fn open(path: PathBuf, tables: &'static str) -> anyhow::Result<Self> {
+    /// Opens the store at `path`, creating the file and `tables`, an SQL script, if they are missing.
+    pub async fn open(path: PathBuf, tables: &'static str) -> Result<Self, StoreError> {
         let (opened, result) = oneshot::channel();
-        let (jobs, mut queue) = mpsc::channel::<Job>(WAITING);
-        let shown = path.display().to_string();
-        std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            let mut connection = match connect(&path, tables) {
-                Ok(connection) => connection,
-                Err(error) => return drop(opened.send(Err(error))),
-            };
-            let _ = opened.send(Ok(()));
-            let mut jobs = Vec::with_capacity(AT_ONCE);
-            while queue.blocking_recv_many(&mut jobs, AT_ONCE) > 0 {
-                process(&mut connection, jobs.drain(..));
-            }
-        })?;
-        result.await?.with_context(|| format!("opening the store `{shown}`"))?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let file = path.clone();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || match connect(&file, tables) {
+                Ok(connection) => {
+                    let _ = opened.send(Ok(()));
+                    serve(connection, queue);
+                }
+                Err(error) => drop(opened.send(Err(error))),
+            })
+            .map_err(StoreError::Start)?;
+        let opened = result.await.map_err(|_| StoreError::Closed)?;
+        opened.map_err(|source| StoreError::Open { path, source })?;
         Ok(Self { jobs })
     }
 
-    /// Reads.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        self.run(Job::Read(Box::new(move |connection| drop(done.send(work(connection)))))).await?;
+        let read = move |connection: &Connection| drop(done.send(work(connection)));
+        self.submit(Job::Read(Box::new(read))).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Writes all that `work` does or nothing of it. Nothing is written for a caller that has gone: nobody would
-    /// tell that it was done. Writes that wait together reach the disk together, in their order.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing is changed.
+    /// Makes all the changes of `work`, or on an error none. If the caller is dropped first, nothing is written, since
+    /// nobody would learn of it. Writes that wait together are committed together, in their order.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        self.run(Job::Write(Box::new(move |transaction| {
+        let write = move |transaction: Option<&Transaction<'_>>| -> Report {
             let written = match transaction {
-                Some(transaction) if !done.is_closed() => apart(transaction, work, || !done.is_closed()),
+                Some(transaction) if !done.is_closed() => {
+                    in_savepoint(transaction, work, || !done.is_closed())
+                }
                 _ => Err(StoreError::Closed),
             };
             Box::new(move |committed| drop(done.send(committed.map_err(StoreError::Sqlite).and(written))))
-        })))
-        .await?;
+        };
+        self.submit(Job::Write(Box::new(write))).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn run(&self, job: Job) -> Result<(), StoreError> {
+    async fn submit(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 
-    /// Remembers a message; `false` when `consumer` had it before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// As the function [`mark_processed`], in a transaction of its own.
     pub async fn mark_processed(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
         self.write(move |transaction| Ok(mark_processed(transaction, consumer, &id, None)?)).await
     }
 }
 
-/// Does all of it, and commits the writes together.
-fn process(connection: &mut Connection, jobs: impl Iterator<Item = Job>) {
-    let mut writes = Vec::new();
-    for job in jobs {
-        match job {
-            Job::Read(read) => read(connection),
-            Job::Write(write) => writes.push(write),
+/// Does what is asked of the store until nobody can ask any more.
+fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(GROUP);
+    while queue.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        let mut writes = Vec::new();
+        for job in jobs.drain(..) {
+            match job {
+                Job::Read(read) => read(&connection),
+                Job::Write(write) => writes.push(write),
+            }
+        }
+        if !writes.is_empty() {
+            commit(&mut connection, writes);
         }
     }
-    if writes.is_empty() {
-        return;
-    }
-    let (tell, committed): (Vec<Tell>, _) =
+}
+
+/// Makes all the writes in one transaction, and reports to each what came of it.
+fn commit(connection: &mut Connection, writes: Vec<Write>) {
+    let (reports, committed): (Vec<Report>, _) =
         match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => {
-                // a full disk ends the transaction, and what came after would stand by itself
+                // a full disk ends the transaction, and what came after it would be outside of any
                 let open = || Some(&transaction).filter(|transaction| !transaction.is_autocommit());
                 (writes.into_iter().map(|write| write(open())).collect(), transaction.commit())
             }
             Err(error) => (writes.into_iter().map(|write| write(None)).collect(), Err(error)),
         };
     let committed = committed.map_err(Arc::new);
-    for tell in tell {
-        tell(committed.clone());
+    for report in reports {
+        report(committed.clone());
     }
 }
 
 /// Does the work within a transaction that others share, or leaves no trace of it.
-fn apart<T>(
+fn in_savepoint<T>(
     transaction: &Transaction<'_>,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-    wanted: impl Fn() -> bool,
+    is_wanted: impl Fn() -> bool,
 ) -> Result<T, StoreError> {
     let run = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(drop);
     run("SAVEPOINT job")?;
-    let result = work(transaction).and_then(|done| wanted().then_some(done).ok_or(StoreError::Closed));
+    let result = work(transaction).and_then(|done| is_wanted().then_some(done).ok_or(StoreError::Closed));
     if result.is_err() {
         run("ROLLBACK TO job")?;
     }
@@ -201,7 +200,7 @@ fn connect(path: &Path, tables: &str) -> rusqlite::Result<Connection> {
             Ok(connection)
         });
         match opened {
-            Err(error) if failures < OPEN_TRIES && is_busy(&error) => {
+            Err(error) if failures < OPEN_RETRIES && is_busy(&error) => {
                 std::thread::sleep(backoff(failures));
                 failures += 1;
             }
@@ -215,25 +214,19 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
-/// Remembers a message and what came of it, within the transaction that has its effect; `false` when `consumer`
-/// had it before.
-///
-/// # Errors
-/// When `SQLite` refuses.
+/// Records a message and its outcome, within the transaction that has its effect; `false` if `consumer` has processed it
+/// before.
 pub fn mark_processed(
     transaction: &Transaction<'_>,
     consumer: &str,
     message_id: &str,
-    event: Option<&str>,
+    outcome: Option<&str>,
 ) -> rusqlite::Result<bool> {
     let sql = "INSERT OR IGNORE INTO seen (consumer, message_id, event) VALUES (?1, ?2, ?3)";
-    Ok(transaction.prepare_cached(sql)?.execute(params![consumer, message_id, event])? == 1)
+    Ok(transaction.prepare_cached(sql)?.execute(params![consumer, message_id, outcome])? == 1)
 }
 
-/// What came of a message when `consumer` had it before.
-///
-/// # Errors
-/// When `SQLite` refuses.
+/// The outcome that was recorded, if any, when `consumer` processed the message; `None` if it has not yet.
 pub fn processed_outcome(
     transaction: &Transaction<'_>,
     consumer: &str,

@@ -61,7 +61,7 @@ impl Part {
         let queue = declarations.queues.first().cloned().unwrap_or_default();
         Self {
             declarations,
-            subscription: Subscription::in_batches(queue, prefetch),
+            subscription: Subscription::batched(queue, prefetch),
             step,
             router: Router::new(),
         }

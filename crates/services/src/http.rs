@@ -23,7 +23,6 @@ use super::contract::{self, Invalid, Order, Product, TaxRequest};
 use fedctl_messaging::{Health, Metrics, Outgoing, PublishError, Publisher, StoreError, fresh_id};
 
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
-const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 pub(super) const LARGEST_BODY: usize = 64 * 1024;
 
 /// Serves `router` until `stop`, then lets running requests finish, for at most 5 s.
@@ -47,7 +46,7 @@ pub fn health(health: watch::Receiver<Health>, metrics: Metrics) -> Router {
         Ok(()) => Json(json!({"status": "ok"})).into_response(),
         Err(reason) => Failure::Unavailable(reason.clone()).into_response(),
     };
-    let counted = async move || ([(CONTENT_TYPE, METRICS_TYPE)], metrics.render());
+    let counted = async move || ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], metrics.encode());
     Router::new()
         .route("/healthz", get(answer))
         .with_state(health)

@@ -21,7 +21,7 @@ pub struct Indexer {
 /// What the indexer of `region` consumes.
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
-    vec![Subscription::in_batches(contract::indexer_queue(region), PREFETCH)]
+    vec![Subscription::batched(contract::indexer_queue(region), PREFETCH)]
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {

@@ -265,7 +265,7 @@ pub async fn run_logged(
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("listening on {}", settings.listen))?;
-    let metrics = Metrics::default();
+    let metrics = Metrics::new("fedctl_service");
     let publisher = Publisher::new(log.clone(), metrics.clone());
     let program = Program { kind, settings, listener, publisher, metrics, log, stop };
     match kind {

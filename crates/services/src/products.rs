@@ -24,7 +24,7 @@ pub struct Products {
 pub fn subscriptions(region: &str, master: bool) -> Vec<Subscription> {
     let replies = contract::federated_queue(&contract::taxes_reply_key(region));
     let orders = master.then(|| contract::ORDER_QUEUE.to_owned());
-    orders.into_iter().chain([replies]).map(|queue| Subscription::in_batches(queue, PREFETCH)).collect()
+    orders.into_iter().chain([replies]).map(|queue| Subscription::batched(queue, PREFETCH)).collect()
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {

@@ -79,7 +79,7 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let Settings { region, store, .. } = program.settings.clone();
     let users = Users::open(store.join(FILE)).await?;
     let router = front::router(front::Front { publisher: program.publisher.clone(), users: users.clone() });
-    let subscription = Subscription::in_batches(queue(&region), PREFETCH);
+    let subscription = Subscription::batched(queue(&region), PREFETCH);
     let consumer = Profile { users, log: program.log.clone() };
     program.run(declarations(&region), vec![subscription], consumer, router).await
 }

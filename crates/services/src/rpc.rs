@@ -61,7 +61,7 @@ pub(super) async fn run(program: Program) -> anyhow::Result<()> {
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let requests = PendingRequests::new(program.metrics.clone());
     let reply_to = replies(&region);
-    let subscription = Subscription::in_batches(reply_to.clone(), PREFETCH);
+    let subscription = Subscription::batched(reply_to.clone(), PREFETCH);
     let front = Front { reply_to, publisher, requests: requests.clone(), log: log.clone() };
     let router = Router::new()
         .route("/rpc", post(answer))

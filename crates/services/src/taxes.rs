@@ -25,7 +25,7 @@ pub struct Taxes {
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
     let queue = contract::federated_queue(&contract::taxes_key(region));
-    vec![Subscription::in_batches(queue, PREFETCH)]
+    vec![Subscription::batched(queue, PREFETCH)]
 }
 
 pub(super) async fn run(program: Program) -> anyhow::Result<()> {

@@ -43,7 +43,7 @@ pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
     let means = Means::open(program, FILE, TABLES).await?;
     let payment = Payment { means, limit, delay, stop: program.stop.clone() };
     let part = Part::new(declarations(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
-    Ok(Part { subscription: Subscription::side_by_side(QUEUE, PREFETCH), ..part })
+    Ok(Part { subscription: Subscription::concurrent(QUEUE, PREFETCH), ..part })
 }
 
 impl Payment {

@@ -57,7 +57,7 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
         publisher: program.publisher.clone(),
         log: program.log.clone(),
     };
-    let subscriptions = vec![Subscription::in_batches(front.replies.clone(), PREFETCH)];
+    let subscriptions = vec![Subscription::batched(front.replies.clone(), PREFETCH)];
     program.run(declarations, subscriptions, front.clone(), router(front)).await
 }
 

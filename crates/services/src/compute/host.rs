@@ -36,7 +36,7 @@ pub struct ComputeHost {
 /// What `host` consumes.
 #[must_use]
 pub fn subscriptions(host: &Host) -> Vec<Subscription> {
-    vec![Subscription::side_by_side(COMPETING, PREFETCH), Subscription::in_batches(host.queue(), PREFETCH)]
+    vec![Subscription::concurrent(COMPETING, PREFETCH), Subscription::batched(host.queue(), PREFETCH)]
 }
 
 /// What a host has to give: `CAPACITY` (processors, 4 where not set) and `IMAGES` (comma separated, `debian` and

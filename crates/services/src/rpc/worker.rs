@@ -26,7 +26,7 @@ pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
     let wanted = format!("a number from 1 to {}", u16::MAX);
     let number = |text: &str| text.parse::<NonZeroU16>().ok();
     let workers = program.settings.read_option("WORKERS", WORKERS, &wanted, number)?;
-    let subscription = Subscription::by_workers(super::REQUESTS, workers);
+    let subscription = Subscription::workers(super::REQUESTS, workers);
     let (publisher, log) = (program.publisher.clone(), program.log.clone());
     let worker = Worker { region, instance, publisher, log, answered: DedupCache::default() };
     program.run(super::declarations(&regions), vec![subscription], worker, Router::new()).await
