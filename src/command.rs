@@ -32,8 +32,7 @@ use failure::Failure;
 #[must_use]
 pub fn run(cli: Cli) -> Outcome {
     let output = Output::new(cli.global.color);
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = match builder.enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).print(output),
     };
