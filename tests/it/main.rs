@@ -10,7 +10,7 @@
 
 mod cli;
 mod export;
+mod findings;
 mod services;
-mod status;
-mod topology;
+mod tables;
 mod walls;

@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod export;
 mod plan;
+mod status;
+mod topology;
 mod walls;
