@@ -4,14 +4,15 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
-use fedctl_engine::endpoint::{Endpoint, Endpoints};
-use fedctl_model::site::Address;
-use serde_json::{Value, json};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
-use crate::support::image::broker_image;
+use crate::{
+    engine::{broker_image, docker},
+    support::{broker::Broker, http::ask, until},
+};
 
 const REGIONS: [&str; 3] = ["europe", "asia", "america"];
 
@@ -19,55 +20,46 @@ const REGIONS: [&str; 3] = ["europe", "asia", "america"];
 const LINKS: usize = 2 * (1 + 7);
 
 pub fn docker_compose_stands_the_regions_up_and_an_event_crosses_them() {
-    tokio::runtime::Runtime::new().unwrap().block_on(an_event_crosses());
-}
-
-async fn an_event_crosses() {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let project = Project::up();
-    let deadline = Instant::now() + Duration::from_secs(90);
+    let exported = Exported::up();
     for region in REGIONS {
-        project.until(deadline, async || project.is_federated(region, &REGIONS).await).await;
+        until(&format!("the links of {region}"), || exported.is_federated(region).then_some(()));
     }
     let lamp = json!({"id": 1, "name": "lamp", "price": "100.00", "quantity": 5});
-    let europe = project.products("europe");
-    let accepted = europe.post("/products", &lamp).await.unwrap();
-    assert!(accepted.is_success(), "{accepted:?}");
-    let asia = project.products("asia");
-    let seen = async || {
-        let answer = asia.get("/products/1").await.map_err(|error| error.to_string())?;
-        if answer.body.as_ref() == Some(&lamp) { Ok(()) } else { Err(format!("{answer:?}")) }
-    };
-    project.until(deadline, seen).await;
-    project.assert_engine_knows_no_password();
+    let europe = exported.products("europe");
+    let accepted = ask(Method::POST, &format!("{europe}/products"), None, Some(&lamp));
+    assert_eq!(accepted.map(|(status, _)| status), Some(StatusCode::OK));
+    let asia = exported.products("asia");
+    until("the product is in asia", || {
+        let (status, product) = ask(Method::GET, &format!("{asia}/products/1"), None, None)?;
+        (status.is_success() && product == lamp).then_some(())
+    });
+    exported.assert_engine_knows_no_password();
 }
 
-/// The containers, networks and volumes; gone when dropped.
-pub struct Project {
+/// What `fedctl export compose` wrote, as containers, networks and volumes; gone when dropped.
+struct Exported {
     name: String,
     docker_compose: PathBuf,
     directory: tempfile::TempDir,
     /// Host ports by service and container port.
     ports: BTreeMap<(String, u16), u16>,
-    client: reqwest::Client,
 }
 
-impl Project {
+impl Exported {
     /// Exports, makes the image and the passwords, and brings everything up.
-    pub fn up() -> Self {
-        let mut project = Self {
+    fn up() -> Self {
+        let mut exported = Self {
             name: format!("fedctl-test-{}", uuid::Uuid::now_v7().simple()),
             docker_compose: docker_compose(),
             directory: tempfile::tempdir().unwrap(),
             ports: BTreeMap::new(),
-            client: reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap(),
         };
-        project.export();
-        project.import_image();
-        run(Command::new("sh").arg("secrets.sh").current_dir(project.path()));
-        run(project.compose().args(["up", "-d"]));
-        project.ports = project.published();
-        project
+        exported.export();
+        exported.import_image();
+        run(Command::new("sh").arg("secrets.sh").current_dir(exported.path()));
+        run(exported.compose().args(["up", "-d"]));
+        exported.ports = exported.published();
+        exported
     }
 
     fn path(&self) -> &Path {
@@ -118,8 +110,7 @@ impl Project {
 
     fn containers(&self, format: &str) -> String {
         let filter = format!("label=com.docker.compose.project={}", self.name);
-        let output = run(Command::new("docker").args(["ps", "-a", "--filter", &filter, "--format", format]));
-        String::from_utf8(output.stdout).unwrap()
+        docker(&["ps", "-a", "--filter", &filter, "--format", format])
     }
 
     /// Read from lines such as `asia_broker 127.0.0.1:32859->5672/tcp, 127.0.0.1:32858->15672/tcp`.
@@ -137,50 +128,34 @@ impl Project {
         ports
     }
 
-    /// A region's products service.
-    pub fn products(&self, region: &str) -> Endpoint {
-        Endpoints::default().at(&Address::published(self.ports[&(format!("{region}_products"), 8000)]))
+    /// The address of a region's products service.
+    fn products(&self, region: &str) -> String {
+        format!("http://127.0.0.1:{}", self.ports[&(format!("{region}_products"), 8000)])
+    }
+
+    fn broker(&self, region: &str) -> Broker {
+        let port = self.ports[&(format!("{region}_broker"), 15672)];
+        let password = self.path().join(format!(".secrets/passwords/{region}/fedctl"));
+        Broker::at(region, &format!("127.0.0.1:{port}"), std::fs::read_to_string(password).unwrap())
     }
 
     /// Whether all of a region's links run, and its events are asked for by every other region.
-    pub async fn is_federated(&self, region: &str, regions: &[&str]) -> Result<(), String> {
-        let links = self.ask(region, "federation-links").await?;
+    fn is_federated(&self, region: &str) -> bool {
+        let broker = self.broker(region);
+        let Some(links) = broker.try_get("/federation-links") else { return false };
+        let links = links.as_array().unwrap();
         let running = links.iter().filter(|link| link["status"] == "running").count();
-        if (running, links.len()) != (LINKS, LINKS) {
-            return Err(format!("{region}: {running} of {} links run, of {LINKS}", links.len()));
-        }
-        let bindings = self.ask(region, "exchanges/%2F/products.events/bindings/source").await?;
-        let asks = |other: &&&str| {
+        let Some(bindings) = broker.try_get("/exchanges/%2F/products.events/bindings/source") else {
+            return false;
+        };
+        let asks = |other: &&str| {
             let queue = format!("federation: products.events -> {other} ");
-            bindings.iter().any(|binding| {
+            bindings.as_array().unwrap().iter().any(|binding| {
                 binding["destination"].as_str().is_some_and(|name| name.starts_with(&queue))
                     && binding["routing_key"] == "product_added"
             })
         };
-        match regions.iter().filter(|other| **other != region).find(|other| !asks(other)) {
-            Some(other) => Err(format!("{other} is not bound to the events of {region}")),
-            None => Ok(()),
-        }
-    }
-
-    async fn ask(&self, region: &str, path: &str) -> Result<Vec<Value>, String> {
-        let port = self.ports[&(format!("{region}_broker"), 15672)];
-        let password = self.path().join(format!(".secrets/passwords/{region}/fedctl"));
-        let request = self
-            .client
-            .get(format!("http://127.0.0.1:{port}/api/{path}"))
-            .basic_auth("fedctl", Some(std::fs::read_to_string(password).unwrap()));
-        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
-        answer.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())
-    }
-
-    /// Looks until it is so.
-    #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
-    pub async fn until(&self, deadline: Instant, look: impl AsyncFn() -> Result<(), String>) {
-        while let Err(reason) = look().await {
-            assert!(Instant::now() < deadline, "{reason}\n{}", self.logs());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        (running, links.len()) == (LINKS, LINKS) && REGIONS.iter().filter(|other| **other != region).all(asks)
     }
 
     fn logs(&self) -> String {
@@ -189,10 +164,9 @@ impl Project {
     }
 
     /// Neither the environment nor the command nor anything else that the engine tells of a container.
-    pub fn assert_engine_knows_no_password(&self) {
+    fn assert_engine_knows_no_password(&self) {
         let ids = self.containers("{{.ID}}");
-        let output = run(Command::new("docker").arg("inspect").args(ids.lines()));
-        let told = String::from_utf8(output.stdout).unwrap();
+        let told = docker(&[&["inspect"], &ids.lines().collect::<Vec<_>>()[..]].concat());
         assert!(told.contains("rabbit@europe"), "an inspection tells the environment");
         let passwords = self.path().join(".secrets/passwords");
         let paths = REGIONS.iter().flat_map(|region| std::fs::read_dir(passwords.join(region)).unwrap());
@@ -219,12 +193,15 @@ fn docker_compose() -> PathBuf {
     places.find(|place| place.is_file()).expect(missing)
 }
 
-impl Drop for Project {
+impl Drop for Exported {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
         let down = self.compose().args(["down", "-v"]).output().map(|output| output.status.success());
-        let image = Command::new("docker").args(["rmi", &self.image()]).output();
+        let image = crate::engine::run(&["rmi", &self.image()]).status.success();
         if !std::thread::panicking() {
-            assert!(down.unwrap() && image.unwrap().status.success(), "something of {} is left", self.name);
+            assert!(down.unwrap() && image, "something of {} is left", self.name);
         }
     }
 }

@@ -4,10 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Project,
-    engine::{docker, inspect, run},
-    image::broker_image,
+use crate::{
+    engine::broker_image,
+    support::{
+        Project,
+        engine::{docker, inspect, run},
+    },
 };
 
 pub fn every_container_is_hardened(project: &Project) {

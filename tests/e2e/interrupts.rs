@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use fedctl_engine::docker::Engine;
 use serde_json::json;
 
-use crate::support::{
-    Project,
-    engine::{docker, run},
-    image::broker_image,
+use crate::{
+    engine::broker_image,
+    support::{
+        Project,
+        engine::{docker, run},
+    },
 };
 
 /// The lines of `--progress json` by which a stage is recognised.

@@ -141,7 +141,10 @@ pub fn a_paused_broker_goes_on(project: &Project) {
 }
 
 pub fn a_killed_broker_is_started(project: &Project) {
-    docker(&["kill", &project.container("europe", "broker")]);
+    let broker = project.container("europe", "broker");
+    docker(&["kill", &broker]);
+    let cause = format!("container {broker}: start (not running: Exited (137) ");
+    project.fedctl(&["plan"]).exits(0).says(&cause);
     demo::passes_again(project);
 }
 
@@ -169,6 +172,12 @@ pub fn a_removed_network_is_made_anew(project: &Project) {
         docker(&["network", "disconnect", "--force", &lan, &project.container("america", service)]);
     }
     docker(&["network", "rm", &lan]);
+    let broker = project.container("america", "broker");
+    project
+        .fedctl(&["plan"])
+        .exits(0)
+        .says(&format!("network {lan}: create (not found)"))
+        .says(&format!("container {broker}: remove (its network or volume is gone)"));
     demo::passes_again(project);
 }
 

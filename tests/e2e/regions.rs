@@ -1,10 +1,12 @@
 //! Regions that come and go, and one that does not boot.
 
-use crate::support::{
-    Project,
-    engine::{docker, exists},
-    image::broker_image,
-    until,
+use crate::{
+    engine::broker_image,
+    support::{
+        Project,
+        engine::{docker, exists},
+        until,
+    },
 };
 
 const TWO: [&str; 2] = ["europe", "asia"];

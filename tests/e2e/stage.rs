@@ -5,7 +5,7 @@ use std::thread::panicking;
 
 use serde_json::Value;
 
-use crate::support::image::broker_image;
+use crate::engine::broker_image;
 use crate::support::{Project, engine, until};
 
 /// What a program logs of a message that it could not work off, and of one that it was cut off from.

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::{
     demo,
-    support::{Project, engine::docker, image::broker_image, ran::Running, until},
+    engine::broker_image,
+    support::{Project, engine::docker, ran::Running, until},
 };
 
 /// The four that the shipped topology has no services for.

@@ -6,9 +6,15 @@
 //! `services` needs a Docker engine with the image of its brokers; `cargo test --test it -- --skip services` runs the
 //! rest, and `cargo test -p fedctl-model` what the model decides.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise and say so"
+)]
 
 mod cli;
+#[path = "../engine/mod.rs"]
+mod engine;
 mod export;
 mod findings;
 mod services;

@@ -3,7 +3,6 @@
 mod broker;
 mod checkout;
 mod compute;
-mod image;
 mod profile;
 mod region;
 mod rpc;

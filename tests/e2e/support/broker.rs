@@ -1,6 +1,6 @@
 //! A broker's management API, through a client that is not the code under test.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
 
 use fedctl_engine::rabbitmq::Connector;
 use fedctl_model::{
@@ -8,11 +8,10 @@ use fedctl_model::{
     site::{ADMINISTRATOR, AMQP_PORT, Address, Site, VHOST},
     topology::RegionName,
 };
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
-use super::until;
+use super::{http, until};
 
 pub struct Broker {
     region: String,
@@ -27,6 +26,13 @@ impl Broker {
 
     pub fn get(&self, path: &str) -> Value {
         self.must(&Method::GET, path, None)
+    }
+
+    /// The answer, where the broker is there and gives one.
+    pub fn try_get(&self, path: &str) -> Option<Value> {
+        let user = Some(("fedctl", self.password.as_str()));
+        let (status, answer) = http::ask(Method::GET, &format!("{}{path}", self.base), user, None)?;
+        status.is_success().then_some(answer)
     }
 
     pub fn put(&self, path: &str, body: &Value) {
@@ -102,9 +108,8 @@ impl Broker {
 
     /// The links from an upstream; none where the broker fails to list them, as it does while they come and go.
     pub fn links_from(&self, upstream: &str) -> Option<Vec<Value>> {
-        let (status, links) =
-            self.ask(Method::GET, "/federation-links/%2F", None, ("fedctl", &self.password));
-        let links = links.as_array().filter(|_| status.is_success())?;
+        let links = self.try_get("/federation-links/%2F")?;
+        let links = links.as_array()?;
         Some(links.iter().filter(|link| link["upstream"] == upstream).cloned().collect())
     }
 
@@ -138,20 +143,8 @@ impl Broker {
         body: Option<&Value>,
         user: (&str, &str),
     ) -> (StatusCode, Value) {
-        static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
-        let (runtime, client) = RUNTIME.get_or_init(|| {
-            rustls::crypto::ring::default_provider().install_default().ok();
-            let client = Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).build();
-            (Runtime::new().unwrap(), client.unwrap())
-        });
-        runtime.block_on(async {
-            let request = client.request(method, format!("{}{path}", self.base));
-            let request = request.basic_auth(user.0, Some(user.1));
-            let request = body.into_iter().fold(request, reqwest::RequestBuilder::json);
-            let response = request.send().await.unwrap();
-            let status = response.status();
-            let bytes = response.bytes().await.unwrap();
-            (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-        })
+        let url = format!("{}{path}", self.base);
+        let answer = http::ask(method, &url, Some(user), body);
+        answer.unwrap_or_else(|| panic!("no answer from {url}, the broker of {}", self.region))
     }
 }

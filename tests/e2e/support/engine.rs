@@ -1,34 +1,10 @@
-//! The engine, through a client that is not the code under test.
+//! What the engine says of a project's objects.
 
-use std::{
-    process::{Command, Output},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Runs `docker`, which must work.
-pub fn docker(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(
-        output.status.success(),
-        "these tests need a Docker engine with the image of `BROKER_IMAGE` \
-         (`cargo test -p fedctl-model` needs none): `docker {}`: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs `docker`, whether or not it works.
-pub fn run(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).output().unwrap_or_else(|error| {
-        panic!(
-            "these tests need a Docker engine and its `docker` command: {error}; \
-             `cargo test -p fedctl-model` needs none"
-        )
-    })
-}
+pub use crate::engine::{docker, run};
 
 /// The lines that `docker` prints, in order.
 pub fn lines_of(arguments: &[&str]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 pub mod broker;
 pub mod engine;
-pub mod image;
+pub mod http;
 pub mod proxy;
 pub mod ran;
 
@@ -19,9 +19,9 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::engine::broker_image;
 use broker::Broker;
 use engine::{docker, lines_of};
-use image::broker_image;
 use ran::{Ran, Running};
 
 /// How long anything may take that is waited for.

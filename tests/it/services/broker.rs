@@ -1,11 +1,10 @@
 //! A real broker in a container, and a client of its own to look at it with.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::Command;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
 
 use lapin::message::Delivery;
 use lapin::options::{
@@ -14,16 +13,23 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use reqwest::Client;
+use serde_json::json;
+use tokio::runtime::Runtime;
 
-use super::image::broker_image;
+use super::region::{until, within};
+use crate::engine::{broker_image, docker, run};
 
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
-const VHOSTS: usize = 96;
+/// Where the official image has it; others have it elsewhere.
+const PLUGINS: &str = "RABBITMQ_ENABLED_PLUGINS_FILE=/etc/rabbitmq/enabled_plugins";
+const DEFINITIONS: &str = "load_definitions = /etc/rabbitmq/test.json\n";
 
 /// A broker that is removed when dropped. Each test uses a vhost of its own, so tests can share it.
 pub struct Broker {
     container: String,
-    port: u16,
+    amqp: u16,
+    management: u16,
     vhosts: AtomicUsize,
 }
 
@@ -31,7 +37,7 @@ impl Broker {
     /// The broker shared by the tests that run at this time.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let broker = Arc::new(Self::create());
             broker.start();
@@ -40,34 +46,39 @@ impl Broker {
         })
     }
 
-    /// A broker that is not started yet, on a port that stays the same when it is restarted.
+    /// A broker that is not started yet, on ports that stay the same when it is restarted.
     pub fn create() -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let name = format!("fedctl-test-{}", uuid::Uuid::now_v7());
-        let publish = format!("127.0.0.1:{free}:5672");
-        docker(&["create", "--label", "io.fedctl.test=1", "--name", &name, "-p", &publish, &broker_image()]);
-        let broker = Self { container: name, port: free, vhosts: AtomicUsize::new(0) };
+        let [amqp, management] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let [amqp, management] = [amqp, management].map(|free| free.local_addr().unwrap().port());
+        let container = format!("fedctl-test-{}", uuid::Uuid::now_v7());
+        let publish = [format!("127.0.0.1:{amqp}:5672"), format!("127.0.0.1:{management}:15672")];
+        docker(&[
+            "create",
+            "--label",
+            "io.fedctl.test=1",
+            "--env",
+            PLUGINS,
+            "--name",
+            &container,
+            "-p",
+            &publish[0],
+            "-p",
+            &publish[1],
+            &broker_image(),
+        ]);
+        let broker = Self { container, amqp, management, vhosts: AtomicUsize::new(0) };
         broker.configure();
         broker
     }
 
     fn configure(&self) {
-        let vhosts: Vec<_> = (0..VHOSTS).map(|n| serde_json::json!({"name": format!("test-{n}")})).collect();
-        let permissions: Vec<_> = (0..VHOSTS)
-            .map(|n| {
-                serde_json::json!({"user": "test", "vhost": format!("test-{n}"),
-                    "configure": ".*", "write": ".*", "read": ".*"})
-            })
-            .collect();
-        let definitions = serde_json::json!({
-            "users": [{"name": "test", "password": "hush-hush", "tags": "administrator"}],
-            "vhosts": vhosts, "permissions": permissions,
-        });
+        let definitions =
+            json!({"users": [{"name": "test", "password": "hush-hush", "tags": "administrator"}]});
         let directory = tempfile::tempdir().unwrap();
         let etc = directory.path().join("rabbitmq");
         std::fs::create_dir_all(etc.join("conf.d")).unwrap();
-        let conf = "load_definitions = /etc/rabbitmq/test.json\n";
-        std::fs::write(etc.join("conf.d/90-test.conf"), conf).unwrap();
+        std::fs::write(etc.join("conf.d/90-test.conf"), DEFINITIONS).unwrap();
+        std::fs::write(etc.join("enabled_plugins"), "[rabbitmq_management].\n").unwrap();
         std::fs::write(etc.join("test.json"), definitions.to_string()).unwrap();
         docker(&["cp", etc.to_str().unwrap(), &format!("{}:/etc", self.container)]);
     }
@@ -84,55 +95,49 @@ impl Broker {
         self.wait();
     }
 
-    /// The engine accepts connections to a published port before anybody listens behind it, so only the
-    /// broker's first frame tells that it is there.
-    #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
+    /// Waits until it speaks AMQP: the engine accepts connections to a published port before the broker listens.
     fn wait(&self) {
-        let deadline = Instant::now() + BOOT_WITHIN;
-        while !self.speaks_amqp() {
-            assert!(Instant::now() < deadline, "no broker within {BOOT_WITHIN:?}:\n{}", self.logs());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn speaks_amqp(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) else { return false };
-        let mut frame = [0; 1];
-        stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
-            && stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok()
-            && stream.read_exact(&mut frame).is_ok()
-            && frame == [1]
-    }
-
-    fn logs(&self) -> String {
-        let output = Command::new("docker").args(["logs", &self.container]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        let speaks = async || fedctl_engine::rabbitmq::speaks_amqp(self.amqp).await.then_some(());
+        blocking(within(BOOT_WITHIN, &format!("{} speaks AMQP", self.container), speaks));
     }
 
     /// The URI of a vhost that no other test uses.
     pub fn vhost_uri(&self) -> String {
-        let vhost = self.vhosts.fetch_add(1, Ordering::SeqCst);
-        assert!(vhost < VHOSTS, "more tests than vhosts");
-        format!("amqp://test:hush-hush@127.0.0.1:{}/test-{vhost}", self.port)
+        let vhost = format!("test-{}", self.vhosts.fetch_add(1, Ordering::SeqCst));
+        let permissions = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        let api = format!("http://127.0.0.1:{}/api", self.management);
+        blocking(async {
+            rustls::crypto::ring::default_provider().install_default().ok();
+            let client = Client::new();
+            for (url, body) in [
+                (format!("{api}/vhosts/{vhost}"), json!({})),
+                (format!("{api}/permissions/{vhost}/test"), permissions),
+            ] {
+                until(&format!("PUT {url}"), async || {
+                    let request = client.put(&url).basic_auth("test", Some("hush-hush")).json(&body);
+                    request.send().await.ok()?.status().is_success().then_some(())
+                })
+                .await;
+            }
+        });
+        format!("amqp://test:hush-hush@127.0.0.1:{}/{vhost}", self.amqp)
     }
+}
+
+/// Waits for something in the middle of an asynchronous test, which may not wait itself before its broker is there.
+fn blocking(wait: impl Future<Output = ()> + Send) {
+    let waits = || Runtime::new().unwrap().block_on(wait);
+    thread::scope(|scope| scope.spawn(waits).join().unwrap());
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.container]).output();
+        if thread::panicking() {
+            let log = run(&["logs", "--tail", "20", &self.container]);
+            eprintln!("{}", String::from_utf8_lossy(&log.stdout));
+        }
+        run(&["rm", "--force", "--volumes", &self.container]);
     }
-}
-
-fn docker(arguments: &[&str]) {
-    let output = Command::new("docker").args(arguments).output().unwrap_or_else(|error| {
-        panic!("these tests need a Docker engine and its `docker` command: {error}; `cargo test --test it -- --skip services` runs the rest")
-    });
-    assert!(
-        output.status.success(),
-        "these tests need a Docker engine with the image of `BROKER_IMAGE` (`cargo test --test it -- --skip services` runs the rest): `docker {}`: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr),
-    );
 }
 
 /// A client that is not the code under test.

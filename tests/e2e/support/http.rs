@@ -1,0 +1,33 @@
+//! An HTTP client that is not the code under test, for cases that are not asynchronous.
+
+use std::sync::OnceLock;
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// The answer's status, and its body where that is JSON; none where there was no answer.
+pub fn ask(
+    method: Method,
+    url: &str,
+    user: Option<(&str, &str)>,
+    body: Option<&Value>,
+) -> Option<(StatusCode, Value)> {
+    static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
+    let (runtime, client) = RUNTIME.get_or_init(|| {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).build();
+        (Runtime::new().unwrap(), client.unwrap())
+    });
+    let mut request = client.request(method, url);
+    if let Some((name, password)) = user {
+        request = request.basic_auth(name, Some(password));
+    }
+    let request = body.into_iter().fold(request, RequestBuilder::json);
+    runtime.block_on(async {
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        let bytes = response.bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    })
+}
