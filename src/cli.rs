@@ -105,6 +105,9 @@ pub enum Command {
     /// Show what `up` would change, without changing anything
     Plan(Plan),
     /// Pull the images ahead of time; the broker's is built if no registry has it
+    #[command(
+        before_help = "Examples:\n  fedctl pull                        the images of regions.yaml\n  fedctl pull --file systems.yaml    those of another topology"
+    )]
     Pull,
     /// Show every broker, service and link, expected against actual
     Status(Status),
@@ -132,14 +135,23 @@ pub enum Command {
         of: SchemaOf,
     },
     /// Print a completion script for a shell
+    #[command(
+        before_help = "Examples:\n  fedctl completions bash > /etc/bash_completion.d/fedctl\n  fedctl completions fish > ~/.config/fish/completions/fedctl.fish"
+    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(
+        before_help = "Examples:\n  fedctl man | man -l -                                  read it\n  fedctl man > /usr/local/share/man/man1/fedctl.1    install it"
+    )]
     Man,
     /// Run one of the built-in services, as their containers do
-    #[command(hide = true)]
+    #[command(
+        hide = true,
+        before_help = "Examples:\n  fedctl service products    what the container of `products` runs\n  fedctl service indexer     the settings come from the environment"
+    )]
     Service {
         /// products, indexer or taxes.
         name: String,

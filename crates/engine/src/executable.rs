@@ -47,7 +47,10 @@ impl Executable {
     }
 
     fn of_this_process() -> io::Result<Self> {
-        let path = std::env::current_exe()?;
+        Self::at(std::env::current_exe()?)
+    }
+
+    fn at(path: PathBuf) -> io::Result<Self> {
         let libraries = libraries(&path)?;
         let mut hasher = HashingWriter(Sha256::new());
         for file in [&path].into_iter().chain(&libraries) {
@@ -169,6 +172,30 @@ mod tests {
             let error = runs_in_containers(program, &engine).unwrap_err().to_string();
             assert!(error.ends_with(&format!("the engine's containers run {engine}")), "{error}");
         }
+    }
+
+    /// The hash of a layer, packed anew.
+    fn packed(executable: &Executable) -> Vec<u8> {
+        let mut hasher = HashingWriter(Sha256::new());
+        pack(&mut hasher, &executable.path, &executable.libraries).unwrap();
+        hasher.0.finalize().to_vec()
+    }
+
+    #[test]
+    fn the_same_executable_always_makes_the_same_image_and_another_one_another() {
+        let here = Executable::of_this_process().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let copy = directory.path().join("elsewhere");
+        std::fs::copy(&here.path, &copy).unwrap();
+        let mut file = File::options().append(true).open(&copy).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let same = Executable::at(copy.clone()).unwrap();
+        assert_eq!((here.reference(), packed(&here)), (same.reference(), packed(&same)));
+
+        file.write_all(b"!").unwrap();
+        let other = Executable::at(copy).unwrap();
+        assert_ne!(here.reference(), other.reference());
+        assert_ne!(packed(&here), packed(&other));
     }
 
     #[test]
