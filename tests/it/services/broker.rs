@@ -72,8 +72,11 @@ impl Broker {
     }
 
     fn configure(&self) {
-        let definitions =
-            json!({"users": [{"name": "test", "password": "hush-hush", "tags": "administrator"}]});
+        let definitions = json!({
+            "users": [{"name": "test", "password": "hush-hush", "tags": "administrator"}],
+            "vhosts": [{"name": "/"}],
+            "permissions": [{"user": "test", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        });
         let directory = tempfile::tempdir().unwrap();
         let etc = directory.path().join("rabbitmq");
         std::fs::create_dir_all(etc.join("conf.d")).unwrap();
@@ -120,6 +123,11 @@ impl Broker {
                 .await;
             }
         });
+        self.uri(&vhost)
+    }
+
+    /// The URI of a vhost, spelled as in a URI: `%2f` is the one that a broker has from the start.
+    pub fn uri(&self, vhost: &str) -> String {
         format!("amqp://test:hush-hush@127.0.0.1:{}/{vhost}", self.amqp)
     }
 }

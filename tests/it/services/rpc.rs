@@ -411,7 +411,7 @@ async fn a_request_that_comes_twice_is_answered_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_go_on_after_a_restart_of_the_broker() {
     let broker = Broker::create();
-    let uri = broker.vhost_uri();
+    let uri = broker.uri("%2f");
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
     let (front, worker) = (europe.launch(Rpc).await, asia.launch(RpcWorker).await);
     front.unhealthy().await;

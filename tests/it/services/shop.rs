@@ -404,7 +404,7 @@ async fn a_consumer_whose_queue_is_deleted_declares_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_wait_for_a_broker_and_survive_its_restart_without_loss() {
     let broker = Broker::create();
-    let uri = broker.vhost_uri();
+    let uri = broker.uri("%2f");
     let europe = Region::new("europe", &uri);
     let (front, taxes) = (europe.launch(Products).await, europe.launch(Taxes).await);
     front.unhealthy().await;
