@@ -29,6 +29,8 @@ fn region(name: &str, services: &[&str]) -> RegionStatus {
         memory_bytes: Some(130 << 20),
         memory_limit_bytes: 384 << 20,
         alarms: vec![],
+        amqp: Some("127.0.0.1:32768".into()),
+        management: Some("127.0.0.1:32769".into()),
         amqp_port: Some(32_768),
         management_port: Some(32_769),
     };
@@ -64,10 +66,16 @@ fn damaged() -> Status {
     let mut america = region("america", &["products"]);
     america.services[0].error = Some("not connected yet".into());
     let unreachable = BrokerStatus { version: None, uptime_ms: None, memory_bytes: None, ..america.broker };
-    let missing = BrokerStatus { amqp_port: None, management_port: None, ..unreachable.clone() };
+    let missing = BrokerStatus {
+        amqp: None,
+        management: None,
+        amqp_port: None,
+        management_port: None,
+        ..unreachable.clone()
+    };
     america.broker = BrokerStatus {
         state: BrokerState::Unreachable,
-        error: Some("no answer in time".into()),
+        error: Some("timed out".into()),
         ..unreachable
     };
     let mut africa = region("africa", &[]);

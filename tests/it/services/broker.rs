@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use fedctl_engine::rabbitmq::speaks_amqp;
+use fedctl_model::site::Address;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
@@ -100,7 +102,8 @@ impl Broker {
 
     /// Waits until it speaks AMQP: the engine accepts connections to a published port before the broker listens.
     fn wait(&self) {
-        let speaks = async || fedctl_engine::rabbitmq::speaks_amqp(self.amqp).await.then_some(());
+        let address = Address::published(self.amqp);
+        let speaks = async || speaks_amqp(&address).await.then_some(());
         blocking(within(BOOT_WITHIN, &format!("{} speaks AMQP", self.container), speaks));
     }
 
