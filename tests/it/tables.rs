@@ -73,11 +73,8 @@ fn damaged() -> Status {
         management_port: None,
         ..unreachable.clone()
     };
-    america.broker = BrokerStatus {
-        state: BrokerState::Unreachable,
-        error: Some("timed out".into()),
-        ..unreachable
-    };
+    america.broker =
+        BrokerStatus { state: BrokerState::Unreachable, error: Some("timed out".into()), ..unreachable };
     let mut africa = region("africa", &[]);
     africa.broker = BrokerStatus { state: BrokerState::Missing, ..missing };
 

@@ -180,34 +180,6 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_told_by_field_and_publishes_nothing() {
-    let broker = Broker::shared();
-    let uri = broker.vhost_uri();
-    let front = Region::new("asia", &uri).start(Checkout).await;
-    let probe = Probe::connect(&uri).await;
-    let tap = probe.tap(EVENTS, "#").await;
-    let cases = [
-        (json!({"quantity": 1, "amount": "1"}), "sku"),
-        (json!({"sku": "", "quantity": 1, "amount": "1"}), "sku"),
-        (json!({"sku": "lamp", "quantity": 0, "amount": "1"}), "quantity"),
-        (json!({"sku": "lamp", "quantity": -5, "amount": "1"}), "quantity"),
-        (json!({"sku": "lamp", "quantity": "1", "amount": "1"}), "quantity"),
-        (json!({"sku": "lamp", "quantity": 1, "amount": 1.5}), "amount"),
-        (json!({"sku": "lamp", "quantity": 1, "amount": "-1"}), "amount"),
-        (json!([]), "_schema"),
-    ];
-    for (body, field) in cases {
-        let answer = front.post("/checkouts", body.to_string()).await;
-        assert_eq!(answer.status(), 400, "{body}");
-        let answer: Value = answer.json().await.unwrap();
-        assert_eq!(answer["error"], "BAD_REQUEST");
-        assert_eq!(answer["message"].as_object().unwrap().keys().collect::<Vec<_>>(), [field], "{answer}");
-    }
-    assert_eq!(front.post("/checkouts", "{not json").await.status(), 400);
-    assert_eq!(probe.depth(&tap).await.0, 0);
-}
-
-#[tokio::test]
 async fn an_order_that_nobody_takes_is_refused_and_nobody_declares_anothers_queue() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();

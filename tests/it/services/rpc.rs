@@ -70,26 +70,6 @@ async fn a_command_is_answered_by_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_bad_call_is_told_by_field_and_publishes_nothing() {
-    let broker = Broker::shared();
-    let front = Region::new("asia", &broker.vhost_uri()).start(Rpc).await;
-    for (body, field) in [
-        ("{not json", "_schema"),
-        ("[]", "_schema"),
-        ("{}", "cmd"),
-        (r#"{"cmd": ""}"#, "cmd"),
-        (r#"{"cmd": "ping", "timeout_ms": 60001}"#, "timeout_ms"),
-    ] {
-        let answer = front.post("/rpc", body).await;
-        assert_eq!(answer.status(), 400, "{body}");
-        let answer: Value = answer.json().await.unwrap();
-        assert!(answer["message"][field][0].is_string(), "{answer}");
-        assert_eq!(answer["message"].as_object().unwrap().len(), 1, "{answer}");
-    }
-    assert!(front.lines("published").is_empty());
-}
-
-#[tokio::test]
 async fn a_worker_of_another_make_needs_two_properties_only() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
