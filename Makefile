@@ -18,6 +18,7 @@ demo: build ## federate three regions on this machine and prove it
 down: build ## remove what `make demo` made, but not its data
 	$(FEDCTL) down
 
+# one end-to-end case alone: `cargo test --test e2e -- a_killed_broker`; ARCHITECTURE.md lists the rest
 image: ## an image of the services from a static build: `service-image: fedctl-service:static` in a topology
 	scripts/service-image.sh | docker import - fedctl-service:static
 
