@@ -42,7 +42,7 @@ type Published = Result<(), PublishError>;
 
 struct Job {
     message: Outgoing,
-    published: oneshot::Sender<Published>,
+    caller: oneshot::Sender<Published>,
 }
 
 /// A confirm, and the return that came with it.
@@ -71,14 +71,14 @@ impl Publisher {
 
     /// Publishes `message`, waits for the broker's confirm, and logs `published`.
     pub fn publish(&self, message: Outgoing) -> impl Future<Output = Published> {
-        let (published, confirmed) = oneshot::channel();
+        let (caller, published) = oneshot::channel();
         // made here, so that the caller's future holds a pointer and not the message
-        let job = Box::new(Job { message: message.with_own_id(), published });
+        let job = Box::new(Job { message: message.with_own_id(), caller });
         async {
             let jobs = self.jobs.borrow().clone().ok_or(PublishError::NoSession)?;
             jobs.send(job).await.map_err(|_| PublishError::NoSession)?;
             drop(jobs);
-            confirmed.await.unwrap_or(Err(PublishError::Unconfirmed))
+            published.await.unwrap_or(Err(PublishError::Unconfirmed))
         }
     }
 
@@ -100,7 +100,7 @@ impl Publisher {
         self.jobs.send_replace(None);
     }
 
-    fn report(&self, Job { message, published: caller }: Job, published: Published) {
+    fn report(&self, Job { message, caller }: Job, published: Published) {
         match &published {
             Ok(()) => {
                 log_published(&self.log, &message);
@@ -134,7 +134,7 @@ async fn publish_all(
     while jobs.recv_many(&mut window, WINDOW).await > 0 {
         let confirmed = timeout(CONFIRM_WITHIN, publish_window(&channel, &window)).await;
         let late = |_| anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
-        let results = results(&window, confirmed.map_err(late)??);
+        let results = match_returns(&window, confirmed.map_err(late)??);
         for (job, published) in window.drain(..).zip(results) {
             publisher.report(*job, published);
         }
@@ -172,7 +172,7 @@ async fn publish(channel: &Channel, message: &Outgoing) -> anyhow::Result<Confir
 ///
 /// The broker returns a message before it confirms it, but a return has no delivery tag: lapin 4.12 hands it to
 /// whichever confirm resolves next. So what comes with a confirm may be another message of the same window.
-fn results(jobs: &[Box<Job>], mut confirmed: Vec<Confirmed>) -> Vec<Published> {
+fn match_returns(jobs: &[Box<Job>], mut confirmed: Vec<Confirmed>) -> Vec<Published> {
     let mut returned: Vec<_> = confirmed.iter_mut().filter_map(|one| one.returned.take()).collect();
     let mut result =
         |job: &Job, is_ack| match returned.iter().position(|one| job.message.was_returned_as(one)) {
@@ -224,7 +224,7 @@ mod tests {
             Box::new(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
         });
         let message = Outgoing::json("", "key", &()).with_message_id(id);
-        (Box::new(Job { message, published: oneshot::channel().0 }), Confirmed { is_ack: true, returned })
+        (Box::new(Job { message, caller: oneshot::channel().0 }), Confirmed { is_ack: true, returned })
     }
 
     /// Identifiers with `+` for a message that is in a queue and `-` for one that is in none.
@@ -232,7 +232,7 @@ mod tests {
         let (jobs, confirmed): (Vec<_>, Vec<_>) = window.into_iter().unzip();
         let summary: Vec<String> = jobs
             .iter()
-            .zip(results(&jobs, confirmed))
+            .zip(match_returns(&jobs, confirmed))
             .map(|(job, result)| {
                 let id = job.message.properties.message_id().as_ref().map(ToString::to_string);
                 format!("{}{}", id.unwrap_or_default(), if result.is_ok() { '+' } else { '-' })
