@@ -3,24 +3,36 @@
 use std::time::{Duration, Instant};
 
 use fedctl_engine::docker::Engine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     engine::broker_image,
     support::{
         Project,
         engine::{docker, run},
+        ran::Running,
     },
 };
 
-/// The lines of `--progress json` by which a stage is recognised.
-const IMAGE: &str = r#""make from this executable","event":"step-started""#;
-const CONTAINER: &str = r#""create","event":"step-started","subject":"container"#;
-const BOOTING: &str = r#""wait until it accepts connections","event":"step-started""#;
-const LINKS: &str = r#""event":"links""#;
+/// Reads on until an event of `--progress json` has these fields.
+fn until(up: Running, fields: &[(&str, &str)]) -> Running {
+    up.until_it_reports(|event| fields.iter().all(|(name, value)| event[name] == *value))
+}
 
-/// A step that is done.
-const DONE: &str = r#""event":"step-done""#;
+fn until_image(up: Running) -> Running {
+    until(up, &[("event", "step-started"), ("action", "make from this executable")])
+}
+
+fn until_container(up: Running) -> Running {
+    let creates = |event: &Value| event["event"] == "step-started" && event["action"] == "create";
+    up.until_it_reports(|event| {
+        creates(event) && event["subject"].as_str().is_some_and(|subject| subject.starts_with("container "))
+    })
+}
+
+fn until_booting(up: Running) -> Running {
+    until(up, &[("event", "step-started"), ("action", "wait until it accepts connections")])
+}
 
 /// What is in flight gets two seconds; a busy machine a little more.
 const SOON: Duration = Duration::from_secs(5);
@@ -36,20 +48,20 @@ pub fn an_interrupt_while_an_image_is_made(project: &Project) {
     let image = project.service_image();
     project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
     docker(&["rmi", &image]);
-    let mut up = project.begin_up().until_it_says(IMAGE);
+    let mut up = until_image(project.begin_up());
     up.signal("INT");
     up.end().exits(130).says("interrupted").says("run `fedctl up` again to continue");
 }
 
 pub fn a_termination_while_containers_are_made(project: &Project) {
-    let mut up = project.begin_up().until_it_says(CONTAINER);
+    let mut up = until_container(project.begin_up());
     up.signal("TERM");
     up.end().exits(143).says("fedctl up");
 }
 
 pub fn a_kill_while_brokers_boot(project: &Project) {
     remove_brokers(project);
-    let mut up = project.begin_up().until_it_says(BOOTING);
+    let mut up = until_booting(project.begin_up());
     up.signal("KILL");
     up.end().exits(137);
 }
@@ -64,24 +76,28 @@ pub fn a_container_that_runs_by_now_is_stopped_and_removed() {
     assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("id={id}")]), "");
 }
 
+/// Each `up` goes on where the one before was killed, and is killed a few steps further on.
 pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
-    for steps in [0, 3, 10, 20, 30, 40, 50] {
-        project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
-        let mut up = project.begin_up();
-        for _ in 0..steps {
-            up = up.until_it_says(DONE);
-        }
+    let mut kills = 0;
+    while let Some(mut up) = steps_done(project.begin_up(), kills) {
         up.signal("KILL");
         up.end().exits(137);
-        project.up();
-        project.fedctl(&["status"]).exits(0);
-        project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+        kills += 1;
     }
+    assert!(kills >= 5, "killed only {kills} times");
+    project.up();
+    project.fedctl(&["status"]).exits(0);
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+/// An `up` that has done this many steps; none where it ended before.
+fn steps_done(up: Running, steps: usize) -> Option<Running> {
+    (0..steps).try_fold(up, |up, _| up.try_until(|event| event["event"] == "step-done"))
 }
 
 pub fn an_interrupt_while_brokers_boot(project: &Project) {
     remove_brokers(project);
-    let mut up = project.begin_up().until_it_says(BOOTING);
+    let mut up = until_booting(project.begin_up());
     let signalled = Instant::now();
     up.signal("INT");
     up.end().exits(130);
@@ -91,7 +107,7 @@ pub fn an_interrupt_while_brokers_boot(project: &Project) {
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub fn a_second_interrupt_leaves_at_once(project: &Project) {
     remove_brokers(project);
-    let mut up = project.begin_up().until_it_says(BOOTING);
+    let mut up = until_booting(project.begin_up());
     let signalled = Instant::now();
     // two that come together count as one, so it is told until it hears
     while up.runs() {
@@ -104,7 +120,7 @@ pub fn a_second_interrupt_leaves_at_once(project: &Project) {
 
 pub fn a_second_up_is_refused_while_the_first_goes_on_and_finishes(project: &Project) {
     remove_brokers(project);
-    let first = project.begin_up().until_it_says(BOOTING);
+    let first = until_booting(project.begin_up());
     for change in [&["up"][..], &["down"]] {
         project.fedctl(change).exits(73).says("another fedctl is changing this project");
     }
@@ -128,7 +144,7 @@ pub fn a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted(p
         .says("inequivalent arg 'x-max-length'")
         .says("`fedctl up` again is safe");
 
-    let mut up = project.begin_up().until_it_says(LINKS);
+    let mut up = until(project.begin_up(), &[("event", "links")]);
     up.signal("INT");
     up.end().exits(130);
     for region in ["europe", "asia"] {

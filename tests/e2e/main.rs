@@ -40,19 +40,13 @@ use libtest_mimic::{Arguments, Trial};
 use harness::{Shared, alone, in_order};
 use support::Project;
 
-/// The longest first, so that none is left alone at the end.
 fn main() -> ExitCode {
-    let cases = [
-        three_regions(),
-        killed(),
-        systems(),
-        two_regions(),
-        nameko(),
-        clients(),
-        one_region(),
-        engine_alone(),
-    ];
-    harness::run(Arguments::from_args(), cases.into_iter().flatten().collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // brokers that boot side by side would time each other out
+    arguments.test_threads = Some(1);
+    let cases =
+        [three_regions(), two_regions(), one_region(), systems(), others()].into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, cases).exit_code()
 }
 
 /// Three regions come up, are hardened, prove themselves and are put back.
@@ -112,6 +106,9 @@ fn two_regions() -> Vec<Trial> {
         Any {
             interrupts::a_kill_while_brokers_boot,
         }
+        Nothing {
+            interrupts::a_kill_after_any_step_is_finished_by_another_up,
+        }
         Up {
             interrupts::an_interrupt_while_brokers_boot,
             interrupts::a_second_interrupt_leaves_at_once,
@@ -163,26 +160,22 @@ fn one_region() -> Vec<Trial> {
     }
 }
 
-fn killed() -> Vec<Trial> {
-    let project = Shared::new(|| Project::new(&["europe", "asia"]));
-    in_order! { project; Nothing { interrupts::a_kill_after_any_step_is_finished_by_another_up } }
-}
-
-fn nameko() -> Vec<Trial> {
+/// Programs of others, and other people's tools.
+fn others() -> Vec<Trial> {
     let project = Shared::new(|| Project::new(&["europe"]));
-    in_order! { project; Nothing { nameko::nameko_services_stand_in_for_ours_in_any_region } }
-}
-
-fn clients() -> Vec<Trial> {
-    let project = Shared::new(|| Project::new(&["europe"]));
-    in_order! { project; Nothing { clients::python_clients_stand_in_for_ours_on_either_side } }
-}
-
-fn engine_alone() -> Vec<Trial> {
-    let compose = "compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them";
-    let stopped = "interrupts::a_container_that_runs_by_now_is_stopped_and_removed";
-    vec![
-        alone(compose, compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them),
-        alone(stopped, interrupts::a_container_that_runs_by_now_is_stopped_and_removed),
-    ]
+    let mut cases = in_order! { project;
+        Nothing {
+            nameko::nameko_services_stand_in_for_ours_in_any_region,
+            clients::python_clients_stand_in_for_ours_on_either_side,
+        }
+    };
+    cases.push(alone(
+        "compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them",
+        compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them,
+    ));
+    cases.push(alone(
+        "interrupts::a_container_that_runs_by_now_is_stopped_and_removed",
+        interrupts::a_container_that_runs_by_now_is_stopped_and_removed,
+    ));
+    cases
 }

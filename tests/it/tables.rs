@@ -4,7 +4,10 @@ use anstream::adapter::strip_str;
 use fedctl::output::status::render;
 use fedctl_model::{
     observed::Resource,
-    status::{BrokerState, BrokerStatus, LinkState, LinkStatus, RegionStatus, ServiceStatus, Status},
+    status::{
+        BrokerState, BrokerStatus, Condition, LinkRef, LinkStatus, Reason, RegionStatus, ServiceStatus,
+        Status,
+    },
     topology::RegionName,
 };
 
@@ -24,6 +27,7 @@ fn region(name: &str, services: &[&str]) -> RegionStatus {
     let broker = BrokerStatus {
         state: BrokerState::Running,
         error: None,
+        code: None,
         version: Some("4.3.6".into()),
         uptime_ms: Some(185_000),
         memory_bytes: Some(130 << 20),
@@ -41,11 +45,12 @@ fn region(name: &str, services: &[&str]) -> RegionStatus {
 fn pair(upstream: &str, downstream: &str) -> [LinkStatus; 2] {
     [Resource::Exchange("orders.events".into()), Resource::Queue("fed.work".into())].map(|resource| {
         LinkStatus {
-            upstream: RegionName::new(upstream),
-            downstream: RegionName::new(downstream),
-            resource,
-            state: LinkState::Running,
-            error: None,
+            link: LinkRef {
+                upstream: RegionName::new(upstream),
+                downstream: RegionName::new(downstream),
+                resource,
+            },
+            condition: Condition::Running,
             age_seconds: Some(180),
             waiting: Some(0),
         }
@@ -88,26 +93,12 @@ fn damaged_links() -> Vec<LinkStatus> {
     let [unexpected, _] = pair("mars", "europe");
     let [starting, missing] = pair("europe", "asia");
     let [down, old] = pair("america", "asia");
+    let failing = |link: LinkStatus, reason| LinkStatus { condition: Condition::Failing(reason), ..link };
     let named = [
-        LinkStatus {
-            state: LinkState::Unexpected,
-            error: Some("the topology does not call for this link".into()),
-            waiting: None,
-            ..unexpected
-        },
-        LinkStatus { state: LinkState::Starting, age_seconds: Some(1), waiting: Some(12), ..starting },
-        LinkStatus {
-            state: LinkState::Missing,
-            error: Some("the broker has no such link: is its policy or upstream gone?".into()),
-            age_seconds: None,
-            ..missing
-        },
-        LinkStatus {
-            state: LinkState::Down,
-            error: Some("connection refused: the upstream's broker is not up".into()),
-            waiting: None,
-            ..down
-        },
+        LinkStatus { waiting: None, ..failing(unexpected, Reason::NotInTopology) },
+        LinkStatus { condition: Condition::Connecting, age_seconds: Some(1), waiting: Some(12), ..starting },
+        LinkStatus { age_seconds: None, ..failing(missing, Reason::NotStarted) },
+        LinkStatus { waiting: None, ..failing(down, Reason::ConnectionRefused) },
         LinkStatus { age_seconds: Some(90_000), waiting: None, ..old },
     ];
     [

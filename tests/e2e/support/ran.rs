@@ -94,16 +94,27 @@ impl Running {
         Self { arguments, child, lines, seen: String::new(), started: Instant::now() }
     }
 
-    /// Reads on until a line of standard error has this text.
+    /// Reads on until an event of `--progress json` is like this.
     #[track_caller]
-    pub fn until_it_says(mut self, text: &str) -> Self {
+    pub fn until_it_reports(mut self, wanted: impl Fn(&Value) -> bool) -> Self {
+        assert!(self.reports(wanted), "it ended without reporting that:\n{}", self.seen);
+        self
+    }
+
+    /// Reads on until an event of `--progress json` is like this; none where it ended before.
+    pub fn try_until(mut self, wanted: impl Fn(&Value) -> bool) -> Option<Self> {
+        self.reports(wanted).then_some(self)
+    }
+
+    fn reports(&mut self, wanted: impl Fn(&Value) -> bool) -> bool {
         loop {
             let mut line = String::new();
-            let length = self.lines.read_line(&mut line).unwrap();
+            if self.lines.read_line(&mut line).unwrap() == 0 {
+                return false;
+            }
             self.seen += &line;
-            assert!(length > 0, "it ended without saying `{text}`:\n{}", self.seen);
-            if line.contains(text) {
-                return self;
+            if serde_json::from_str(&line).is_ok_and(|event| wanted(&event)) {
+                return true;
             }
         }
     }
