@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use fedctl_model::{desired::Upstream, secret::Secret};
+use fedctl_model::{definition::Upstream, secret::Secret};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -89,7 +89,7 @@ pub fn a_changed_upstream_reaches_every_link_though_the_broker_fails(project: &P
     let uri = definition["uri"].as_str().unwrap().replace("@europe:", &format!("@{europe}:"));
     let Value::Object(mut settings) = definition else { panic!("{definition}") };
     settings.remove("uri");
-    let upstream = Upstream { name: "europe".into(), uri: Secret::new(uri), settings };
+    let upstream = Upstream { uri: Secret::new(uri), settings };
     let (broker, runtime) = (asia.under_test(), Runtime::new().unwrap());
     let failures = || {
         let log = docker(&["logs", &project.container("asia", "broker")]);
@@ -98,7 +98,7 @@ pub fn a_changed_upstream_reaches_every_link_though_the_broker_fails(project: &P
 
     evaluate(project, CONNECT_WHEN_STOPPED);
     let before = failures();
-    runtime.block_on(broker.put_upstream(&upstream)).unwrap();
+    runtime.block_on(broker.put_upstream("europe", &upstream)).unwrap();
     until("the broker fails", || (failures() > before).then_some(()));
     let told = |link: &&Value| link["uri"].as_str().unwrap().contains(&europe);
     until("every link is told", || {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use fedctl_model::{
-    desired::{Policy, User},
+    definition::{Permissions, Policy},
     observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
     password,
     plan::Change,
@@ -179,10 +179,10 @@ impl Broker {
         match change {
             Change::Await { .. } => self.ready().await,
             Change::PutClusterName { name } => self.put_cluster_name(name).await,
-            Change::PutUser(user) => self.put_user(user).await,
-            Change::PutPermissions(user) => self.put_permissions(user).await,
-            Change::PutUpstream(upstream) => self.put_upstream(upstream).await,
-            Change::PutPolicy(policy) => self.put_policy(policy).await,
+            Change::PutUser { name, password } => self.put_user(name, password).await,
+            Change::PutPermissions { user, permissions } => self.put_permissions(user, permissions).await,
+            Change::PutUpstream { name, upstream } => self.put_upstream(name, upstream).await,
+            Change::PutPolicy { name, policy } => self.put_policy(name, policy).await,
             Change::RecordOwnership { parameter, owned } => self.put_owned(parameter, owned).await,
             Change::DeleteUser { name } => self.delete_user(name).await,
             Change::DeleteUpstream { name } => self.delete_upstream(name).await,
@@ -209,9 +209,9 @@ impl Broker {
         Ok(Definitions {
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
-            permissions: permissions.into_iter().map(answer::Permission::into_pair).collect(),
+            permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
             upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
-            policies: policies.into_iter().map(answer::Policy::into_pair).collect(),
+            policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
             queues,
             owned,
@@ -303,31 +303,24 @@ impl Broker {
     }
 
     /// Puts a user. Only a hash of the password is sent.
-    pub async fn put_user(&self, user: &User) -> Result<()> {
+    pub async fn put_user(&self, name: &str, password: &Secret) -> Result<()> {
         let body = json!({
-            "password_hash": password::hash(&user.password),
+            "password_hash": password::hash(password),
             "hashing_algorithm": "rabbit_password_hashing_sha256",
             "tags": "",
         });
-        self.put(&["users", &user.name], &body).await
+        self.put(&["users", name], &body).await
     }
 
     /// Puts a user's permissions.
-    pub async fn put_permissions(&self, user: &User) -> Result<()> {
-        let vhost = self.site.vhost.as_str();
-        let permissions = &user.permissions;
-        let body = json!({
-            "configure": permissions.configure,
-            "write": permissions.write,
-            "read": permissions.read,
-        });
-        self.put(&["permissions", vhost, &user.name], &body).await
+    pub async fn put_permissions(&self, user: &str, permissions: &Permissions) -> Result<()> {
+        let path = ["permissions", &self.site.vhost, user];
+        self.put(&path, &Value::Object(permissions.value())).await
     }
 
     /// Puts a policy.
-    pub async fn put_policy(&self, policy: &Policy) -> Result<()> {
-        let vhost = self.site.vhost.as_str();
-        self.put(&["policies", vhost, &policy.name], &Value::Object(policy.value())).await
+    pub async fn put_policy(&self, name: &str, policy: &Policy) -> Result<()> {
+        self.put(&["policies", &self.site.vhost, name], &Value::Object(policy.value())).await
     }
 
     /// Records what a project owns on this broker.

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store, services_that_say_when_ready};
 
 use crate::{
+    definition::{Permissions, Policy, Upstream},
     secret::Secret,
     site::ADMINISTRATOR,
-    topology::{ApplyTo, Port, RegionName, Topology},
+    topology::{Port, RegionName, Topology},
 };
 
 /// The label that carries the project's name; everything fedctl makes has it.
@@ -168,12 +169,12 @@ pub struct Broker {
     pub cluster_name: String,
     /// The administrator's password.
     pub password: Secret,
-    /// Users, besides the administrator.
-    pub users: Vec<User>,
-    /// Where this region's messages come from.
-    pub upstreams: Vec<Upstream>,
-    /// What is federated.
-    pub policies: Vec<Policy>,
+    /// Users by name, besides the administrator.
+    pub users: BTreeMap<String, User>,
+    /// Where this region's messages come from, by the upstream region's name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// What is federated, by the policy's name.
+    pub policies: BTreeMap<String, Policy>,
     /// The regions that receive from this one.
     pub downstreams: BTreeSet<RegionName>,
 }
@@ -181,49 +182,9 @@ pub struct Broker {
 /// A user of a broker, and what it may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its name.
-    pub name: String,
-    /// Its password.
     pub password: Secret,
     /// Its permissions in the virtual host.
     pub permissions: Permissions,
-}
-
-/// The regular expressions that say what a user may configure, write and read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permissions {
-    /// Declare and delete.
-    pub configure: String,
-    /// Publish, and bind to.
-    pub write: String,
-    /// Consume, and bind from.
-    pub read: String,
-}
-
-/// An upstream's definition.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
-    /// Its name: the upstream region's.
-    pub name: String,
-    /// Where and as whom to connect.
-    pub uri: Secret,
-    /// Every other key of the definition.
-    pub settings: serde_json::Map<String, serde_json::Value>,
-}
-
-/// A policy's definition.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
-    /// Its name.
-    pub name: String,
-    /// The names it matches.
-    pub pattern: String,
-    /// What it applies to.
-    pub apply_to: ApplyTo,
-    /// Its priority.
-    pub priority: i32,
-    /// What it says.
-    pub definition: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The passwords of a project, by region and user.

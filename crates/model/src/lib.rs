@@ -1,5 +1,6 @@
 //! What should be, what is, and what follows: values made from values, without waiting, reading or printing.
 
+pub mod definition;
 pub mod desired;
 pub mod diagnostic;
 pub mod event;

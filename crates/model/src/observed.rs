@@ -1,11 +1,9 @@
 //! What the engine and the brokers say is there.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    secret::Secret,
+    definition::{Permissions, Policy, Upstream},
     site::{Site, Unavailable},
     topology::RegionName,
 };
@@ -121,8 +119,8 @@ pub struct Definitions {
     pub cluster_name: String,
     /// Password hashes by user name.
     pub users: BTreeMap<String, String>,
-    /// Permissions in the virtual host: configure, write and read by user name.
-    pub permissions: BTreeMap<String, [String; 3]>,
+    /// Permissions in the virtual host, by user name.
+    pub permissions: BTreeMap<String, Permissions>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// Policies by name.
@@ -133,28 +131,6 @@ pub struct Definitions {
     pub queues: Vec<Queue>,
     /// What this project recorded as its own; none where it has not recorded anything yet.
     pub owned: Option<Owned>,
-}
-
-/// An upstream as the broker holds it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
-    /// The URI, with its password.
-    pub uri: Secret,
-    /// Every other key.
-    pub settings: Map<String, Value>,
-}
-
-/// A policy as the broker holds it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Policy {
-    /// The names it matches.
-    pub pattern: String,
-    /// What it applies to.
-    pub apply_to: String,
-    /// Its priority.
-    pub priority: i32,
-    /// What it says.
-    pub definition: Map<String, Value>,
 }
 
 /// A queue.
@@ -181,17 +157,14 @@ pub struct QueueDetails {
     pub growth: f64,
 }
 
-/// What a project recorded on a broker as its own.
+/// The names of what a project recorded on a broker as its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owned {
-    /// Users.
-    pub users: Vec<String>,
-    /// Upstreams.
-    pub upstreams: Vec<String>,
-    /// Policies.
-    pub policies: Vec<String>,
+    pub users: BTreeSet<String>,
+    pub upstreams: BTreeSet<String>,
+    pub policies: BTreeSet<String>,
     /// Regions that receive from this one.
-    pub downstreams: Vec<String>,
+    pub downstreams: BTreeSet<String>,
 }
 
 /// How a region's broker is, seen at one moment.

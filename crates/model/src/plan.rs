@@ -8,8 +8,6 @@ mod removal;
 mod repair;
 mod text;
 
-use serde_json::Value;
-
 pub(crate) use blocked::CODES;
 pub use diff::plan;
 pub use removal::{Removal, remove};
@@ -17,9 +15,11 @@ pub use repair::{is_stalled, repair};
 pub use text::{Description, Sign};
 
 use crate::{
-    desired::{Attachment, Container, Network, Policy, Upstream, User, Volume},
+    definition::{Difference, Permissions, Policy, Upstream},
+    desired::{Attachment, Container, Network, Volume},
     diagnostic::Diagnostic,
     observed::{Owned, Resource},
+    secret::Secret,
     topology::RegionName,
 };
 
@@ -120,10 +120,22 @@ pub enum Change {
     PutClusterName {
         name: String,
     },
-    PutUser(User),
-    PutPermissions(User),
-    PutUpstream(Upstream),
-    PutPolicy(Policy),
+    PutUser {
+        name: String,
+        password: Secret,
+    },
+    PutPermissions {
+        user: String,
+        permissions: Permissions,
+    },
+    PutUpstream {
+        name: String,
+        upstream: Upstream,
+    },
+    PutPolicy {
+        name: String,
+        policy: Policy,
+    },
     /// Record what the project owns there.
     RecordOwnership {
         parameter: String,
@@ -184,11 +196,7 @@ pub enum Cause {
     /// The broker does not answer yet, so what it holds is not known.
     Unknown,
     /// It is there and differs.
-    Differs {
-        key: String,
-        found: Option<Value>,
-        wanted: Option<Value>,
-    },
+    Differs(Difference),
     /// It is there with another password. Passwords are not shown.
     PasswordDiffers,
     /// The container was created with another configuration.

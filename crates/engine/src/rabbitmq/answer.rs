@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use fedctl_model::{
+    definition::{self, Permissions, Upstream},
     observed::{self, Owned, Resource},
     secret::Secret,
 };
@@ -24,16 +25,9 @@ pub(super) struct User {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Permission {
-    user: String,
-    configure: String,
-    write: String,
-    read: String,
-}
-
-impl Permission {
-    pub fn into_pair(self) -> (String, [String; 3]) {
-        (self.user, [self.configure, self.write, self.read])
-    }
+    pub user: String,
+    #[serde(flatten)]
+    pub permissions: Permissions,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,32 +38,21 @@ pub(super) struct Parameter {
 
 impl Parameter {
     /// A list of URIs becomes text too: it differs from the one that fedctl puts, which is all a plan needs.
-    pub fn into_upstream(mut self) -> (String, observed::Upstream) {
+    pub fn into_upstream(mut self) -> (String, Upstream) {
         let uri = match self.value.remove("uri") {
             Some(Value::String(uri)) => uri,
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        (self.name, observed::Upstream { uri: Secret::new(uri), settings: self.value })
+        (self.name, Upstream { uri: Secret::new(uri), settings: self.value })
     }
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct Policy {
-    name: String,
-    pattern: String,
-    apply_to: String,
-    #[serde(default)]
-    priority: i32,
-    definition: Map<String, Value>,
-}
-
-impl Policy {
-    pub fn into_pair(self) -> (String, observed::Policy) {
-        let Self { name, pattern, apply_to, priority, definition } = self;
-        (name, observed::Policy { pattern, apply_to, priority, definition })
-    }
+    pub name: String,
+    #[serde(flatten)]
+    pub policy: definition::Policy,
 }
 
 #[derive(Debug, Deserialize)]
@@ -254,6 +237,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_policy_is_read_as_it_is_put() {
+        let mut answer = json!({
+            "vhost": "/",
+            "name": "fed",
+            "pattern": "^fed\\.",
+            "apply-to": "queues",
+            "priority": 3,
+            "definition": {"federation-upstream-set": "all"},
+        });
+        let Policy { name, policy } = serde_json::from_value(answer.clone()).unwrap();
+        let answer = answer.as_object_mut().unwrap();
+        assert_eq!((answer.remove("name"), answer.remove("vhost")), (Some(name.into()), Some("/".into())));
+        assert_eq!(policy.value(), *answer);
+    }
 
     #[test]
     fn the_age_of_a_link_is_known_at_any_hour() {

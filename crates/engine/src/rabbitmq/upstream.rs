@@ -9,32 +9,32 @@
 use serde_json::json;
 
 use super::{Broker, Result};
-use fedctl_model::{desired::Upstream, secret::Secret, site::NOWHERE};
+use fedctl_model::{definition::Upstream, secret::Secret, site::NOWHERE};
 
 /// How often a change is tried before a broker's 500 is taken for another failure.
 const ATTEMPTS: usize = 10;
 
 impl Broker {
     /// Puts an upstream. An equal one restarts nothing.
-    pub async fn put_upstream(&self, upstream: &Upstream) -> Result<()> {
+    pub async fn put_upstream(&self, name: &str, upstream: &Upstream) -> Result<()> {
         for _ in 1..ATTEMPTS {
-            if propagated(self.put_definition(upstream).await)? {
+            if propagated(self.put_definition(name, upstream).await)? {
                 return Ok(());
             }
-            propagated(self.put_definition(&upstream.perturbed()).await)?;
+            propagated(self.put_definition(name, &upstream.perturbed()).await)?;
         }
-        self.put_definition(upstream).await
+        self.put_definition(name, upstream).await
     }
 
     /// Deletes an upstream, and with it its links. It is pointed at nowhere first, also if it is already gone: another
     /// deletion may have been cut short before it was propagated to all links.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
         let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);
-        let nowhere = Upstream { name: name.into(), uri: Secret::new(NOWHERE), settings };
+        let nowhere = Upstream { uri: Secret::new(NOWHERE), settings };
         let delete =
             async || self.delete(&["parameters", "federation-upstream", &self.site.vhost, name], "").await;
         for _ in 1..ATTEMPTS {
-            propagated(self.put_definition(&nowhere).await)?;
+            propagated(self.put_definition(name, &nowhere).await)?;
             if propagated(delete().await)? {
                 return Ok(());
             }
@@ -42,8 +42,8 @@ impl Broker {
         delete().await
     }
 
-    async fn put_definition(&self, upstream: &Upstream) -> Result<()> {
-        let path = ["parameters", "federation-upstream", &self.site.vhost, &upstream.name];
+    async fn put_definition(&self, name: &str, upstream: &Upstream) -> Result<()> {
+        let path = ["parameters", "federation-upstream", &self.site.vhost, name];
         self.put(&path, &json!({ "value": upstream.value() })).await
     }
 }

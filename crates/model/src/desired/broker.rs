@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    APPLICATION, BROKER, Broker, Passwords, Permissions, Policy, Upstream, User, container, link_user,
-    password,
-};
+use super::{APPLICATION, BROKER, Broker, Passwords, User, container, link_user, password};
 use crate::{
+    definition::{Permissions, Policy, Upstream, object},
     federation::{all_but_internal_names, internal_names_of},
     secret::Secret,
     site::{ADMINISTRATOR, VHOST, amqp_uri},
@@ -15,33 +13,30 @@ use crate::{
 
 pub(super) fn broker(topology: &Topology, region: &Region, passwords: &Passwords) -> Broker {
     let pairs = topology.pairs();
-    let application = User {
-        name: APPLICATION.into(),
-        password: password(passwords, &region.name, APPLICATION).clone(),
-        permissions: application_permissions(),
+    let (sources, receivers) =
+        (|pair: &&Pair| pair.downstream == region.name, |pair: &&Pair| pair.upstream == region.name);
+    let user = |name: String, permissions| {
+        let password = password(passwords, &region.name, &name).clone();
+        (name, User { password, permissions })
     };
-    let links = pairs.iter().filter(|pair| pair.upstream == region.name).map(|pair| User {
-        name: link_user(&pair.downstream),
-        password: password(passwords, &region.name, &link_user(&pair.downstream)).clone(),
-        permissions: link_permissions(pair, &topology.federation.policies),
-    });
+    let policies = &topology.federation.policies;
+    let links = pairs
+        .iter()
+        .filter(receivers)
+        .map(|pair| user(link_user(&pair.downstream), link_permissions(pair, policies)));
     Broker {
         region: region.name.clone(),
         container: container(&topology.name, &region.name, BROKER),
         cluster_name: region.name.to_string(),
         password: password(passwords, &region.name, ADMINISTRATOR).clone(),
-        users: [application].into_iter().chain(links).collect(),
+        users: links.chain([user(APPLICATION.into(), application_permissions())]).collect(),
         upstreams: pairs
             .iter()
-            .filter(|pair| pair.downstream == region.name)
-            .map(|pair| upstream(pair, &topology.federation.upstream, passwords))
+            .filter(sources)
+            .map(|pair| (pair.upstream.to_string(), upstream(pair, &topology.federation.upstream, passwords)))
             .collect(),
-        policies: topology.federation.policies.iter().map(policy).collect(),
-        downstreams: pairs
-            .iter()
-            .filter(|pair| pair.upstream == region.name)
-            .map(|pair| pair.downstream.clone())
-            .collect(),
+        policies: policies.iter().map(|found| (found.name.clone(), policy(found))).collect(),
+        downstreams: pairs.iter().filter(receivers).map(|pair| pair.downstream.clone()).collect(),
     }
 }
 
@@ -65,43 +60,40 @@ fn link_permissions(pair: &Pair, policies: &[FederationPolicy]) -> Permissions {
     Permissions { configure: readable.clone(), write: internal, read: readable }
 }
 
-/// Every key but the URI, spelled in full: a broker restarts all links of an upstream whose definition
-/// is merely spelled anew, so this must not change without need.
+/// Every key is given, also with its default: to leave one out or to add one later is another definition to a broker,
+/// which then restarts all links of the upstream.
 fn upstream(pair: &Pair, settings: &UpstreamSettings, passwords: &Passwords) -> Upstream {
     let user = link_user(&pair.downstream);
     let secret = password(passwords, &pair.upstream, &user);
-    let definition = json!({
-        "ack-mode": match settings.ack_mode {
-            AckMode::OnConfirm => "on-confirm",
-            AckMode::OnPublish => "on-publish",
-            AckMode::NoAck => "no-ack",
-        },
-        "max-hops": settings.max_hops,
-        "prefetch-count": settings.prefetch_count,
-        "reconnect-delay": settings.reconnect_delay,
-        // the default destroys the backlog whenever a link restarts
-        "resource-cleanup-mode": "never",
-    });
-    let Value::Object(settings_map) = definition else { unreachable!("an object literal") };
+    let ack_mode = match settings.ack_mode {
+        AckMode::OnConfirm => "on-confirm",
+        AckMode::OnPublish => "on-publish",
+        AckMode::NoAck => "no-ack",
+    };
     Upstream {
-        name: pair.upstream.to_string(),
         uri: amqp_uri(
             &user,
             secret,
             pair.upstream.as_str(),
             &format!("heartbeat={}&connection_timeout=5000", settings.heartbeat),
         ),
-        settings: settings_map,
+        settings: object([
+            ("ack-mode", json!(ack_mode)),
+            ("max-hops", json!(settings.max_hops)),
+            ("prefetch-count", json!(settings.prefetch_count)),
+            ("reconnect-delay", json!(settings.reconnect_delay)),
+            // the default destroys the backlog whenever a link restarts
+            ("resource-cleanup-mode", json!("never")),
+        ]),
     }
 }
 
 fn policy(policy: &FederationPolicy) -> Policy {
     Policy {
-        name: policy.name.clone(),
         pattern: policy.pattern.clone(),
-        apply_to: policy.apply_to,
+        apply_to: policy.apply_to.as_str().to_owned(),
         priority: policy.priority,
-        definition: serde_json::Map::from_iter([("federation-upstream-set".to_owned(), json!("all"))]),
+        definition: object([("federation-upstream-set", json!("all"))]),
     }
 }
 
@@ -122,7 +114,7 @@ impl ApplyTo {
 pub(super) fn definitions(password: &Secret) -> Secret {
     let administrator = administrator(password);
     let user = json!({
-        "name": administrator.name,
+        "name": ADMINISTRATOR,
         "password_hash": crate::password::hash(password),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": ["administrator"],
@@ -130,7 +122,7 @@ pub(super) fn definitions(password: &Secret) -> Secret {
     let file = json!({
         "users": [user],
         "vhosts": [{"name": VHOST}],
-        "permissions": [permission(&administrator)],
+        "permissions": [permission(ADMINISTRATOR, &administrator)],
     });
     Secret::new(file.to_string())
 }
@@ -138,51 +130,15 @@ pub(super) fn definitions(password: &Secret) -> Secret {
 fn administrator(password: &Secret) -> User {
     let everything = || ".*".to_owned();
     User {
-        name: ADMINISTRATOR.into(),
         password: password.clone(),
         permissions: Permissions { configure: everything(), write: everything(), read: everything() },
     }
 }
 
-fn permission(user: &User) -> Value {
-    let Permissions { configure, write, read } = &user.permissions;
-    json!({"user": user.name, "vhost": VHOST, "configure": configure, "write": write, "read": read})
-}
-
-impl Upstream {
-    /// The same upstream with a key more, or less, that changes nothing: a broker takes it for another definition and
-    /// restarts its links. Perturbed again it is as before.
-    #[must_use]
-    pub fn perturbed(&self) -> Self {
-        let mut other = self.clone();
-        // false is its default
-        if other.settings.remove("trust-user-id").is_none() {
-            other.settings.insert("trust-user-id".into(), false.into());
-        }
-        other
-    }
-
-    /// The definition as RabbitMQ takes it, with the URI and the password in it.
-    #[must_use]
-    pub fn value(&self) -> Map<String, Value> {
-        let mut value = self.settings.clone();
-        value.insert("uri".into(), self.uri.expose().into());
-        value
-    }
-}
-
-impl Policy {
-    /// The policy as RabbitMQ takes it, without its name and place.
-    #[must_use]
-    pub fn value(&self) -> Map<String, Value> {
-        let value = [
-            ("pattern", json!(self.pattern)),
-            ("apply-to", json!(self.apply_to.as_str())),
-            ("priority", json!(self.priority)),
-            ("definition", json!(self.definition)),
-        ];
-        value.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
-    }
+fn permission(name: &str, user: &User) -> Map<String, Value> {
+    let mut value = user.permissions.value();
+    value.extend(object([("user", json!(name)), ("vhost", json!(VHOST))]));
+    value
 }
 
 impl Broker {
@@ -191,30 +147,29 @@ impl Broker {
     /// The cluster's name is not in it: that is in the broker's configuration, and set in one place only.
     #[must_use]
     pub fn definitions(&self) -> Secret {
-        let administrator = administrator(&self.password);
-        let users = || [&administrator].into_iter().chain(&self.users);
-        let user = |user: &User| {
-            let tags: &[&str] = if user.name == ADMINISTRATOR { &["administrator"] } else { &[] };
-            json!({"name": user.name, "password": user.password.expose(), "tags": tags})
+        let administrator = (ADMINISTRATOR.to_owned(), administrator(&self.password));
+        let users = || [(&administrator.0, &administrator.1)].into_iter().chain(&self.users);
+        let user = |(name, user): (&String, &User)| {
+            let tags: &[&str] = if name == ADMINISTRATOR { &["administrator"] } else { &[] };
+            json!({"name": name, "password": user.password.expose(), "tags": tags})
         };
-        let upstream = |upstream: &Upstream| {
+        let upstream = |(name, upstream): (&String, &Upstream)| {
             json!({
                 "component": "federation-upstream",
                 "vhost": VHOST,
-                "name": upstream.name,
+                "name": name,
                 "value": upstream.value(),
             })
         };
-        let policy = |policy: &Policy| {
+        let policy = |(name, policy): (&String, &Policy)| {
             let mut value = policy.value();
-            value.insert("vhost".into(), VHOST.into());
-            value.insert("name".into(), policy.name.as_str().into());
+            value.extend(object([("vhost", json!(VHOST)), ("name", json!(name))]));
             value
         };
         let file = json!({
             "users": users().map(user).collect::<Vec<_>>(),
             "vhosts": [{"name": VHOST}],
-            "permissions": users().map(permission).collect::<Vec<_>>(),
+            "permissions": users().map(|(name, user)| permission(name, user)).collect::<Vec<_>>(),
             "parameters": self.upstreams.iter().map(upstream).collect::<Vec<_>>(),
             "policies": self.policies.iter().map(policy).collect::<Vec<_>>(),
         });

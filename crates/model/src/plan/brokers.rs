@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Cause, Change, Plan, blocked, containers::Touched};
 use crate::{
-    desired::{
-        APPLICATION, BROKER, Broker, Desired, Policy, Upstream, User, container, link_user,
-        ownership_parameter,
-    },
+    definition::{Difference, Permissions, Policy, Upstream, difference},
+    desired::{APPLICATION, BROKER, Broker, Desired, User, container, link_user, ownership_parameter},
     diagnostic::Place,
     federation::{downstream_of_exchange, downstream_of_queue},
-    observed::{self, Definitions, Owned, Snapshot},
+    observed::{Definitions, Owned, Snapshot},
     password,
-    site::without_user,
     topology::RegionName,
 };
 
@@ -83,11 +80,9 @@ fn cluster_name(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Optio
     let found = known?.cluster_name.clone();
     (found != broker.cluster_name).then(|| {
         let step = Change::PutClusterName { name: broker.cluster_name.clone() }.at(&broker.region);
-        plan.push(
-            step,
-            differs("cluster name", Some(found.into()), Some(broker.cluster_name.clone().into())),
-            after,
-        )
+        let key = "cluster name".to_owned();
+        let (found, wanted) = (Some(found.into()), Some(broker.cluster_name.clone().into()));
+        plan.push(step, Cause::Differs(Difference { key, found, wanted }), after)
     })
 }
 
@@ -99,70 +94,50 @@ fn users(
     link_users: &mut BTreeMap<(RegionName, String), usize>,
     ready: &mut BTreeMap<RegionName, usize>,
 ) {
-    for user in &broker.users {
+    for (name, User { password, permissions }) in &broker.users {
         let region = broker.region.clone();
-        let cause = match known.and_then(|definitions| definitions.users.get(&user.name)) {
+        let cause = match known.and_then(|definitions| definitions.users.get(name)) {
             None => Some(Cause::NotFound),
-            Some(hash) if !password::matches(&user.password, hash) => Some(Cause::PasswordDiffers),
+            Some(hash) if !password::matches(password, hash) => Some(Cause::PasswordDiffers),
             Some(_) => None,
         };
-        let put = cause.map(|cause| plan.push(Change::PutUser(user.clone()).at(&region), cause, after));
-        let permitted = permission_cause(user, known).map(|cause| {
-            let step = Change::PutPermissions(user.clone()).at(&region);
-            plan.push(step, cause, put.into_iter().chain(after))
+        let put = cause.map(|cause| {
+            let step = Change::PutUser { name: name.clone(), password: password.clone() };
+            plan.push(step.at(&region), cause, after)
+        });
+        let found = known.and_then(|definitions| definitions.permissions.get(name));
+        let permitted = cause_of(&permissions.value(), found.map(Permissions::value)).map(|cause| {
+            let step = Change::PutPermissions { user: name.clone(), permissions: permissions.clone() };
+            plan.push(step.at(&region), cause, put.into_iter().chain(after))
         });
         if let Some(last) = permitted.or(put) {
-            if user.name == APPLICATION {
+            if name == APPLICATION {
                 ready.insert(region, last);
             } else {
-                link_users.insert((region, user.name.clone()), last);
+                link_users.insert((region, name.clone()), last);
             }
         }
     }
 }
 
-fn permission_cause(user: &User, known: Known<'_>) -> Option<Cause> {
-    let wanted = &user.permissions;
-    let Some([configure, write, read]) =
-        known.and_then(|definitions| definitions.permissions.get(&user.name))
-    else {
-        return Some(Cause::NotFound);
-    };
-    [
-        ("configure", configure, &wanted.configure),
-        ("write", write, &wanted.write),
-        ("read", read, &wanted.read),
-    ]
-    .into_iter()
-    .find(|(_, found, wanted)| found != wanted)
-    .map(|(key, found, wanted)| differs(key, Some(found.clone().into()), Some(wanted.clone().into())))
-}
-
-fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) {
-    for policy in &broker.policies {
-        let cause = match known.and_then(|definitions| definitions.policies.get(&policy.name)) {
-            None => Some(Cause::NotFound),
-            Some(found) => policy_difference(policy, found),
-        };
-        let Some(cause) = cause else { continue };
-        if is_foreign(&cause, known, |owned| &owned.policies, &policy.name) {
-            let (region, name) = (broker.region.clone(), policy.name.clone());
-            plan.blocked.push(blocked::foreign_definition(Place::Policy { region, name }));
-        }
-        plan.push(Change::PutPolicy(policy.clone()).at(&broker.region), cause, after);
+/// Why a definition has to be put, where it has to be.
+fn cause_of(wanted: &Map<String, Value>, found: Option<Map<String, Value>>) -> Option<Cause> {
+    match found {
+        None => Some(Cause::NotFound),
+        Some(found) => difference(wanted, &found).map(Cause::Differs),
     }
 }
 
-fn policy_difference(wanted: &Policy, found: &observed::Policy) -> Option<Cause> {
-    let apply_to = wanted.apply_to.as_str();
-    if found.pattern != wanted.pattern {
-        Some(differs("pattern", Some(found.pattern.clone().into()), Some(wanted.pattern.clone().into())))
-    } else if found.apply_to != apply_to {
-        Some(differs("apply-to", Some(found.apply_to.clone().into()), Some(apply_to.into())))
-    } else if found.priority != wanted.priority {
-        Some(differs("priority", Some(found.priority.into()), Some(wanted.priority.into())))
-    } else {
-        first_difference(&wanted.definition, &found.definition)
+fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) {
+    for (name, policy) in &broker.policies {
+        let found = known.and_then(|definitions| definitions.policies.get(name));
+        let Some(cause) = cause_of(&policy.value(), found.map(Policy::value)) else { continue };
+        if is_foreign(&cause, known, |owned| &owned.policies, name) {
+            let (region, name) = (broker.region.clone(), name.clone());
+            plan.blocked.push(blocked::foreign_definition(Place::Policy { region, name }));
+        }
+        let step = Change::PutPolicy { name: name.clone(), policy: policy.clone() };
+        plan.push(step.at(&broker.region), cause, after);
     }
 }
 
@@ -175,17 +150,16 @@ fn upstreams(
     touched: &Touched,
     desired: &Desired,
 ) {
-    for upstream in &broker.upstreams {
-        let cause = match known.and_then(|definitions| definitions.upstreams.get(&upstream.name)) {
-            None => Some(Cause::NotFound),
-            Some(found) => upstream_difference(upstream, found),
-        };
-        let Some(cause) = cause else { continue };
-        if is_foreign(&cause, known, |owned| &owned.upstreams, &upstream.name) {
-            let (region, name) = (broker.region.clone(), upstream.name.clone());
+    for (name, upstream) in &broker.upstreams {
+        let found = known.and_then(|definitions| definitions.upstreams.get(name));
+        let shown = cause_of(&upstream.shown(), found.map(Upstream::shown));
+        let secret = found.filter(|found| found.uri != upstream.uri).map(|_| Cause::PasswordDiffers);
+        let Some(cause) = shown.or(secret) else { continue };
+        if is_foreign(&cause, known, |owned| &owned.upstreams, name) {
+            let (region, name) = (broker.region.clone(), name.clone());
             plan.blocked.push(blocked::foreign_definition(Place::Upstream { region, name }));
         }
-        let upstream_region = RegionName::new(&upstream.name);
+        let upstream_region = RegionName::new(name);
         let upstream_broker = container(&desired.project, &upstream_region, BROKER);
         let user = link_user(&broker.region);
         let needs = [
@@ -194,19 +168,8 @@ fn upstreams(
             touched.connected.get(&broker.container).copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
-        let step = Change::PutUpstream(upstream.clone()).at(&broker.region);
-        plan.push(step, cause, needs.into_iter().flatten());
-    }
-}
-
-fn upstream_difference(wanted: &Upstream, found: &observed::Upstream) -> Option<Cause> {
-    let (wanted_uri, found_uri) = (without_user(&wanted.uri), without_user(&found.uri));
-    if wanted_uri != found_uri {
-        Some(differs("uri", Some(found_uri.into()), Some(wanted_uri.into())))
-    } else if wanted.uri != found.uri {
-        Some(Cause::PasswordDiffers)
-    } else {
-        first_difference(&wanted.settings, &found.settings)
+        let step = Change::PutUpstream { name: name.clone(), upstream: upstream.clone() };
+        plan.push(step.at(&broker.region), cause, needs.into_iter().flatten());
     }
 }
 
@@ -226,16 +189,16 @@ fn prune(
     let region = &broker.region;
     let wanted = ownership(broker);
     let mut steps = Vec::new();
-    for name in owned.policies.iter().filter(|name| !wanted.policies.contains(name)).cloned() {
+    for name in owned.policies.difference(&wanted.policies).cloned() {
         steps.push(plan.push(Change::DeletePolicy { name }.at(region), Cause::NotInTopology, after));
     }
-    for name in owned.upstreams.iter().filter(|name| !wanted.upstreams.contains(name)).cloned() {
+    for name in owned.upstreams.difference(&wanted.upstreams).cloned() {
         steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::NotInTopology, after));
     }
-    for name in owned.users.iter().filter(|name| !wanted.users.contains(name)).cloned() {
+    for name in owned.users.difference(&wanted.users).cloned() {
         steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));
     }
-    for downstream in owned.downstreams.iter().filter(|name| !wanted.downstreams.contains(name)) {
+    for downstream in owned.downstreams.difference(&wanted.downstreams) {
         let downstream = RegionName::new(downstream);
         let gone = removed.get(&container(&desired.project, &downstream, BROKER));
         let needs: Vec<usize> = after.into_iter().chain(gone.copied()).collect();
@@ -288,35 +251,21 @@ fn record_ownership(
 
 fn ownership(broker: &Broker) -> Owned {
     Owned {
-        users: broker.users.iter().map(|user| user.name.clone()).collect(),
-        upstreams: broker.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
-        policies: broker.policies.iter().map(|policy| policy.name.clone()).collect(),
+        users: broker.users.keys().cloned().collect(),
+        upstreams: broker.upstreams.keys().cloned().collect(),
+        policies: broker.policies.keys().cloned().collect(),
         downstreams: broker.downstreams.iter().map(ToString::to_string).collect(),
     }
 }
 
-fn is_foreign(cause: &Cause, known: Known<'_>, list: impl Fn(&Owned) -> &Vec<String>, name: &String) -> bool {
+fn is_foreign(
+    cause: &Cause,
+    known: Known<'_>,
+    list: impl Fn(&Owned) -> &BTreeSet<String>,
+    name: &str,
+) -> bool {
     let owned = known
         .and_then(|definitions| definitions.owned.as_ref())
         .is_some_and(|owned| list(owned).contains(name));
     *cause != Cause::NotFound && !owned
-}
-
-fn differs(key: &str, found: Option<Value>, wanted: Option<Value>) -> Cause {
-    Cause::Differs { key: key.into(), found, wanted }
-}
-
-/// The first key in which two definitions differ. Numbers are compared by value: a broker may answer
-/// `5.0` where `5` was put.
-fn first_difference(
-    wanted: &serde_json::Map<String, Value>,
-    found: &serde_json::Map<String, Value>,
-) -> Option<Cause> {
-    let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
-    keys.into_iter()
-        .find(|key| match (wanted.get(*key), found.get(*key)) {
-            (Some(Value::Number(wanted)), Some(Value::Number(found))) => wanted.as_f64() != found.as_f64(),
-            (wanted, found) => wanted != found,
-        })
-        .map(|key| differs(key, found.get(key).cloned(), wanted.get(key).cloned()))
 }

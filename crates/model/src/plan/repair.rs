@@ -79,18 +79,19 @@ pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Des
         }
     }
     for broker in &desired.brokers {
-        for upstream in &broker.upstreams {
-            if refused.contains(&(broker.region.clone(), RegionName::new(&upstream.name))) {
-                let put = |upstream| Change::PutUpstream(upstream).at(&broker.region);
+        for (name, upstream) in &broker.upstreams {
+            if refused.contains(&(broker.region.clone(), RegionName::new(name))) {
+                let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);
                 let perturbed = plan.push(put(upstream.perturbed()), Cause::CredentialsNotPropagated, []);
                 plan.push(put(upstream.clone()), Cause::CredentialsNotPropagated, [perturbed]);
             }
         }
-        for policy in &broker.policies {
-            if not_started.contains(&(broker.region.clone(), policy.apply_to == ApplyTo::Exchanges)) {
-                let delete = Change::DeletePolicy { name: policy.name.clone() }.at(&broker.region);
+        for (name, policy) in &broker.policies {
+            if not_started.contains(&(broker.region.clone(), policy.apply_to == ApplyTo::Exchanges.as_str()))
+            {
+                let delete = Change::DeletePolicy { name: name.clone() }.at(&broker.region);
                 let deleted = plan.push(delete, Cause::LinkNotStarted, []);
-                let put = Change::PutPolicy(policy.clone()).at(&broker.region);
+                let put = Change::PutPolicy { name: name.clone(), policy: policy.clone() }.at(&broker.region);
                 plan.push(put, Cause::Follows, [deleted]);
             }
         }

@@ -134,14 +134,12 @@ impl Change {
             )
             .sign(Sign::Wait),
             Self::PutClusterName { name } => broker(format!("cluster name {name}")).sign(Sign::Change),
-            Self::PutUser(user) => broker(format!("user {}", user.name)),
-            Self::PutPermissions(user) => broker(format!("permissions of {}", user.name)),
-            Self::PutUpstream(upstream) => broker(format!("upstream {}", upstream.name))
+            Self::PutUser { name, .. } => broker(format!("user {name}")),
+            Self::PutPermissions { user, .. } => broker(format!("permissions of {user}")),
+            Self::PutUpstream { name, .. } => broker(format!("upstream {name}"))
                 .risk("restarts this upstream's links; what waits for them is kept"),
-            Self::PutPolicy(policy) => {
-                broker(format!("policy {} on {}", policy.name, policy.apply_to.as_str()))
-                    .risk("restarts the links of what it matches; what waits for them is kept")
-            }
+            Self::PutPolicy { name, policy } => broker(format!("policy {name} on {}", policy.apply_to))
+                .risk("restarts the links of what it matches; what waits for them is kept"),
             Self::RecordOwnership { .. } => broker("record what the project owns".into()),
             Self::DeleteUser { name } => broker(format!("user {name}")).sign(Sign::Remove),
             Self::DeleteUpstream { name } => broker(format!("upstream {name}")).sign(Sign::Remove),
@@ -204,7 +202,7 @@ impl Cause {
     /// Whether what it is the cause of adds something, or changes what is there.
     fn sign(&self) -> Sign {
         match self {
-            Cause::Differs { .. }
+            Cause::Differs(_)
             | Cause::PasswordDiffers
             | Cause::Stopped(_)
             | Cause::CredentialsNotPropagated => Sign::Change,
@@ -241,14 +239,7 @@ impl fmt::Display for Cause {
             Cause::CredentialsNotPropagated => f.write_str("links still use the old credentials"),
             Cause::BindingsNotPropagated => f.write_str("bindings not propagated upstream"),
             Cause::Unknown => f.write_str("unreachable; will be compared once up"),
-            Cause::Differs { key, found, wanted } => {
-                let show = |value: &Option<serde_json::Value>| match value {
-                    None => "none".to_owned(),
-                    Some(serde_json::Value::String(text)) => text.clone(),
-                    Some(value) => value.to_string(),
-                };
-                write!(f, "{key} {} → {}", show(found), show(wanted))
-            }
+            Cause::Differs(difference) => difference.fmt(f),
             Cause::PasswordDiffers => f.write_str("password differs"),
             Cause::ConfigChanged => f.write_str("configuration changed"),
             Cause::ImageChanged => f.write_str("image changed"),

@@ -9,9 +9,10 @@ use std::{
 };
 
 use fedctl_model::{
+    definition::Policy,
     desired::{self, Desired},
     federation::internal_queue,
-    observed::{ContainerState, Object, Policy, Queue, Resource},
+    observed::{ContainerState, Object, Queue, Resource},
     plan::{Change, Operation, Plan, Removal, Step, is_stalled, plan, remove, repair},
     secret::Secret,
     status::{Condition, LinkRef, LinkStatus, Reason},
@@ -280,10 +281,10 @@ fn a_broker_with_a_new_volume_is_filled_from_nothing() {
             "+ container shop_asia_broker: start",
             "+ container shop_asia_broker: connect to shop_wan",
             ". broker asia: wait until it accepts connections",
-            "+ broker asia: user services (not found)",
-            "+ broker asia: permissions of services (not found)",
             "+ broker asia: user link-europe (not found)",
             "+ broker asia: permissions of link-europe (not found)",
+            "+ broker asia: user services (not found)",
+            "+ broker asia: permissions of services (not found)",
             "+ broker asia: policy events on exchanges (not found)",
             "+ broker asia: policy fed on queues (not found)",
             "+ broker asia: record what the project owns (not found)",
@@ -376,7 +377,7 @@ fn a_user_with_another_password_is_put_right_and_no_password_is_shown() {
 #[test]
 fn permissions_that_differ_are_put_right() {
     check(
-        |world| world.broker("asia").permissions.get_mut("services").unwrap()[1] = ".*".into(),
+        |world| world.broker("asia").permissions.get_mut("services").unwrap().write = ".*".into(),
         &["~ broker asia: permissions of services (write .* → ^(?!federation: ))"],
     );
 }
@@ -400,8 +401,10 @@ fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
     let named =
         index(&plan, |step| matches!(step, Step::Broker { change: Change::PutClusterName { .. }, .. }));
     for (number, planned) in plan.steps.iter().enumerate() {
-        if matches!(planned.step, Step::Broker { change: Change::PutUpstream(_) | Change::PutPolicy(_), .. })
-        {
+        if matches!(
+            planned.step,
+            Step::Broker { change: Change::PutUpstream { .. } | Change::PutPolicy { .. }, .. }
+        ) {
             assert!(predecessors(&plan, number).contains(&named), "{}", numbered(&plan));
         }
     }
@@ -411,7 +414,8 @@ fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
 fn an_upstream_is_put_when_its_user_and_the_way_to_it_are_there() {
     let plan = plan(&wanted(THREE), &World::default().look());
     for (number, planned) in plan.steps.iter().enumerate() {
-        let Step::Broker { region: downstream, change: Change::PutUpstream(upstream) } = &planned.step else {
+        let Step::Broker { region: downstream, change: Change::PutUpstream { name, .. } } = &planned.step
+        else {
             continue;
         };
         let user = desired::link_user(downstream);
@@ -423,10 +427,10 @@ fn an_upstream_is_put_when_its_user_and_the_way_to_it_are_there() {
                 &|step| matches!(step, Step::Engine(Operation::ConnectNetwork { container, .. }) if *container == name),
             )
         };
-        assert!(connected(broker(downstream.as_str())) && connected(broker(&upstream.name)));
+        assert!(connected(broker(downstream.as_str())) && connected(broker(name)));
         assert!(comes_before(
-            &|step| matches!(step, Step::Broker { region, change: Change::PutPermissions(put) }
-            if region.as_str() == upstream.name && put.name == user)
+            &|step| matches!(step, Step::Broker { region, change: Change::PutPermissions { user: put, .. } }
+            if region.as_str() == name && *put == user)
         ));
     }
 }
@@ -631,12 +635,12 @@ fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
     let refused = failing(Resource::Queue("fed.bills".into()), Reason::AccessRefused);
     let plan = repair([&deaf, &missing, &refused], &wanted(TWO));
     let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
-        Step::Broker { change: Change::PutUpstream(upstream), .. } => Some(upstream.value()),
+        Step::Broker { change: Change::PutUpstream { upstream, .. }, .. } => Some(upstream.value()),
         _ => None,
     });
     let upstreams: Vec<_> = upstreams.collect();
     assert_ne!(upstreams[0], upstreams[1]);
-    assert_eq!(upstreams[1], wanted(TWO).brokers[1].upstreams[0].value());
+    assert_eq!(upstreams[1], wanted(TWO).brokers[1].upstreams["europe"].value());
     let plan = plan.to_string();
     let expected = [
         "~ broker asia: restart link of shop.events from europe (bindings not propagated upstream)",

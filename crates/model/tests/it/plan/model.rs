@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fedctl_model::{
-    desired::{self, Attachment, BROKER, Desired, Network, User, Volume},
-    observed::{
-        self, Container, ContainerState, Definitions, EngineState, Object, Observed, Policy, Snapshot,
-        Upstream,
-    },
+    definition::Upstream,
+    desired::{self, Attachment, BROKER, Desired, Network, Volume},
+    observed::{self, Container, ContainerState, Definitions, EngineState, Object, Observed, Snapshot},
     password,
     plan::{Change, Operation, Plan, Step, plan},
     site::Unavailable,
@@ -171,22 +169,18 @@ impl World {
         match change {
             Change::Await { .. } => {}
             Change::PutClusterName { name } => broker.cluster_name.clone_from(name),
-            Change::PutUser(User { name, password, .. }) => {
+            Change::PutUser { name, password } => {
                 broker.users.insert(name.clone(), password::hash_with_salt(password, [1, 2, 3, 4]));
             }
-            Change::PutPermissions(User { name, permissions: wanted, .. }) => {
-                assert!(broker.users.contains_key(name), "no user `{name}` in `{region}`");
-                let permissions = [&wanted.configure, &wanted.write, &wanted.read].map(Clone::clone);
-                broker.permissions.insert(name.clone(), permissions);
+            Change::PutPermissions { user, permissions } => {
+                assert!(broker.users.contains_key(user), "no user `{user}` in `{region}`");
+                broker.permissions.insert(user.clone(), permissions.clone());
             }
-            Change::PutUpstream(desired::Upstream { name, uri, settings }) => {
-                let upstream = Upstream { uri: uri.clone(), settings: settings.clone() };
-                broker.upstreams.insert(name.clone(), upstream);
+            Change::PutUpstream { name, upstream } => {
+                broker.upstreams.insert(name.clone(), upstream.clone());
             }
-            Change::PutPolicy(policy) => {
-                let desired::Policy { name, pattern, apply_to, priority, definition } = policy.clone();
-                let apply_to = apply_to.as_str().to_owned();
-                broker.policies.insert(name, Policy { pattern, apply_to, priority, definition });
+            Change::PutPolicy { name, policy } => {
+                broker.policies.insert(name.clone(), policy.clone());
             }
             Change::RecordOwnership { owned, .. } => broker.owned = Some(owned.clone()),
             Change::DeleteUser { name } => {

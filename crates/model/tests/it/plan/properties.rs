@@ -107,7 +107,7 @@ const DAMAGE: &[Damage] = &[
     Damage::Broker(|broker| drop(broker.users.pop_first())),
     Damage::Broker(|broker| broker.users.values_mut().for_each(|hash| *hash = "other".into())),
     Damage::Broker(|broker| drop(broker.permissions.pop_last())),
-    Damage::Broker(|broker| broker.permissions.values_mut().for_each(|found| found[2] = "other".into())),
+    Damage::Broker(|broker| broker.permissions.values_mut().for_each(|found| found.read = "other".into())),
     Damage::Broker(|broker| drop(broker.policies.pop_first())),
     Damage::Broker(|broker| broker.policies.values_mut().for_each(|policy| policy.priority += 1)),
     Damage::Broker(|broker| drop(broker.upstreams.pop_first())),

@@ -1,0 +1,175 @@
+//! What brokers hold by name, in the one form in which the wanted and the found are compared.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{secret::Secret, site::without_user};
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Policy {
+    /// The names that it matches.
+    pub pattern: String,
+    /// RabbitMQ's word for what it applies to.
+    pub apply_to: String,
+    #[serde(default)]
+    pub priority: i32,
+    pub definition: Map<String, Value>,
+}
+
+/// An upstream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Where and as whom to connect, with the password.
+    pub uri: Secret,
+    /// Every other key.
+    pub settings: Map<String, Value>,
+}
+
+/// The regular expressions that say what a user may configure, write and read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Permissions {
+    /// Declare and delete.
+    pub configure: String,
+    /// Publish, and bind to.
+    pub write: String,
+    /// Consume, and bind from.
+    pub read: String,
+}
+
+impl Policy {
+    /// The policy as RabbitMQ takes it, without its name and virtual host.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        object([
+            ("pattern", json!(self.pattern)),
+            ("apply-to", json!(self.apply_to)),
+            ("priority", json!(self.priority)),
+            ("definition", json!(self.definition)),
+        ])
+    }
+}
+
+impl Upstream {
+    /// The definition as RabbitMQ takes it, with the URI and the password in it.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        self.with_uri(self.uri.expose().to_owned())
+    }
+
+    /// The definition with a URI that may be shown.
+    #[must_use]
+    pub fn shown(&self) -> Map<String, Value> {
+        self.with_uri(without_user(&self.uri))
+    }
+
+    fn with_uri(&self, uri: String) -> Map<String, Value> {
+        let mut value = self.settings.clone();
+        value.insert("uri".into(), uri.into());
+        value
+    }
+
+    /// The same upstream with a key more, or less, that changes nothing: a broker takes it for another definition and
+    /// restarts its links. Perturbed again it is as before.
+    #[must_use]
+    pub fn perturbed(&self) -> Self {
+        let mut other = self.clone();
+        // false is its default
+        if other.settings.remove("trust-user-id").is_none() {
+            other.settings.insert("trust-user-id".into(), false.into());
+        }
+        other
+    }
+}
+
+impl Permissions {
+    /// The permissions as RabbitMQ takes them, without the user and the virtual host.
+    #[must_use]
+    pub fn value(&self) -> Map<String, Value> {
+        let Self { configure, write, read } = self;
+        object([("configure", json!(configure)), ("write", json!(write)), ("read", json!(read))])
+    }
+}
+
+/// A JSON object of these keys.
+pub(crate) fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// The first key in which two definitions differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub key: String,
+    pub found: Option<Value>,
+    pub wanted: Option<Value>,
+}
+
+/// Compares two definitions, and those within them, key by key.
+///
+/// Numbers are compared by value: a broker may answer `5.0` where `5` was put. A key that is given is not the same as one
+/// that is left out, even with its default: to RabbitMQ that is another definition.
+#[must_use]
+pub fn difference(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Option<Difference> {
+    let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    keys.into_iter().find_map(|key| {
+        let (wanted, found) = (wanted.get(key), found.get(key));
+        let differs = match (wanted, found) {
+            (Some(Value::Object(wanted)), Some(Value::Object(found))) => return difference(wanted, found),
+            (Some(Value::Number(wanted)), Some(Value::Number(found))) => wanted.as_f64() != found.as_f64(),
+            (wanted, found) => wanted != found,
+        };
+        differs.then(|| Difference { key: key.clone(), found: found.cloned(), wanted: wanted.cloned() })
+    })
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: &Option<Value>| match value {
+            None => "none".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        write!(f, "{} {} → {}", self.key, show(&self.found), show(&self.wanted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(wanted: Value, found: Value, expected: Option<&str>) {
+        let (Value::Object(wanted), Value::Object(found)) = (wanted, found) else { panic!("no objects") };
+        let text = difference(&wanted, &found).map(|difference| difference.to_string());
+        assert_eq!(text.as_deref(), expected);
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value_and_everything_else_as_it_is() {
+        check(json!({"max-hops": 1}), json!({"max-hops": 1.0}), None);
+        check(json!({"max-hops": 1}), json!({"max-hops": 2.0}), Some("max-hops 2.0 → 1"));
+        check(json!({"max-hops": 1}), json!({"max-hops": "1"}), Some("max-hops 1 → 1"));
+        check(
+            json!({"uris": ["a", "b"]}),
+            json!({"uris": ["b", "a"]}),
+            Some(r#"uris ["b","a"] → ["a","b"]"#),
+        );
+    }
+
+    #[test]
+    fn a_default_that_is_given_is_not_one_that_is_left_out() {
+        check(json!({"trust-user-id": false}), json!({}), Some("trust-user-id none → false"));
+        check(json!({}), json!({"trust-user-id": false}), Some("trust-user-id false → none"));
+    }
+
+    #[test]
+    fn a_definition_within_another_is_compared_key_by_key() {
+        let policy = |hops: f64| json!({"definition": {"max-hops": hops, "b": 1}, "pattern": "^x"});
+        check(policy(1.0), policy(1.0), None);
+        check(policy(1.0), policy(2.0), Some("max-hops 2.0 → 1.0"));
+        check(json!({"definition": {}}), json!({"definition": 1}), Some("definition 1 → {}"));
+    }
+}
