@@ -4,6 +4,7 @@ use anstream::adapter::strip_str;
 use fedctl::output::status::render;
 use fedctl_model::{
     observed::Resource,
+    site::Unavailable,
     status::{
         BrokerState, BrokerStatus, Condition, LinkRef, LinkStatus, Reason, RegionStatus, ServiceStatus,
         Status,
@@ -78,8 +79,12 @@ fn damaged() -> Status {
         management_port: None,
         ..unreachable.clone()
     };
-    america.broker =
-        BrokerStatus { state: BrokerState::Unreachable, error: Some("timed out".into()), ..unreachable };
+    america.broker = BrokerStatus {
+        state: BrokerState::Unreachable,
+        code: Some(Unavailable::Unreachable(String::new()).code()),
+        error: Some("timed out".into()),
+        ..unreachable
+    };
     let mut africa = region("africa", &[]);
     africa.broker = BrokerStatus { state: BrokerState::Missing, ..missing };
 
