@@ -8,7 +8,10 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::support::{OnlyOne, Project};
+use crate::{
+    engine::docker,
+    support::{OnlyOne, Project},
+};
 
 /// What a project is brought into before a case, where it is not known to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +69,13 @@ pub fn alone(name: &str, case: fn()) -> Trial {
     Trial::test(name, move || timed(|| catching(|| engine(case))))
 }
 
-/// Waits for the engine, and keeps it until the end of all cases.
+/// Waits until no other process tests on the engine, which must be there, and keeps it until the end of all cases.
 fn engine<T>(then: impl FnOnce() -> T) -> T {
     static ENGINE: OnceLock<OnlyOne> = OnceLock::new();
-    ENGINE.get_or_init(OnlyOne::wait);
+    ENGINE.get_or_init(|| {
+        docker(&["version"]);
+        OnlyOne::wait()
+    });
     then()
 }
 

@@ -18,5 +18,6 @@ mod engine;
 mod export;
 mod findings;
 mod services;
+mod shipped;
 mod tables;
 mod walls;

@@ -1,0 +1,27 @@
+//! That the files which ship with the program agree with it.
+
+use std::collections::BTreeSet;
+
+use clap::CommandFactory;
+use fedctl::cli::Cli;
+use fedctl_model::topology;
+use fedctl_services::Kind;
+
+#[test]
+fn the_readme_shows_only_commands_that_exist() {
+    let cli = Cli::command();
+    let known: BTreeSet<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+    let lines = include_str!("../../README.md").lines().filter_map(|line| line.strip_prefix("$ fedctl "));
+    let shown: BTreeSet<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(shown.len() > 5, "{shown:?}");
+    assert_eq!(shown.difference(&known).collect::<Vec<_>>(), [&""; 0]);
+}
+
+#[test]
+fn systems_yaml_has_every_built_in_program() {
+    let (topology, warnings) = topology::parse(include_str!("../../systems.yaml")).unwrap();
+    assert_eq!(warnings, []);
+    let services = topology.regions.iter().flat_map(|region| &region.services);
+    let services: BTreeSet<&str> = services.map(|service| service.name.as_str()).collect();
+    assert_eq!(services, Kind::ALL.iter().map(|kind| kind.name()).collect());
+}
