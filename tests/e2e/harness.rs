@@ -58,7 +58,7 @@ impl Shared {
         match &passed {
             Ok(()) if start == State::Up => *state = State::Up,
             Ok(()) => {}
-            Err(_) => project.tell(),
+            Err(_) => project.print_state(),
         }
         passed
     }

@@ -44,7 +44,7 @@ fn remove_brokers(project: &Project) {
     }
 }
 
-pub fn an_interrupt_while_an_image_is_made(project: &Project) {
+pub fn an_interrupt_while_an_image_is_imported(project: &Project) {
     let image = project.service_image();
     project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
     docker(&["rmi", &image]);
@@ -67,7 +67,7 @@ pub fn a_kill_while_brokers_boot(project: &Project) {
 }
 
 /// What a killed `up` has asked the engine to start may run only after it was looked at.
-pub fn a_container_that_runs_by_now_is_stopped_and_removed() {
+pub fn a_container_that_started_meanwhile_is_stopped_and_removed() {
     let image = broker_image();
     let options = ["--label", "io.fedctl.test=1", "--stop-timeout", "1", "--entrypoint", "sleep"];
     let id = docker(&[&["run", "--detach"], &options[..], &[&image, "600"]].concat()).trim().to_owned();
@@ -118,7 +118,7 @@ pub fn a_second_interrupt_leaves_at_once(project: &Project) {
     up.end().exits(130);
 }
 
-pub fn a_second_up_is_refused_while_the_first_goes_on_and_finishes(project: &Project) {
+pub fn a_second_up_is_refused_while_the_first_runs(project: &Project) {
     remove_brokers(project);
     let first = until_booting(project.begin_up());
     for change in [&["up"][..], &["down"]] {
@@ -154,7 +154,7 @@ pub fn a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted(p
     project.up();
 }
 
-pub fn an_exchange_of_another_type_is_told_by_the_services_that_need_it(project: &Project) {
+pub fn an_exchange_of_another_type_is_reported_by_the_services_that_need_it(project: &Project) {
     let services = ["products", "indexer"].map(|service| project.container("asia", service));
     for service in &services {
         docker(&["stop", service]);

@@ -68,22 +68,22 @@ fn three_regions() -> Vec<Trial> {
             demo::every_scenario_passes,
             up::logs_are_those_of_the_chosen_container,
             up::following_logs_ends_with_an_interrupt,
-            status::a_removed_policy_is_seen_missed_by_the_demo_and_put_back,
-            status::a_link_nobody_asked_for_is_shown_and_left_alone,
+            status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
+            status::an_unexpected_link_is_shown_and_left_alone,
             status::a_frozen_broker_neither_hides_nor_slows_the_others,
             demo::a_stopped_service_is_named_and_put_back,
             demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
             put_back::a_removed_upstream_is_put_back,
-            put_back::an_edited_upstream_is_mended_without_losing_what_waits,
-            put_back::a_changed_upstream_reaches_every_link_though_the_broker_fails,
-            put_back::links_that_were_not_told_of_their_password_are,
-            put_back::a_paused_broker_goes_on,
+            put_back::an_edited_upstream_is_corrected_without_losing_queued_messages,
+            put_back::a_changed_upstream_reaches_every_link_although_the_broker_fails,
+            put_back::links_with_a_stale_password_are_restarted,
+            put_back::a_paused_broker_is_unpaused,
             put_back::a_killed_broker_is_started,
             put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,
-            put_back::a_broker_that_lost_everything_is_made_anew,
-            put_back::a_removed_network_is_made_anew,
+            put_back::a_broker_that_lost_its_data_is_recreated,
+            put_back::a_removed_network_is_recreated,
             put_back::a_removed_administrator_is_put_back,
-            put_back::lost_passwords_are_made_anew_everywhere,
+            put_back::lost_passwords_are_replaced_everywhere,
             up::down_keeps_the_data_and_another_up_finds_it,
             up::down_with_volumes_leaves_nothing,
         }
@@ -95,10 +95,10 @@ fn two_regions() -> Vec<Trial> {
     let project = Shared::new(|| Project::with_own_executable(&["europe", "asia"]));
     in_order! { project;
         Nothing {
-            regions::a_broker_that_does_not_boot_is_told_with_its_last_lines_and_stops_no_other,
+            regions::a_broker_that_does_not_boot_is_reported_with_its_log_and_stops_no_other,
         }
         Up {
-            interrupts::an_interrupt_while_an_image_is_made,
+            interrupts::an_interrupt_while_an_image_is_imported,
         }
         Nothing {
             interrupts::a_termination_while_containers_are_made,
@@ -112,9 +112,9 @@ fn two_regions() -> Vec<Trial> {
         Up {
             interrupts::an_interrupt_while_brokers_boot,
             interrupts::a_second_interrupt_leaves_at_once,
-            interrupts::a_second_up_is_refused_while_the_first_goes_on_and_finishes,
+            interrupts::a_second_up_is_refused_while_the_first_runs,
             interrupts::a_link_that_cannot_run_is_named_when_time_runs_out_or_up_is_interrupted,
-            interrupts::an_exchange_of_another_type_is_told_by_the_services_that_need_it,
+            interrupts::an_exchange_of_another_type_is_reported_by_the_services_that_need_it,
             regions::a_region_that_is_added_joins_the_others,
             regions::a_region_is_not_removed_while_messages_wait_for_it,
             regions::a_region_that_is_removed_leaves_only_its_data,
@@ -133,7 +133,7 @@ fn systems() -> Vec<Trial> {
             systems::every_scenario_passes,
             systems::a_checkout_is_traced_through_its_regions,
             systems::a_poisoned_message_fails_its_scenario_and_is_found,
-            systems::a_queue_whose_consumer_does_not_keep_up_is_told_of_while_it_grows,
+            systems::a_queue_that_grows_faster_than_it_is_consumed_is_reported,
             systems::a_stopped_service_is_named_and_put_back,
             systems::a_region_cut_off_fails_every_scenario_and_names_the_links,
             systems::a_region_with_two_more_hosts_joins_by_an_edit,
@@ -147,14 +147,14 @@ fn one_region() -> Vec<Trial> {
     in_order! { project;
         Nothing {
             uploads::many_uploads_into_one_volume_do_not_disturb_each_other,
-            refusals::what_is_somebody_elses_is_left_alone,
-            refusals::a_directory_that_cannot_be_written_is_told,
+            refusals::objects_of_others_are_left_alone,
+            refusals::an_unwritable_directory_is_reported,
             refusals::an_engine_whose_disk_is_full_says_so,
-            refusals::an_image_that_nobody_has_is_named,
-            refusals::a_port_that_is_taken_is_told_with_its_container,
+            refusals::an_image_that_does_not_exist_is_named,
+            refusals::a_port_in_use_is_reported_with_its_container,
         }
         Up {
-            refusals::one_region_alone_proves_what_it_can,
+            refusals::one_region_alone_passes_the_demo,
             neighbours::two_projects_do_not_touch_each_other_or_each_others_images,
         }
     }
@@ -174,8 +174,8 @@ fn others() -> Vec<Trial> {
         compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them,
     ));
     cases.push(alone(
-        "interrupts::a_container_that_runs_by_now_is_stopped_and_removed",
-        interrupts::a_container_that_runs_by_now_is_stopped_and_removed,
+        "interrupts::a_container_that_started_meanwhile_is_stopped_and_removed",
+        interrupts::a_container_that_started_meanwhile_is_stopped_and_removed,
     ));
     cases
 }

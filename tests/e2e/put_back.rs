@@ -25,7 +25,7 @@ pub fn a_removed_upstream_is_put_back(project: &Project) {
     demo::passes_again(project);
 }
 
-pub fn an_edited_upstream_is_mended_without_losing_what_waits(project: &Project) {
+pub fn an_edited_upstream_is_corrected_without_losing_queued_messages(project: &Project) {
     let (europe, asia) = (project.broker("europe"), project.broker("asia"));
     let internal = "federation: products.events -> asia";
     let queue = asia.tap("products.events", "backlog");
@@ -82,7 +82,7 @@ const CONNECT_WHEN_STOPPED: &str = "
     end),
     receive ready -> ok end.";
 
-pub fn a_changed_upstream_reaches_every_link_though_the_broker_fails(project: &Project) {
+pub fn a_changed_upstream_reaches_every_link_although_the_broker_fails(project: &Project) {
     let asia = project.broker("asia");
     let europe = project.container("europe", "broker");
     let definition = asia.get("/parameters/federation-upstream/%2F/europe")["value"].clone();
@@ -119,7 +119,7 @@ pub fn a_changed_upstream_reaches_every_link_though_the_broker_fails(project: &P
 }
 
 /// As a broker leaves them that failed while it told them, if nobody is there to tell them again.
-pub fn links_that_were_not_told_of_their_password_are(project: &Project) {
+pub fn links_with_a_stale_password_are_restarted(project: &Project) {
     let asia = project.broker("asia");
     let path = "/parameters/federation-upstream/%2F/europe";
     let right = asia.get(path)["value"].clone();
@@ -134,7 +134,7 @@ pub fn links_that_were_not_told_of_their_password_are(project: &Project) {
     demo::passes_again(project);
 }
 
-pub fn a_paused_broker_goes_on(project: &Project) {
+pub fn a_paused_broker_is_unpaused(project: &Project) {
     docker(&["pause", &project.container("america", "broker")]);
     project.fedctl(&["plan"]).exits(0).says("unpause (paused)");
     demo::passes_again(project);
@@ -157,7 +157,7 @@ pub fn a_stopped_broker_ends_cleanly_is_shown_and_started(project: &Project) {
     demo::passes_again(project);
 }
 
-pub fn a_broker_that_lost_everything_is_made_anew(project: &Project) {
+pub fn a_broker_that_lost_its_data_is_recreated(project: &Project) {
     let name = project.container("asia", "broker");
     docker(&["rm", "--force", &name]);
     docker(&["volume", "rm", &name]);
@@ -166,7 +166,7 @@ pub fn a_broker_that_lost_everything_is_made_anew(project: &Project) {
     assert_eq!(project.links("running").len(), 48);
 }
 
-pub fn a_removed_network_is_made_anew(project: &Project) {
+pub fn a_removed_network_is_recreated(project: &Project) {
     let lan = format!("{}_america_lan", project.name);
     for service in ["broker", "products", "indexer", "taxes"] {
         docker(&["network", "disconnect", "--force", &lan, &project.container("america", service)]);
@@ -188,7 +188,7 @@ pub fn a_removed_administrator_is_put_back(project: &Project) {
     demo::passes_again(project);
 }
 
-pub fn lost_passwords_are_made_anew_everywhere(project: &Project) {
+pub fn lost_passwords_are_replaced_everywhere(project: &Project) {
     let before = project.passwords();
     std::fs::remove_file(project.workdir().join("passwords.json")).unwrap();
     project.fedctl(&["status"]).exits(4).says("fedctl has no password for it: `fedctl up` makes new ones");

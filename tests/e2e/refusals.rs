@@ -9,7 +9,7 @@ use crate::support::{
     ran::Ran,
 };
 
-pub fn what_is_somebody_elses_is_left_alone(project: &Project) {
+pub fn objects_of_others_are_left_alone(project: &Project) {
     let (network, container) = (project.wan(), project.container("europe", "products"));
     let volume = project.container("europe", "broker");
     docker(&["network", "create", &network]);
@@ -30,7 +30,7 @@ pub fn what_is_somebody_elses_is_left_alone(project: &Project) {
     }
 }
 
-pub fn a_directory_that_cannot_be_written_is_told(project: &Project) {
+pub fn an_unwritable_directory_is_reported(project: &Project) {
     let directory = project.directory.path();
     let permit = |mode| {
         std::fs::set_permissions(directory, PermissionsExt::from_mode(mode)).unwrap();
@@ -46,7 +46,7 @@ pub fn a_directory_that_cannot_be_written_is_told(project: &Project) {
     ran.exits(77).says(".fedctl").says("make the topology's directory writable");
 }
 
-pub fn an_image_that_nobody_has_is_named(project: &Project) {
+pub fn an_image_that_does_not_exist_is_named(project: &Project) {
     let image = crate::engine::broker_image();
     project.fedctl(&["down"]).exits(0);
     project.edit(&image, "localhost:1/nosuch/image:1");
@@ -62,7 +62,7 @@ pub fn an_engine_whose_disk_is_full_says_so(project: &Project) {
     ran.says("cannot import `fedctl-service:").says("no space left on device").says("docker system df");
 }
 
-pub fn a_port_that_is_taken_is_told_with_its_container(project: &Project) {
+pub fn a_port_in_use_is_reported_with_its_container(project: &Project) {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     project.edit("  - name: europe\n", &format!("  - name: europe\n    ports: {{amqp: {port}}}\n"));
@@ -80,7 +80,7 @@ pub fn a_port_that_is_taken_is_told_with_its_container(project: &Project) {
     );
 }
 
-pub fn one_region_alone_proves_what_it_can(project: &Project) {
+pub fn one_region_alone_passes_the_demo(project: &Project) {
     project.fedctl(&["demo"]).exits(0).says("3 of 3 scenarios passed");
     project.fedctl(&["status"]).exits(0).says("0 of 0 links running");
 }

@@ -12,7 +12,7 @@ use crate::{
 const TWO: [&str; 2] = ["europe", "asia"];
 const THREE: [&str; 3] = ["europe", "asia", "america"];
 
-pub fn a_broker_that_does_not_boot_is_told_with_its_last_lines_and_stops_no_other(project: &Project) {
+pub fn a_broker_that_does_not_boot_is_reported_with_its_log_and_stops_no_other(project: &Project) {
     let volume = project.container("asia", "broker");
     docker(&["volume", "create", "--label", &format!("io.fedctl.project={}", project.name), &volume]);
     in_volume(&volume, "chown rabbitmq /data && touch /data/mnesia");

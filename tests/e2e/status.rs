@@ -9,7 +9,7 @@ use crate::{
     support::{Project, engine::docker, until},
 };
 
-pub fn a_removed_policy_is_seen_missed_by_the_demo_and_put_back(project: &Project) {
+pub fn a_removed_policy_is_shown_fails_the_demo_and_is_put_back(project: &Project) {
     project.broker("america").delete("/policies/%2F/events");
     let missing = until("the links are gone", || {
         let missing = project.links("missing");
@@ -28,7 +28,7 @@ pub fn a_removed_policy_is_seen_missed_by_the_demo_and_put_back(project: &Projec
     demo::passes_again(project);
 }
 
-pub fn a_link_nobody_asked_for_is_shown_and_left_alone(project: &Project) {
+pub fn an_unexpected_link_is_shown_and_left_alone(project: &Project) {
     let broker = project.broker("europe");
     let ghost = json!({"value": {"uri": "amqp://nobody:nothing@atlantis", "reconnect-delay": 60}});
     broker.put("/parameters/federation-upstream/%2F/atlantis", &ghost);

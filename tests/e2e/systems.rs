@@ -76,7 +76,7 @@ pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
     project.fedctl(&["demo", "--all"]).exits(0);
 }
 
-pub fn a_queue_whose_consumer_does_not_keep_up_is_told_of_while_it_grows(project: &Project) {
+pub fn a_queue_that_grows_faster_than_it_is_consumed_is_reported(project: &Project) {
     let payment = project.container("asia", "payment");
     docker(&["pause", &payment]);
     // ten orders a second, until the sender is dropped

@@ -113,7 +113,7 @@ fn shellcheck_finds_nothing_in_the_script() {
 }
 
 #[test]
-fn export_compose_says_what_it_wrote() {
+fn export_compose_lists_the_files_that_it_wrote() {
     let temporary = tempfile::tempdir().unwrap();
     let output = temporary.path().join("new/compose");
     let mut fedctl = Command::new(env!("CARGO_BIN_EXE_fedctl"));

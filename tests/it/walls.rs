@@ -26,7 +26,7 @@ fn writes_to_standard_output() -> bool {
 }
 
 #[tokio::test]
-async fn clippy_sees_whoever_sleeps_or_prints() {
+async fn clippy_sees_every_sleep_and_print() {
     sleeps().await;
     sleeps_by_a_timeout_on_nothing().await;
     blocks();

@@ -200,7 +200,7 @@ impl Project {
     }
 
     /// Prints how everything is, and what the brokers said last.
-    pub fn tell(&self) {
+    pub fn print_state(&self) {
         eprintln!("{}", self.fedctl(&["status", "-o", "wide"]));
         for name in self.objects("container").iter().filter(|name| name.ends_with("_broker")) {
             let log = engine::run(&["logs", "--tail", "8", name]);

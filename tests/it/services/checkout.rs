@@ -180,7 +180,7 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_takes_is_refused_and_nobody_declares_anothers_queue() {
+async fn an_unroutable_order_is_refused_and_no_service_declares_anothers_queue() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);
@@ -357,7 +357,7 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
 }
 
 #[tokio::test]
-async fn a_payment_over_the_limit_fails_and_says_so() {
+async fn a_payment_over_the_limit_fails_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = region("europe", &uri, &[("LIMIT", "100")]);
@@ -378,7 +378,7 @@ async fn a_payment_over_the_limit_fails_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_earlier_stage_that_is_told_later_does_not_take_an_order_back() {
+async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let front = Region::new("europe", &uri).start(Checkout).await;
@@ -475,7 +475,7 @@ async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_
 }
 
 #[tokio::test]
-async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_nobody_else_changes() {
+async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_service_changes() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = region("europe", &uri, &[("SUSPICIOUS", "50")]);

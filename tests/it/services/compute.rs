@@ -151,7 +151,7 @@ async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
 }
 
 #[tokio::test]
-async fn what_no_host_can_give_is_an_error_that_says_so() {
+async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
     let world = World::new(&[EUROPE, ASIA]);
     let front = world.front().await;
     let hosts = [world.host(EUROPE, "1", "debian").await, world.host(ASIA, "2", "alpine,debian").await];
@@ -306,7 +306,7 @@ async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
 }
 
 #[tokio::test]
-async fn a_machine_whose_answer_was_lost_in_a_crash_is_told_of_later_and_undone() {
+async fn a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_deleted() {
     let world = World::new(&[EUROPE, ASIA]);
     let front = world.front().await;
     let probe = Probe::connect(&world.uri).await;
@@ -399,7 +399,7 @@ async fn anybody_can_be_a_host() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_told_nonsense_does_not_start() {
+async fn a_host_with_invalid_options_does_not_start() {
     let world = World::new(&[EUROPE]);
     for (name, value) in [
         ("CAPACITY", "many"),

@@ -87,7 +87,7 @@ async fn an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_consumer_had_in_hand_comes_again() {
+async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -134,7 +134,7 @@ async fn a_message_that_comes_twice_is_applied_once_and_an_older_one_never() {
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_bound_is_an_error_that_says_so() {
+async fn an_unbound_routing_key_is_an_error_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let service = Region::new("asia", &uri).start(Profile).await;

@@ -151,7 +151,7 @@ async fn a_caller_of_another_make_needs_two_properties_only() {
 }
 
 #[tokio::test]
-async fn replies_that_have_no_queue_are_told_apart_from_those_that_go_with_them() {
+async fn replies_without_a_queue_are_distinguished_from_those_published_with_them() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let mut asia = Region::new("asia", &uri);
@@ -218,7 +218,7 @@ async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
 }
 
 #[tokio::test]
-async fn a_call_that_times_out_waits_no_more_and_its_late_reply_is_nobody_s() {
+async fn a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
@@ -317,7 +317,7 @@ async fn shares(workers: u32) -> [usize; 2] {
 }
 
 #[tokio::test]
-async fn workers_compete_and_a_busy_one_holds_up_nobody() {
+async fn workers_compete_and_a_busy_one_holds_up_no_other() {
     assert_eq!(shares(1).await, [1, 10], "the busy one takes nothing more");
 }
 
@@ -328,7 +328,7 @@ async fn two_workers_in_one_work_while_one_call_takes_long() {
 }
 
 #[tokio::test]
-async fn workers_in_one_have_one_call_in_hand_each() {
+async fn workers_in_one_process_have_one_call_in_flight_each() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let mut asia = Region::new("asia", &uri);
@@ -348,7 +348,7 @@ async fn workers_in_one_have_one_call_in_hand_each() {
 }
 
 #[tokio::test]
-async fn what_a_killed_worker_had_in_hand_another_one_does() {
+async fn calls_in_flight_at_a_killed_worker_are_redelivered_to_another() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));

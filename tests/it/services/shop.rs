@@ -284,7 +284,7 @@ async fn a_message_that_comes_twice_is_applied_once_and_an_old_version_never() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_consumer_had_in_hand_comes_again() {
+async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
@@ -307,7 +307,7 @@ async fn what_a_stopped_consumer_had_in_hand_comes_again() {
 }
 
 #[tokio::test]
-async fn a_message_that_no_queue_takes_is_an_error_that_says_so() {
+async fn an_unroutable_message_is_an_error_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);

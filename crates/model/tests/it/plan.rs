@@ -132,7 +132,7 @@ fn a_service_that_runs_and_does_not_work_yet_is_waited_for() {
 }
 
 #[test]
-fn services_are_waited_for_when_their_broker_is_made_anew() {
+fn services_are_waited_for_when_their_broker_is_recreated() {
     let plan = plan_after(TWO, |world| world.remove_volume("shop_europe_broker"));
     let wait = ". container shop_europe_taxes: wait until its consumers are attached";
     assert_eq!(plan.to_string().lines().last(), Some(wait));
@@ -163,7 +163,7 @@ fn a_paused_container_goes_on() {
 }
 
 #[test]
-fn a_container_that_ends_again_and_again_is_started_anew() {
+fn a_container_in_a_restart_loop_is_restarted() {
     check(
         |world| world.container("shop_europe_taxes").state = ContainerState::Restarting,
         &[
@@ -226,7 +226,7 @@ fn a_container_made_from_an_older_image_is_replaced() {
 }
 
 #[test]
-fn the_service_image_made_anew_replaces_nothing() {
+fn a_service_image_that_is_rebuilt_replaces_nothing() {
     check(|world| world.container("shop_europe_taxes").image_id = "other".into(), &[]);
 }
 
@@ -411,7 +411,7 @@ fn a_broker_has_its_cluster_name_before_anything_starts_its_links() {
 }
 
 #[test]
-fn an_upstream_is_put_when_its_user_and_the_way_to_it_are_there() {
+fn an_upstream_is_put_once_its_user_and_its_network_exist() {
     let plan = plan(&wanted(THREE), &World::default().look());
     for (number, planned) in plan.steps.iter().enumerate() {
         let Step::Broker { region: downstream, change: Change::PutUpstream { name, .. } } = &planned.step
@@ -471,7 +471,7 @@ fn what_others_put_there_under_our_name_is_never_touched() {
 }
 
 #[test]
-fn an_upstream_or_policy_of_others_that_differs_stands_in_the_way() {
+fn an_upstream_or_policy_of_others_that_differs_blocks_the_plan() {
     let plan = plan_after(TWO, |world| {
         let broker = world.broker("asia");
         broker.owned = None;
@@ -686,7 +686,7 @@ fn of_two_networks_of_one_name_one_is_left() {
 }
 
 #[test]
-fn a_broker_that_lets_nobody_in_is_started_anew() {
+fn a_broker_that_rejects_the_administrator_is_restarted() {
     let damage = |world: &mut World| world.lock("europe");
     assert!(plan_after(TWO, damage).provisional);
     check(

@@ -340,7 +340,7 @@ fn a_stopped_broker_or_service_is_said_in_the_engines_words() {
 }
 
 #[test]
-fn a_service_that_runs_and_says_that_it_does_not_work_is_not_healthy() {
+fn a_service_that_runs_and_is_not_ready_is_not_healthy() {
     check(
         |world| {
             world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
@@ -400,7 +400,7 @@ fn the_json_form_keeps_its_names() {
 }
 
 #[test]
-fn an_error_has_its_code_beside_it() {
+fn an_error_is_shown_with_its_code() {
     let status = serde_json::to_value(damaged()).unwrap();
     let of = |place: &Value| (place["error"].clone(), place["code"].clone());
     let link =
@@ -418,7 +418,7 @@ fn the_schema_in_the_repository_is_that_of_the_status() {
 }
 
 #[test]
-fn the_json_form_is_as_its_schema_says() {
+fn the_json_form_conforms_to_its_schema() {
     let schema = status::schema();
     for status in [damaged(), World::of(TWO).status()] {
         let json = serde_json::to_value(status).unwrap();
