@@ -18,7 +18,7 @@ pub fn objects_of_others_are_left_alone(project: &Project) {
     let found = [("network", &network), ("volume", &volume), ("container", &container)];
     let ran = project.fedctl(&["up"]).exits(1).says("changes are blocked; nothing was applied");
     found.iter().fold(ran, |ran, (kind, name)| {
-        ran.says(&format!("{kind} `{name}`: exists and is not project `{}`'s", project.name))
+        ran.says(&format!("{kind} `{name}`: exists and does not belong to project `{}`", project.name))
     });
     project.fedctl(&["down", "--volumes", "--confirm", &project.name]).exits(0);
     for (kind, name) in found {
