@@ -155,10 +155,11 @@ pub async fn send(
 ) -> Result<()> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let confirm = channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?;
-    match confirm.await? {
-        Confirmation::Ack(None) => Ok(()),
-        other => bail!("no queue took a message with key `{key}`: {other:?}"),
+    let confirmation = confirm.await?;
+    if let Confirmation::Ack(None) = confirmation {
+        return Ok(());
     }
+    bail!("no queue took a message with key `{key}`: {confirmation:?}")
 }
 
 fn product(id: i64) -> Value {

@@ -86,7 +86,7 @@ fn alarms(broker: &BrokerStatus) -> String {
     match broker.state {
         BrokerState::Running if broker.alarms.is_empty() => "none".into(),
         BrokerState::Running => broker.alarms.join(", ").red().to_string(),
-        _ => "-".into(),
+        BrokerState::Unreachable | BrokerState::Stopped | BrokerState::Missing => "-".into(),
     }
 }
 

@@ -34,7 +34,9 @@ fn details(step: &Step) -> String {
         Value::String(text) => format!("{name}={text}"),
         Value::Array(values) if values.is_empty() => String::new(),
         Value::Bool(false) => String::new(),
-        other => format!("{name}={other}"),
+        Value::Null | Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            format!("{name}={value}")
+        }
     };
     let fields: Vec<String> = step
         .fields

@@ -197,10 +197,7 @@ impl Link {
         let age = now
             .zip(since)
             .and_then(|(now, since)| u64::try_from(now.as_second() - since.timestamp().as_second()).ok());
-        let error = self.error.map(|error| match error {
-            Value::String(text) => text,
-            other => other.to_string(),
-        });
+        let error = self.error.map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
         Some(observed::Link {
             resource,
             upstream: self.upstream.unwrap_or_default(),

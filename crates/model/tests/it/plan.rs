@@ -631,9 +631,11 @@ fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
     let missing = failing(Resource::Queue("fed.orders".into()), Reason::NotStarted);
     let refused = failing(Resource::Queue("fed.bills".into()), Reason::AccessRefused);
     let plan = repair([&deaf, &missing, &refused], &wanted(TWO));
-    let upstreams = plan.steps.iter().filter_map(|planned| match &planned.step {
-        Step::Broker { change: Change::PutUpstream { upstream, .. }, .. } => Some(upstream.value()),
-        _ => None,
+    let upstreams = plan.steps.iter().filter_map(|planned| {
+        let Step::Broker { change: Change::PutUpstream { upstream, .. }, .. } = &planned.step else {
+            return None;
+        };
+        Some(upstream.value())
     });
     let upstreams: Vec<_> = upstreams.collect();
     assert_ne!(upstreams[0], upstreams[1]);
