@@ -7,7 +7,8 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
-use fedctl_scenarios::Scenario;
+use fedctl_contract::program::Program;
+use fedctl_scenarios::{self as scenarios, Scenario};
 
 /// Stand up, federate, watch and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
@@ -153,8 +154,9 @@ pub enum Command {
         before_help = "Examples:\n  fedctl service products    what the container of `products` runs\n  fedctl service indexer     the settings come from the environment"
     )]
     Service {
-        /// products, indexer or taxes.
-        name: String,
+        /// Which program
+        #[arg(value_name = "PROGRAM", value_parser = program())]
+        program: Program,
     },
 }
 
@@ -211,7 +213,7 @@ pub struct Status {
 pub struct Demo {
     /// Which scenarios [default: events, master and reply]
     #[arg(value_name = "SCENARIO", value_parser = scenario())]
-    pub scenarios: Vec<Scenario>,
+    pub scenarios: Vec<&'static Scenario>,
     /// Every scenario there is
     #[arg(long, conflicts_with = "scenarios")]
     pub all: bool,
@@ -226,10 +228,16 @@ pub struct Demo {
     pub timeout: Duration,
 }
 
-fn scenario() -> impl TypedValueParser<Value = Scenario> {
-    let known = Scenario::ALL.map(|known| PossibleValue::new(known.name()).help(known.claim()));
-    let named = |name: String| Scenario::ALL.into_iter().find(|known| known.name() == name);
+fn scenario() -> impl TypedValueParser<Value = &'static Scenario> {
+    let known = scenarios::ALL.map(|known| PossibleValue::new(known.name).help(known.claim));
+    let named = |name: String| scenarios::ALL.into_iter().find(|known| known.name == name);
     PossibleValuesParser::new(known).try_map(move |name| named(name).ok_or("there is no such scenario"))
+}
+
+fn program() -> impl TypedValueParser<Value = Program> {
+    let known = Program::ALL.iter().map(|known| PossibleValue::new(known.name()).help(known.summary()));
+    PossibleValuesParser::new(known)
+        .try_map(|name| Program::from_name(&name).ok_or("there is no such program"))
 }
 
 /// The form of a report that is no table.
@@ -297,7 +305,7 @@ pub struct Logs {
     /// Only this region
     #[arg(value_name = "REGION")]
     pub region: Option<String>,
-    /// Only this service; `broker` for the broker
+    /// Only this service, or one of its replicas such as `rpc-worker-2`; `broker` for the broker
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
     /// Follow the logs

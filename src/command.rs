@@ -20,6 +20,7 @@ mod up;
 use clap::CommandFactory;
 
 use crate::{
+    catalogue::catalogue,
     cli::{Cli, Command, Explain, SchemaOf},
     output::Output,
 };
@@ -55,11 +56,11 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
         Command::Export(export) => export::run(&global, &export, output).await,
-        Command::Service { name } => service::run(&name).await,
+        Command::Service { program } => service::run(program).await,
         Command::Explain(explain) => print(output, &explanation(&explain)?),
         Command::Schema { of } => {
             let schema = match of {
-                SchemaOf::Topology => topology::schema(),
+                SchemaOf::Topology => topology::schema(&catalogue()),
                 SchemaOf::Status => report::schema(),
                 SchemaOf::Demo => proof::schema(),
                 SchemaOf::Queues => fedctl_model::queues::schema(),

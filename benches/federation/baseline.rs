@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
+use fedctl::catalogue::catalogue;
 use fedctl_engine::{docker::Engine, workdir::Workdir};
 use fedctl_model::{
     desired::{self, BROKER, Container},
@@ -35,7 +36,7 @@ impl<'a> Baseline<'a> {
         let directory = TempDir::new()?;
         let workdir = Workdir::beside(&directory.path().join("regions.yaml"));
         let passwords = workdir.preview_passwords(&desired::passwords(&project.topology))?;
-        let desired = desired::desired(&project.topology, &passwords, "");
+        let desired = desired::desired(&project.topology, &catalogue(), &passwords, "");
         let rename = |mut container: Container| {
             container.name = format!("{NAME}_plain_{}", container.region);
             container.volume.volume.clone_from(&container.name);

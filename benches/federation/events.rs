@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use fedctl_contract::profile;
 use fedctl_messaging::fresh_id as fresh_message;
-use fedctl_services::profile;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lapin::{
     BasicProperties, Channel, Confirmation,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use fedctl::catalogue::catalogue;
 use fedctl_engine::workdir::Workdir;
 use fedctl_model::{
     desired::Passwords,
@@ -34,7 +35,8 @@ impl Project {
     pub fn new() -> Result<Self> {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("regions.yaml");
         let text = fs::read_to_string(shipped)?.replacen("name: shop", &format!("name: {NAME}"), 1);
-        let (topology, _) = topology::parse(&text).map_err(|findings| anyhow!("{findings:?}"))?;
+        let (topology, _) =
+            topology::parse(&text, &catalogue()).map_err(|findings| anyhow!("{findings:?}"))?;
         let fedctl = std::env::var_os("FEDCTL").unwrap_or_else(|| env!("CARGO_BIN_EXE_fedctl").into());
         let project =
             Self { fedctl: fs::canonicalize(fedctl)?, topology, text, directory: tempfile::tempdir()? };

@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use fedctl_contract::http;
 use fedctl_model::{
-    desired::{APPLICATION, BROKER, PasswordId, SERVICE_PORT, container},
+    desired::{APPLICATION, BROKER, PasswordId, container},
     federation::internal_queue,
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT},
     topology::RegionName,
@@ -54,7 +55,7 @@ impl Region {
         let broker = container(NAME, &name, BROKER);
         let amqp = engine.port(&broker, AMQP_PORT).await?;
         let management = engine.port(&broker, MANAGEMENT_PORT).await?;
-        let front = engine.port(&container(NAME, &name, front), SERVICE_PORT).await?;
+        let front = engine.port(&container(NAME, &name, front), http::PORT).await?;
         let query = "disable_stats=true&enable_queue_totals=true";
         Ok(Self {
             amqp: format!("amqp://{APPLICATION}:{}@127.0.0.1:{amqp}/%2f", password(APPLICATION)?),
@@ -77,7 +78,7 @@ impl Region {
 
     /// Whether the consumers of a service are attached.
     pub async fn is_ready(&self, engine: &Engine, service: &str) -> Result<bool> {
-        let port = engine.port(&self.service(service), SERVICE_PORT).await?;
+        let port = engine.port(&self.service(service), http::PORT).await?;
         let answer = self.client.get(format!("http://127.0.0.1:{port}/healthz")).send().await?;
         Ok(answer.status().is_success())
     }

@@ -79,7 +79,7 @@ async fn measure_nameko(
     let service = |name: &str| {
         format!(
             "      - name: {name}\n        image: {image}\n        command: [{name}]\n        \
-             ports: [{{container: 8000}}]\n"
+             ports: [{{container: 8000}}]\n        readiness: {{http: /healthz}}\n"
         )
     };
     project.down()?;

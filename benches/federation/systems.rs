@@ -1,11 +1,11 @@
 //! The four systems that span regions under load, beside the same consumers in Python.
 
 use anyhow::{Error, Result, anyhow, bail};
+use fedctl_contract::{checkout, compute, rpc};
 use fedctl_messaging::Declarations;
 use fedctl_services::{
-    checkout,
-    compute::contract::{self, Host, Verb},
-    rpc,
+    compute::command::{self, Host, Verb},
+    rpc as caller,
 };
 use serde_json::json;
 
@@ -139,7 +139,8 @@ pub fn topology(broker: &str, python: Option<&str>, workers: usize, payment_dela
     let service = |name: &str, environment: &str| {
         let image = python.filter(|_| IN_PYTHON.contains(&name)).map(|image| {
             format!(
-                "        image: {image}\n        command: [{name}]\n        ports: [{{container: 8000}}]\n"
+                "        image: {image}\n        command: [{name}]\n        ports: [{{container: 8000}}]\n        \
+                 readiness: {{http: /healthz}}\n"
             )
         });
         format!("      - name: {name}\n        environment: {{{environment}}}\n{}", image.unwrap_or_default())
@@ -264,7 +265,7 @@ fn analyze(region: &str) -> Ask {
             let data = json!({"text": "to be or not to be that is the question"});
             json!({"pattern": {"cmd": "analyze"}, "data": data, "id": id})
         },
-        declarations: rpc::declarations(&REGIONS.map(str::to_owned)),
+        declarations: caller::declarations(&REGIONS.map(str::to_owned)),
         answers: Answers::Queue(rpc::replies(region)),
         good: |_, reply| reply["status"] == "success" && reply["data"]["words"] == 10,
     }
@@ -281,11 +282,11 @@ fn create(region: &str) -> Ask {
 fn command(region: &str, verb: Verb, body: fn(&str) -> serde_json::Value) -> Ask {
     let host = Host::new(REGIONS[0], "compute-host").into_iter().collect::<Vec<_>>();
     Ask {
-        exchange: contract::COMPUTING,
+        exchange: compute::COMMANDS,
         key: verb.name().to_owned(),
         body,
-        declarations: contract::declarations(&REGIONS.map(str::to_owned), &host),
-        answers: Answers::Queue(contract::replies(region)),
+        declarations: command::declarations(&REGIONS.map(str::to_owned), &host),
+        answers: Answers::Queue(compute::replies(region)),
         good: |_, answer| answer["execution-info"]["status"] == "success",
     }
 }
@@ -298,7 +299,7 @@ fn capture(region: &str) -> Ask {
 pub fn order(region: &str) -> Ask {
     Ask {
         exchange: checkout::EVENTS,
-        key: format!("order.{region}.created"),
+        key: checkout::order_created(region),
         body: |id| {
             let region = REGIONS[0];
             json!({"order_id": id, "sku": "lamp", "quantity": 1, "amount": "9.90", "region": region})

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use fedctl_services::checkout;
+use fedctl_contract::checkout;
 use lapin::{
     Connection,
     options::{QueueBindOptions, QueueDeclareOptions},

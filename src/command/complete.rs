@@ -12,7 +12,7 @@ use clap_complete::{
     env::Shells,
 };
 
-use crate::cli::Cli;
+use crate::{catalogue::catalogue, cli::Cli};
 use fedctl_model::topology::{self, Topology};
 
 /// The environment variable by which a shell asks for completions; its value is the shell's name.
@@ -43,14 +43,15 @@ fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("up", |up| with(up, "regions", regions))
         .mut_subcommand("plan", |plan| with(plan, "regions", regions))
-        .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services))
+        .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
 
 /// The names in the topology that begin with what was typed; none if it cannot be read.
 fn candidates(typed: &OsStr, names: fn(&Topology) -> Vec<String>) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let text = std::fs::read_to_string(file()).unwrap_or_default();
-    let names = topology::parse(&text).map(|(topology, _)| names(&topology)).unwrap_or_default();
+    let names =
+        topology::parse(&text, &catalogue()).map(|(topology, _)| names(&topology)).unwrap_or_default();
     names.into_iter().filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
 }
 
@@ -76,9 +77,10 @@ fn regions(topology: &Topology) -> Vec<String> {
     topology.regions.iter().map(|region| region.name.to_string()).collect()
 }
 
-fn services(topology: &Topology) -> Vec<String> {
+fn services_and_instances(topology: &Topology) -> Vec<String> {
     let services = topology.regions.iter().flat_map(|region| &region.services);
-    let mut names: Vec<String> = services.flat_map(topology::Service::instances).collect();
+    let mut names: Vec<String> =
+        services.flat_map(|service| service.instances().chain([service.name.clone()])).collect();
     names.push(fedctl_model::desired::BROKER.into());
     names.sort_unstable();
     names.dedup();

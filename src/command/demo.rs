@@ -8,7 +8,7 @@ use fedctl_model::{
     outcome::Outcome,
     proof::{FORMAT_VERSION, Proofs},
 };
-use fedctl_scenarios::{Scenario, Stage, StageError, is_up};
+use fedctl_scenarios::{self as scenarios, Environment, EnvironmentError, Scenario, is_up};
 
 use super::{failure::Failure, project::Project, stop::Stop, up};
 
@@ -22,19 +22,19 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let stop = Stop::listen()?;
     inspect.inventory = project.inventory()?;
     let found = inspect.containers().await?;
-    let stage = Stage::new(topology, &inspect, &found, asked.timeout, asked.poison);
-    let chosen: Vec<Scenario> = match asked.scenarios.as_slice() {
-        [] if asked.all => Scenario::ALL.to_vec(),
-        [] => Scenario::MAIN.to_vec(),
+    let environment = Environment::new(topology, &inspect, &found, asked.timeout, asked.poison);
+    let chosen: Vec<&Scenario> = match asked.scenarios.as_slice() {
+        [] if asked.all => scenarios::ALL.to_vec(),
+        [] => scenarios::MAIN.to_vec(),
         chosen => chosen.to_vec(),
     };
     for scenario in &chosen {
-        stage.has(*scenario)?;
+        environment.check(scenario)?;
     }
     let mut scenarios = Vec::new();
     for scenario in chosen {
         scenarios.push(tokio::select! {
-            proof = stage.play(scenario) => proof,
+            proof = environment.run(scenario) => proof,
             () = stop.token.cancelled() => return Ok(stop.outcome()),
         });
     }
@@ -48,11 +48,11 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     Ok(if proofs.passed { Outcome::Done } else { Outcome::ScenarioFailed })
 }
 
-impl From<StageError> for Failure {
-    fn from(error: StageError) -> Self {
+impl From<EnvironmentError> for Failure {
+    fn from(error: EnvironmentError) -> Self {
         let hint = match error {
-            StageError::NotRunning { .. } => "`fedctl up` puts back what was stopped or removed",
-            StageError::NoService { .. } => {
+            EnvironmentError::NotRunning { .. } => "`fedctl up` puts back what was stopped or removed",
+            EnvironmentError::NoService { .. } => {
                 "`systems.yaml` has the services of every scenario: `--file systems.yaml`"
             }
         };

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use futures_util::StreamExt;
 
 use crate::{
+    catalogue::catalogue,
     cli::{self, ExportForm, Global},
     output::Output,
 };
@@ -22,7 +23,7 @@ pub async fn run(global: &Global, asked: &cli::Export, output: Output) -> Result
     match &asked.form {
         ExportForm::Compose(asked) => {
             let project = Project::load(global, output, true)?;
-            write(&asked.output, &compose::compose(&project.topology), output)?;
+            write(&asked.output, &compose::compose(&project.topology, &catalogue()), output)?;
             output.message(&format!("hint: sh {}\n", asked.output.join("secrets.sh").display()));
         }
         ExportForm::ServiceImage => service_image(output).await?,
@@ -61,7 +62,7 @@ async fn service_image(output: Output) -> Result<(), Failure> {
 fn store_entry() -> io::Result<[u8; 512]> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);
-    header.set_path(service_store().trim_start_matches('/'))?;
+    header.set_path(service_store(&catalogue()).trim_start_matches('/'))?;
     header.set_mode(0o755);
     header.set_uid(SERVICE_ID);
     header.set_gid(SERVICE_ID);

@@ -9,7 +9,7 @@ use crate::{
 };
 use fedctl_engine::docker::LogLine;
 use fedctl_model::{
-    desired::{REGION_LABEL, SERVICE_LABEL},
+    desired::{INSTANCE_LABEL, REGION_LABEL, SERVICE_LABEL},
     observed::Container,
     outcome::Outcome,
 };
@@ -22,11 +22,14 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     project.regions(asked.region.as_slice())?;
     let inspect = project.inspect(global)?;
     let found = inspect.containers().await?.containers;
+    // the first replica of a service has the service's name: asked for by it, all of them are meant
     let wanted = |container: &&Container| {
         let is = |label: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| container.labels.get(label).is_some_and(|found| found == wanted))
         };
-        is(REGION_LABEL, asked.region.as_deref()) && is(SERVICE_LABEL, asked.service.as_deref())
+        let service = asked.service.as_deref();
+        is(REGION_LABEL, asked.region.as_deref())
+            && (is(SERVICE_LABEL, service) || is(INSTANCE_LABEL, service))
     };
     let mut names: Vec<&str> = found.iter().filter(wanted).map(|container| container.name.as_str()).collect();
     names.sort_unstable();

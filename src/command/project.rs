@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use tokio::time::Instant;
 
 use crate::{
+    catalogue::catalogue,
     cli::Global,
     output::{self, Output},
 };
@@ -41,10 +42,11 @@ impl Project {
             Failure::new(Outcome::InvalidTopology, error)
                 .hint("name the topology with `--file FILE`, or run fedctl where `regions.yaml` is")
         })?;
+        let catalogue = catalogue();
         let print = |findings: &[Diagnostic]| {
             output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));
         };
-        match topology::parse(&text) {
+        match topology::parse(&text, &catalogue) {
             Ok((topology, warnings)) => {
                 if warn {
                     print(&warnings);
@@ -105,7 +107,7 @@ impl Project {
         chosen: &[String],
     ) -> Result<Desired, Failure> {
         let packed_image = executable.map_or(SERVICE_IMAGE, Executable::reference);
-        let desired = desired::desired(&self.topology, passwords, packed_image);
+        let desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })
     }

@@ -6,6 +6,7 @@ use crate::{
     cli::{self, Global, TextFormat},
     output::{self, Output},
 };
+use fedctl_contract::http::CORRELATION_ID;
 use fedctl_model::outcome::Outcome;
 
 use super::{failure::Failure, project::Project};
@@ -16,7 +17,9 @@ pub async fn run(global: &Global, asked: &cli::Trace, output: Output) -> Result<
     if trace.steps.is_empty() {
         let error = anyhow!("no service has logged anything about `{}`", asked.correlation_id);
         return Err(Failure::new(Outcome::Failed, error)
-            .hint("services answer with the identifier in the header `x-correlation-id`, and `fedctl demo` prints it"));
+            .hint(format!(
+                "services answer with the identifier in the header `{CORRELATION_ID}`, and `fedctl demo` prints it"
+            )));
     }
     output.data(&match asked.output {
         TextFormat::Text => output::trace::render(&trace),

@@ -1,4 +1,4 @@
-//! What was proven, for people.
+//! The results of scenarios, for people.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 
 use fedctl_model::proof::{Proof, Proofs};
 
-/// Each scenario's claim, story and verdict.
+/// Each scenario's claim, timeline and verdict.
 #[must_use]
 pub fn render(proofs: &Proofs) -> String {
     let mut text: String = proofs.scenarios.iter().map(scenario).collect();
@@ -22,12 +22,12 @@ fn scenario(proof: &Proof) -> String {
         "✗ failed".red().bold().to_string()
     };
     let mut text = format!("{}: {}\n", proof.scenario.bold(), proof.claim);
-    let width = proof.story.iter().map(|told| told.region.as_str().len()).max().unwrap_or_default();
-    for told in &proof.story {
-        let after = told.after_ms.map_or_else(String::new, |after| format!("{after:.1} ms"));
-        let id = told.correlation_id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
-        let region = told.region.as_str();
-        writeln!(text, "  {:>10}  {region:<width$}  {}{}", after.dimmed(), told.what, id.dimmed()).ok();
+    let width = proof.timeline.iter().map(|seen| seen.region.as_str().len()).max().unwrap_or_default();
+    for seen in &proof.timeline {
+        let after = seen.after_ms.map_or_else(String::new, |after| format!("{after:.1} ms"));
+        let id = seen.correlation_id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
+        let region = seen.region.as_str();
+        writeln!(text, "  {:>10}  {region:<width$}  {}{}", after.dimmed(), seen.what, id.dimmed()).ok();
     }
     for failure in &proof.failures {
         writeln!(text, "  {} {}", "✗".red(), failure.missing).ok();

@@ -131,6 +131,7 @@ fn systems() -> Vec<Trial> {
         }
         Up {
             systems::every_scenario_passes,
+            systems::logs_of_a_service_are_those_of_all_its_replicas,
             systems::a_checkout_is_traced_through_its_regions,
             systems::a_poisoned_message_fails_its_scenario_and_is_found,
             systems::a_queue_that_grows_faster_than_it_is_consumed_is_reported,
@@ -155,6 +156,7 @@ fn one_region() -> Vec<Trial> {
         }
         Up {
             refusals::one_region_alone_passes_the_demo,
+            regions::a_service_with_an_image_of_its_own_comes_up_without_a_readiness_check,
             neighbours::two_projects_do_not_touch_each_other_or_each_others_images,
         }
     }

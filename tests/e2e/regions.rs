@@ -31,6 +31,19 @@ pub fn a_broker_that_does_not_boot_is_reported_with_its_log_and_stops_no_other(p
     project.fedctl(&["demo"]).exits(0);
 }
 
+/// Its name is a built-in program's, and nothing answers on the port that it publishes.
+pub fn a_service_with_an_image_of_its_own_comes_up_without_a_readiness_check(project: &Project) {
+    let image = broker_image();
+    let service =
+        format!("name: payment, image: '{image}', command: [sleep, infinity], ports: [{{container: 8000}}]");
+    project.edit("{name: taxes}", &format!("{{name: taxes}}, {{{service}}}"));
+    project.up();
+    assert!(project.running().contains(&project.container("europe", "payment")));
+    project.fedctl(&["status"]).exits(0);
+    project.write(&project.topology(&["europe"]));
+    project.up();
+}
+
 /// Does something to what is in a volume.
 fn in_volume(volume: &str, script: &str) {
     let mount = format!("{volume}:/data");

@@ -43,6 +43,14 @@ pub fn every_scenario_passes(project: &Project) {
     project.fedctl(&["queues"]).exits(0).conceals("!");
 }
 
+pub fn logs_of_a_service_are_those_of_all_its_replicas(project: &Project) {
+    let both = project.fedctl(&["logs", "-n", "1", "asia", "rpc-worker"]).exits(0);
+    assert_eq!(both.stdout.lines().count(), 2, "{both}");
+    let second = project.fedctl(&["logs", "-n", "1", "asia", "rpc-worker-2"]).exits(0);
+    assert_eq!(second.stdout.lines().count(), 1, "{second}");
+    assert!(second.stdout.starts_with(&project.container("asia", "rpc-worker-2")), "{second}");
+}
+
 pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     let proofs = project.fedctl(&["demo", "checkout", "-o", "json"]).exits(0).json();
     let story = proofs["scenarios"][0]["story"].as_array().unwrap();
@@ -133,7 +141,8 @@ pub fn a_region_cut_off_fails_every_scenario_and_names_the_links(project: &Proje
 }
 
 pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
-    let africa = "  - name: africa\n    services: [{name: compute}, {name: compute-host, replicas: 2}]\n";
+    let africa = "  - name: africa\n    services:\n      - {name: compute, environment: *hosts}\n      \
+                  - {name: compute-host, replicas: 2, environment: *hosts}\n";
     project.edit("federation:\n", &format!("{africa}federation:\n"));
     project.up();
     project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");

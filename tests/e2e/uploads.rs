@@ -1,5 +1,6 @@
 //! Files for containers that share a volume.
 
+use fedctl::catalogue::catalogue;
 use fedctl_engine::docker::Engine;
 use fedctl_model::{
     desired::{self, BROKER, Passwords},
@@ -15,10 +16,10 @@ use crate::{engine::broker_image, support::Project};
 pub fn many_uploads_into_one_volume_do_not_disturb_each_other(project: &Project) {
     project.fedctl(&["pull"]).exits(0);
     let text = project.topology(&["europe"]).replace("{name: taxes}", "{name: taxes, replicas: 12}");
-    let (topology, _) = topology::parse(&text).unwrap();
+    let (topology, _) = topology::parse(&text, &catalogue()).unwrap();
     let secret = |id| (id, Secret::new("0123456789"));
     let passwords: Passwords = desired::passwords(&topology).into_iter().map(secret).collect();
-    let mut desired = desired::desired(&topology, &passwords, &broker_image());
+    let mut desired = desired::desired(&topology, &catalogue(), &passwords, &broker_image());
     desired.containers.retain(|container| container.service != BROKER);
     for container in &mut desired.containers {
         container.directories.extend((0..500).map(|number| format!("shared-{number}")));

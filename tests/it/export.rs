@@ -8,6 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
+use fedctl::catalogue::catalogue;
 use fedctl_model::{
     export::{Files, compose::compose},
     topology::{self, Topology},
@@ -15,7 +16,7 @@ use fedctl_model::{
 use serde_json::Value;
 
 fn shipped() -> Topology {
-    topology::parse(include_str!("../../regions.yaml")).unwrap().0
+    topology::parse(include_str!("../../regions.yaml"), &catalogue()).unwrap().0
 }
 
 fn run(command: &mut Command) -> Output {
@@ -55,7 +56,8 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn the_committed_export_is_that_of_the_shipped_topology() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose");
-    let (committed, exported) = (read(&directory, &["broker", ".secrets"]), compose(&shipped()));
+    let (committed, exported) =
+        (read(&directory, &["broker", ".secrets"]), compose(&shipped(), &catalogue()));
     let again = "run `cargo run -- export compose` and commit what it writes";
     let paths = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(paths(&committed), paths(&exported), "{again}");
@@ -68,7 +70,7 @@ fn the_committed_export_is_that_of_the_shipped_topology() {
 fn the_script_makes_passwords_once_and_puts_them_everywhere() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path().join("it's $HOME");
-    write(&directory, &compose(&shipped()));
+    write(&directory, &compose(&shipped(), &catalogue()));
     let script = || run(Command::new("sh").arg(directory.join("secrets.sh")).current_dir("/"));
     script();
     let secrets = directory.join(".secrets");
@@ -105,7 +107,7 @@ fn the_script_makes_passwords_once_and_puts_them_everywhere() {
 #[test]
 fn shellcheck_finds_nothing_in_the_script() {
     let temporary = tempfile::tempdir().unwrap();
-    write(temporary.path(), &compose(&shipped()));
+    write(temporary.path(), &compose(&shipped(), &catalogue()));
     let script = temporary.path().join("secrets.sh");
     let checked = Command::new("shellcheck").arg(script).output();
     let checked = checked.expect("shellcheck is missing: `apt-get install shellcheck`");
@@ -119,8 +121,10 @@ fn export_compose_lists_the_files_that_it_wrote() {
     let mut fedctl = Command::new(env!("CARGO_BIN_EXE_fedctl"));
     let topology = concat!(env!("CARGO_MANIFEST_DIR"), "/regions.yaml");
     let said = run(fedctl.args(["--file", topology, "export", "compose", "--output"]).arg(&output));
-    let paths: String =
-        compose(&shipped()).keys().map(|path| output.join(path).display().to_string() + "\n").collect();
+    let paths: String = compose(&shipped(), &catalogue())
+        .keys()
+        .map(|path| output.join(path).display().to_string() + "\n")
+        .collect();
     assert_eq!(String::from_utf8(said.stdout).unwrap(), paths);
-    assert_eq!(read(&output, &[]), compose(&shipped()));
+    assert_eq!(read(&output, &[]), compose(&shipped(), &catalogue()));
 }

@@ -1,13 +1,14 @@
 //! How findings in a topology are shown: the code, the line with a caret under the place, and what helps.
 
-use fedctl::output::findings::render;
+use fedctl::{catalogue::catalogue, output::findings::render};
 use fedctl_model::topology;
 use proptest::{prelude::*, sample::Index};
 
 const SHIPPED: &str = include_str!("../../regions.yaml");
 
 fn rendered(yaml: &str) -> String {
-    let found = topology::parse(yaml).map_or_else(|findings| findings, |(_, warnings)| warnings);
+    let found =
+        topology::parse(yaml, &catalogue()).map_or_else(|findings| findings, |(_, warnings)| warnings);
     render(&found, yaml, "regions.yaml", false)
 }
 
@@ -75,7 +76,7 @@ fn control_characters_of_the_topology_are_not_printed() {
 
 #[test]
 fn colour_is_only_there_where_it_is_asked_for() {
-    let found = topology::parse("name: shop\n").unwrap_err();
+    let found = topology::parse("name: shop\n", &catalogue()).unwrap_err();
     let shown = |colour| render(&found, "name: shop\n", "regions.yaml", colour);
     assert!(!shown(false).contains('\u{1b}'));
     assert!(shown(true).contains('\u{1b}'));

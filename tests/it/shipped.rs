@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
-use fedctl::cli::Cli;
+use fedctl::{catalogue::catalogue, cli::Cli};
+use fedctl_contract::program::Program;
 use fedctl_model::topology;
-use fedctl_services::Kind;
 
 #[test]
 fn the_readme_shows_only_commands_that_exist() {
@@ -19,9 +19,9 @@ fn the_readme_shows_only_commands_that_exist() {
 
 #[test]
 fn systems_yaml_has_every_built_in_program() {
-    let (topology, warnings) = topology::parse(include_str!("../../systems.yaml")).unwrap();
+    let (topology, warnings) = topology::parse(include_str!("../../systems.yaml"), &catalogue()).unwrap();
     assert_eq!(warnings, []);
     let services = topology.regions.iter().flat_map(|region| &region.services);
     let services: BTreeSet<&str> = services.map(|service| service.name.as_str()).collect();
-    assert_eq!(services, Kind::ALL.iter().map(|kind| kind.name()).collect());
+    assert_eq!(services, Program::ALL.iter().map(|program| program.name()).collect());
 }

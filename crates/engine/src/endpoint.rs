@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fedctl_model::site::Address;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,9 +18,8 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub status: u16,
-    /// The correlation id that the service gave the request, if any.
-    pub correlation_id: Option<String>,
-    /// The body, if it is JSON.
+    pub headers: HeaderMap,
+    /// The body, where it is JSON.
     pub body: Option<Value>,
 }
 
@@ -57,13 +56,13 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    /// Whether the service reports that its consumers are attached; the reason why not.
-    pub async fn ready(&self) -> Result<(), String> {
-        match self.get("/healthz").await {
+    /// Whether the service answers `GET path` with success, and why not.
+    pub async fn ready(&self, path: &str) -> Result<(), String> {
+        match self.get(path).await {
             Ok(answer) if answer.is_success() => Ok(()),
             Ok(Answer { status, body, .. }) => {
                 let reason = body.as_ref().and_then(|body| body["message"].as_str());
-                Err(reason.map_or_else(|| format!("`/healthz` answers {status}"), str::to_owned))
+                Err(reason.map_or_else(|| format!("`{path}` answers {status}"), str::to_owned))
             }
             Err(EndpointError { .. }) => Err("the service is starting".into()),
         }
@@ -94,10 +93,9 @@ impl Endpoint {
             |source: reqwest::Error| EndpointError { url: self.base.clone(), source: source.without_url() };
         let response = request.send().await.map_err(error)?;
         let status = response.status().as_u16();
-        let header = response.headers().get("x-correlation-id");
-        let correlation_id = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let headers = response.headers().clone();
         let body = response.bytes().await.map_err(error)?;
-        Ok(Answer { status, correlation_id, body: serde_json::from_slice(&body).ok() })
+        Ok(Answer { status, headers, body: serde_json::from_slice(&body).ok() })
     }
 }
 
@@ -105,5 +103,11 @@ impl Answer {
     #[must_use]
     pub fn is_success(&self) -> bool {
         StatusCode::from_u16(self.status).is_ok_and(|status| status.is_success())
+    }
+
+    /// The text of a header, where there is one.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }

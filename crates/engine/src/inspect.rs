@@ -15,7 +15,7 @@ use crate::{
 };
 use fedctl_model::{
     desired::{
-        self, BROKER, Desired, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, SERVICE_PORT, ownership_parameter,
+        self, BROKER, Desired, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, Readiness, ownership_parameter,
     },
     observed::{Container, ContainerState, Definitions, EngineState, Observed, QueueDetails, Snapshot},
     queues::{self, History, Queues},
@@ -81,7 +81,7 @@ impl Inspect {
     /// Every region, service and link.
     pub async fn status(&self, topology: &Topology) -> Result<Status, EngineError> {
         let engine = self.containers().await?;
-        let services = desired::services_that_say_when_ready(topology);
+        let services = desired::readiness_checks(topology);
         let (brokers, not_ready) =
             tokio::join!(self.ask(&engine, Broker::health), self.not_ready(&engine, services));
         Ok(status::status(topology, &Snapshot { brokers, not_ready, engine }))
@@ -98,12 +98,12 @@ impl Inspect {
     /// One request's path through services and regions, by its correlation identifier.
     pub async fn trace(&self, correlation_id: &str) -> Result<Trace, EngineError> {
         let found = self.containers().await?.containers;
-        let services: Vec<(RegionName, &str, &str)> = found.iter().filter_map(service_of).collect();
-        let names: Vec<&str> = services.iter().map(|(_, _, name)| *name).collect();
+        let instances: Vec<(RegionName, &str, &str)> = found.iter().filter_map(instance_of).collect();
+        let names: Vec<&str> = instances.iter().map(|(_, _, name)| *name).collect();
         let lines = self.history(&names, None).await?;
         let lines = lines.iter().map(|(index, line)| {
-            let (region, service, _) = &services[*index];
-            (region, *service, line.text.as_str())
+            let (region, instance, _) = &instances[*index];
+            (region, *instance, line.text.as_str())
         });
         Ok(trace::trace(correlation_id, lines))
     }
@@ -113,10 +113,12 @@ impl Inspect {
         let images = desired.containers.iter().map(|container| container.image.clone()).collect();
         let engine = self.engine_state(&images).await?;
         let parameter = ownership_parameter(&self.project);
-        let services = desired.containers.iter().filter(|container| container.says_when_ready);
+        let checked = desired.containers.iter();
+        let checked =
+            checked.filter_map(|container| Some((container.name.clone(), container.readiness.clone()?)));
         let (mut brokers, not_ready) = tokio::join!(
             self.ask(&engine, async |broker| broker.definitions(&parameter).await),
-            self.not_ready(&engine, services.map(|service| service.name.clone())),
+            self.not_ready(&engine, checked),
         );
         for found in brokers.values_mut() {
             // a broker that is still starting does not know its users yet
@@ -177,17 +179,17 @@ impl Inspect {
         Ok(EngineState { containers: self.engine.containers(Some(&label)).await?, ..EngineState::default() })
     }
 
-    /// Which of these services run and are not ready, and why.
+    /// Which of these services, by container, run and are not ready, and why.
     async fn not_ready(
         &self,
         engine: &EngineState,
-        services: impl IntoIterator<Item = String>,
+        services: impl IntoIterator<Item = (String, Readiness)>,
     ) -> BTreeMap<String, String> {
-        let asked = services.into_iter().filter_map(|name| {
+        let asked = services.into_iter().filter_map(|(name, Readiness { path, port })| {
             let found = engine.container(&name)?;
-            let port = found.ports.get(&SERVICE_PORT).filter(|_| found.state == ContainerState::Running)?;
+            let port = found.ports.get(&port).filter(|_| found.state == ContainerState::Running)?;
             let endpoint = self.endpoints.at(&Address::published(*port));
-            Some(async move { Some((name, endpoint.ready().await.err()?)) })
+            Some(async move { Some((name, endpoint.ready(&path).await.err()?)) })
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
@@ -213,9 +215,9 @@ fn unavailable(error: &BrokerError) -> Unavailable {
     if error.is_unauthorized() { Unavailable::Unauthorized } else { Unavailable::Unreachable(chain(error)) }
 }
 
-/// The region, service and name of a container that is a service's.
-fn service_of(container: &Container) -> Option<(RegionName, &str, &str)> {
+/// The region, instance and name of a container that is a service's.
+fn instance_of(container: &Container) -> Option<(RegionName, &str, &str)> {
     let region = container.labels.get(REGION_LABEL)?;
-    let service = container.labels.get(SERVICE_LABEL).filter(|service| *service != BROKER)?;
-    Some((RegionName::new(region), service, &container.name))
+    let instance = container.labels.get(INSTANCE_LABEL).filter(|instance| *instance != BROKER)?;
+    Some((RegionName::new(region), instance, &container.name))
 }

@@ -7,13 +7,13 @@ mod containers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, service_store, services_that_say_when_ready};
+pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, readiness_checks, service_store};
 
 use crate::{
     definition::{Permissions, Policy, Upstream},
     secret::Secret,
     site::ADMINISTRATOR,
-    topology::{Port, RegionName, Topology},
+    topology::{Catalogue, Port, RegionName, Topology},
 };
 
 /// The label that carries the project's name; everything fedctl makes has it.
@@ -22,14 +22,14 @@ pub const PROJECT_LABEL: &str = "io.fedctl.project";
 pub const REGION_LABEL: &str = "io.fedctl.region";
 /// The label that carries the service's name; a broker's is [`BROKER`].
 pub const SERVICE_LABEL: &str = "io.fedctl.service";
+/// The label that carries the name of one of a service's replicas; a broker's is [`BROKER`].
+pub const INSTANCE_LABEL: &str = "io.fedctl.instance";
 /// The label that carries the fingerprint of what a container was made from.
 pub const CONFIG_LABEL: &str = "io.fedctl.config";
 /// The label of images that fedctl made: `service` or `broker`.
 pub const IMAGE_LABEL: &str = "io.fedctl.image";
 /// The service name of a region's broker.
 pub const BROKER: &str = "broker";
-/// The HTTP port of fedctl's own services in their containers.
-pub const SERVICE_PORT: u16 = 8000;
 /// The user that a region's services connect as.
 pub const APPLICATION: &str = "services";
 /// The repository of the image that fedctl makes of itself for its services.
@@ -94,8 +94,10 @@ pub struct Container {
     pub region: RegionName,
     /// [`BROKER`] or the service's name.
     pub service: String,
-    /// Whether it says when its consumers are attached: see [`services_that_say_when_ready`].
-    pub says_when_ready: bool,
+    /// Which of the service's replicas it is; [`BROKER`] for a broker.
+    pub instance: String,
+    /// How to find out whether it is ready, where that is known.
+    pub readiness: Option<Readiness>,
     /// The image's reference.
     pub image: String,
     /// The host name inside.
@@ -128,6 +130,21 @@ pub struct Container {
     pub stop_timeout: u32,
     /// Its labels, the fingerprint among them.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Container {
+    /// Whether what one of its files keeps secret is in its environment as well.
+    pub(crate) fn exposes_a_secret(&self) -> bool {
+        self.environment.values().any(|value| self.files.iter().any(|file| file.content == *value))
+    }
+}
+
+/// A request that a container answers with success once it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    pub path: String,
+    /// The port in the container.
+    pub port: u16,
 }
 
 /// Where a volume is mounted.
@@ -237,10 +254,10 @@ pub fn lan(project: &str, region: &RegionName) -> String {
     format!("{project}_{region}_lan")
 }
 
-/// The container of a service, or of the broker, in a region.
+/// The container of a service's instance, or of the broker, in a region.
 #[must_use]
-pub fn container(project: &str, region: &RegionName, service: &str) -> String {
-    format!("{project}_{region}_{service}")
+pub fn container(project: &str, region: &RegionName, instance: &str) -> String {
+    format!("{project}_{region}_{instance}")
 }
 
 /// The global parameter in which a broker records what a project owns on it.
@@ -257,7 +274,12 @@ pub fn ownership_parameter(project: &str) -> String {
 ///
 /// If `passwords` lacks one that [`passwords`] names.
 #[must_use]
-pub fn desired(topology: &Topology, passwords: &Passwords, packed_image: &str) -> Desired {
+pub fn desired(
+    topology: &Topology,
+    catalogue: &Catalogue,
+    passwords: &Passwords,
+    packed_image: &str,
+) -> Desired {
     let project = &topology.name;
     let service_image = topology.service_image.as_deref().unwrap_or(packed_image);
     let networks = topology
@@ -288,7 +310,7 @@ pub fn desired(topology: &Topology, passwords: &Passwords, packed_image: &str) -
         packs_service_image: topology.service_image.is_none(),
         networks,
         volumes,
-        containers: containers::containers(topology, passwords, service_image),
+        containers: containers::containers(topology, catalogue, passwords, service_image),
         brokers: topology.regions.iter().map(|region| broker::broker(topology, region, passwords)).collect(),
     }
 }

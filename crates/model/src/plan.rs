@@ -16,7 +16,7 @@ pub use text::{Description, Sign};
 
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream},
-    desired::{Attachment, Container, Network, Volume},
+    desired::{Attachment, Container, Network, Readiness, Volume},
     diagnostic::Diagnostic,
     observed::{Owned, Resource},
     secret::Secret,
@@ -104,9 +104,10 @@ pub enum Operation {
         container: String,
         attachment: Attachment,
     },
-    /// Wait until a service answers that its consumers are attached.
+    /// Wait until a service is ready.
     AwaitService {
         container: String,
+        readiness: Readiness,
     },
 }
 

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{observed::Resource, status::LinkStatus, topology::RegionName};
-
-pub use crate::status::LinkRef as Way;
-use crate::status::LinkRef;
+use crate::{
+    status::{LinkRef, LinkStatus},
+    topology::RegionName,
+};
 
 /// The version of the JSON form. Within it, fields are only added.
 pub const FORMAT_VERSION: u32 = 1;
@@ -29,10 +29,9 @@ pub fn schema() -> Value {
     schemars::schema_for!(Proofs).to_value()
 }
 
-/// A scenario.
+/// A scenario's result.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Proof {
-    /// Its name.
     pub scenario: String,
     /// What it proves, in a sentence.
     pub claim: String,
@@ -41,17 +40,16 @@ pub struct Proof {
     /// How long it took, in seconds.
     pub seconds: f64,
     /// What was sent and what arrived, in order of time.
-    pub story: Vec<Told>,
+    #[serde(rename = "story")]
+    pub timeline: Vec<Observation>,
     /// What did not arrive, or arrived too often; empty where it passed.
     pub failures: Vec<Failure>,
 }
 
 /// Something that was sent, or that arrived.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Told {
-    /// Where.
+pub struct Observation {
     pub region: RegionName,
-    /// What.
     pub what: String,
     /// The correlation identifier of what was sent: `fedctl trace` follows it.
     pub correlation_id: Option<String>,
@@ -62,9 +60,9 @@ pub struct Told {
 /// Something that did not happen as it should.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Failure {
-    /// What was expected and what was seen.
+    /// What was expected and what was observed.
     pub missing: String,
-    /// Who may be at fault: links and services on the way, and how they are.
+    /// The links and services involved, and their state.
     pub suspects: Vec<String>,
 }
 
@@ -73,35 +71,52 @@ pub struct Failure {
 pub struct Expectation {
     /// The region of the service; none where it may be any one.
     pub region: Option<RegionName>,
-    /// The service.
     pub service: String,
-    /// What it says, and about what.
-    pub line: Match,
-    /// What that means, in words.
+    pub line: LogMatcher,
+    /// What the line means, in words.
     pub meaning: String,
-    /// How often; never where it must not.
+    /// How often; zero where it must not.
     pub times: usize,
-    /// The way by which the cause comes here from another region.
-    pub way: Option<Way>,
+    /// The link by which the cause comes here from another region.
+    pub link: Option<LinkRef>,
     /// Which of the things sent it follows from: an index.
     pub cause: usize,
 }
 
 /// A log line, by its event and fields.
 #[derive(Debug, Clone)]
-pub struct Match {
+pub struct LogMatcher {
     /// The events, any of which will do.
     pub events: &'static [&'static str],
     /// Fields that must have these values.
     pub fields: Vec<(&'static str, Value)>,
 }
 
-impl Match {
-    /// Whether a log line is such a line.
+impl LogMatcher {
     #[must_use]
     pub fn matches(&self, line: &Map<String, Value>) -> bool {
         line.get("event").is_some_and(|found| self.events.iter().any(|event| found == event))
             && self.fields.iter().all(|(field, value)| line.get(*field) == Some(value))
+    }
+
+    /// The lines of these events with the correlation identifier of a request.
+    #[must_use]
+    pub fn about(events: &'static [&'static str], correlation_id: &str) -> Self {
+        Self { events, fields: vec![("correlation_id", correlation_id.into())] }
+    }
+
+    /// The lines of these events with a correlation identifier, or with these fields where the service that was asked
+    /// gave none.
+    #[must_use]
+    pub fn identified(
+        events: &'static [&'static str],
+        correlation_id: Option<&str>,
+        otherwise: &[(&'static str, Value)],
+    ) -> Self {
+        match correlation_id {
+            Some(id) => Self::about(events, id),
+            None => Self { events, fields: otherwise.to_vec() },
+        }
     }
 }
 
@@ -119,34 +134,4 @@ impl LinkRef {
         });
         format!("link {self}: {reported}{condition}{waiting}")
     }
-}
-
-/// The lines of these events about a request: those with its correlation id.
-#[must_use]
-pub fn about(events: &'static [&'static str], id: &str) -> Match {
-    Match { events, fields: vec![("correlation_id", id.into())] }
-}
-
-/// The fields by which a service's line is recognised: the correlation id, or these where the service that
-/// was asked gave none.
-#[must_use]
-pub fn recognised(
-    events: &'static [&'static str],
-    id: Option<&String>,
-    otherwise: &[(&'static str, Value)],
-) -> Match {
-    match id {
-        Some(id) => about(events, id),
-        None => Match { events, fields: otherwise.to_vec() },
-    }
-}
-
-/// The link by which something comes from one region to another.
-#[must_use]
-pub fn way(upstream: &RegionName, downstream: &RegionName, resource: Resource) -> Option<Way> {
-    (upstream != downstream).then(|| Way {
-        upstream: upstream.clone(),
-        downstream: downstream.clone(),
-        resource,
-    })
 }

@@ -164,7 +164,7 @@ mod tests {
     const TOPOLOGY: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
 
     fn report(found: &[(&str, Result<Vec<QueueDetails>, Unavailable>)], history: &mut History) -> Queues {
-        let (topology, _) = crate::topology::parse(TOPOLOGY).unwrap();
+        let topology: crate::topology::Topology = serde_yaml::from_str(TOPOLOGY).unwrap();
         let brokers = found
             .iter()
             .cloned()

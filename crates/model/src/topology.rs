@@ -1,8 +1,10 @@
 //! What the user's `regions.yaml` says should be.
 
+mod catalogue;
 mod check;
 mod codes;
 mod findings;
+mod instances;
 mod lints;
 mod tree;
 
@@ -12,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic};
+pub use catalogue::{BuiltIn, Catalogue, Variables};
 use findings::Findings;
 
 /// What a name has to look like to be a host name as well.
@@ -112,29 +115,38 @@ pub struct BrokerPorts {
     pub management: Option<u16>,
 }
 
-/// A program beside a region's broker.
+/// A program in a region, next to its broker.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Service {
-    /// The service's name. Without an image it is one of fedctl's own programs, such as products.
+    /// The service's name. Without an image it is that of a built-in program, such as products.
     #[schemars(length(min = 1, max = 32), regex(pattern = NAME))]
     pub name: String,
-    /// How many of it run. Beside the first, `NAME`, there are `NAME-2`, `NAME-3` and so on.
+    /// How many of it run. After the first, `NAME`, there are `NAME-2`, `NAME-3` and so on.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: u16,
-    /// An image to run instead of fedctl's own program.
+    /// An image to run instead of a built-in program.
     #[serde(default)]
     pub image: Option<String>,
     /// The command, in place of the image's own.
     #[serde(default)]
     pub command: Vec<String>,
-    /// Environment variables, beside those that fedctl sets.
+    /// Environment variables, in addition to those that fedctl sets.
+    ///
+    /// In a value, `${instances:SERVICE}` stands for every instance of that service in the topology, as
+    /// `region/instance`, comma separated.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Ports of the container to publish on the host's loopback address; fedctl's own programs publish 8000.
+    /// Ports of the container to publish on the host's loopback address; built-in programs publish 8000 by default.
     #[serde(default)]
     pub ports: Vec<Port>,
+    /// How to find out whether the service is ready, which `up` waits for and `status` shows.
+    ///
+    /// Built-in programs are asked for `/healthz` on port 8000; a service with an image of its own is not asked unless
+    /// this says so.
+    #[serde(default)]
+    pub readiness: Option<Readiness>,
     /// The user or `uid:gid` that the container runs as.
     #[serde(default)]
     pub user: Option<String>,
@@ -163,6 +175,30 @@ impl Service {
             number => format!("{name}-{number}"),
         })
     }
+
+    /// The path and the port of the readiness check.
+    #[must_use]
+    pub fn readiness_check(&self) -> Option<(&str, u16)> {
+        let Readiness { http, port } = self.readiness.as_ref()?;
+        let first = self.ports.first().map(|port| port.container);
+        Some((http, port.or(first)?))
+    }
+
+    fn publishes(&self, port: u16) -> bool {
+        self.ports.iter().any(|published| published.container == port)
+    }
+}
+
+/// A request that a service answers with success once it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Readiness {
+    /// The path to `GET`, such as `/healthz`.
+    pub http: String,
+    /// The port in the container, one of the published ones; the first of them by default.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
 }
 
 /// A published port.
@@ -303,47 +339,25 @@ pub enum ApplyTo {
     Queues,
 }
 
-/// The programs that fedctl brings itself.
-pub const BUILT_IN_SERVICES: [&str; 17] = [
-    "products",
-    "indexer",
-    "taxes",
-    "profile",
-    "rpc",
-    "rpc-worker",
-    "compute",
-    COMPUTE_HOST,
-    "checkout",
-    "inventory",
-    "payment",
-    "notification",
-    "email",
-    "sms",
-    "push",
-    "analytics",
-    "fraud",
-];
-/// The program of which each one is known by its name: it is a host that machines run on.
-pub const COMPUTE_HOST: &str = "compute-host";
-
 /// Reads a `regions.yaml` and checks all of it. The findings that come with a topology are warnings.
 ///
 /// # Errors
 ///
 /// Every finding in the text, worst first, where at least one of them is an error. What the
 /// values mean together is checked once each of them has its right shape.
-pub fn parse(text: &str) -> Result<(Topology, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub fn parse(text: &str, catalogue: &Catalogue) -> Result<(Topology, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut findings = Findings::new(text);
     let Some(tree) = tree::read(&mut findings) else {
         return Err(findings.finish());
     };
-    check::check(&tree, &schema(), &mut findings);
+    check::check(&tree, &shape(), &mut findings);
     if findings.has_errors() {
         return Err(findings.finish());
     }
     match serde_json::from_value::<Topology>(tree.to_json()) {
-        Ok(topology) => {
-            lints::check(&topology, &tree, &mut findings);
+        Ok(mut topology) => {
+            catalogue.complete(&mut topology);
+            lints::check(&topology, catalogue, &tree, &mut findings);
             if findings.has_errors() { Err(findings.finish()) } else { Ok((topology, findings.finish())) }
         }
         Err(error) => {
@@ -353,9 +367,16 @@ pub fn parse(text: &str) -> Result<(Topology, Vec<Diagnostic>), Vec<Diagnostic>>
     }
 }
 
-/// The JSON schema of a `regions.yaml`, for editors and for [`parse`] itself.
+/// The JSON schema of a `regions.yaml`, for editors.
 #[must_use]
-pub fn schema() -> serde_json::Value {
+pub fn schema(catalogue: &Catalogue) -> serde_json::Value {
+    let mut schema = shape();
+    catalogue.describe(&mut schema);
+    schema
+}
+
+/// The schema that [`parse`] itself judges by.
+fn shape() -> serde_json::Value {
     schemars::schema_for!(Topology).to_value()
 }
 

@@ -2,68 +2,93 @@
 
 use serde_json::json;
 
-use super::request::Request;
-use super::watch::{Asked, Watch};
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, way},
-    topology::RegionName,
+use fedctl_contract::{
+    checkout::{CHECKOUTS_PATH, EVENTS, ORDER_CREATED},
+    log::event,
+    program::Program,
+};
+use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+
+use super::{
+    Scenario,
+    poison::PoisonTarget,
+    request::Request,
+    run::{Reply, Run},
 };
 
-pub(super) const CHECKOUT: &str = "checkout";
-pub(super) const INVENTORY: &str = "inventory";
-pub(super) const EVENTS: &str = "checkout.events";
+pub static SCENARIO: Scenario = Scenario {
+    name: "checkout",
+    claim: "an order becomes a reservation, a payment and three notifications, each step once and in its region",
+    starts_at: Program::Checkout,
+    run: |run| Box::pin(order(run)),
+    poison: PoisonTarget {
+        exchange: EVENTS,
+        key: ORDER_CREATED,
+        consumer: Program::Inventory,
+        events: &[event::STOCK_RESERVED],
+    },
+};
 
-/// A step: the service that takes it, what it logs, what that means, and how often it happens.
-type Step = (&'static str, &'static [&'static str], &'static str, usize);
+/// What a service logs once it has done its part, and how often that happens for an order.
+#[derive(Clone, Copy)]
+struct Step {
+    service: Program,
+    events: &'static [&'static str],
+    meaning: &'static str,
+    times: usize,
+}
+
+const fn step(service: Program, events: &'static [&'static str], meaning: &'static str) -> Step {
+    Step { service, events, meaning, times: 1 }
+}
 
 const CHAIN: [Step; 3] = [
-    (INVENTORY, &["stock_reserved"], "reserved the stock", 1),
-    ("payment", &["payment_captured"], "captured the payment", 1),
-    ("notification", &["notification_sent"], "asked every channel to notify", 1),
+    step(Program::Inventory, &[event::STOCK_RESERVED], "reserved the stock"),
+    step(Program::Payment, &[event::PAYMENT_CAPTURED], "captured the payment"),
+    step(Program::Notification, &[event::NOTIFICATION_SENT], "asked every channel to notify"),
 ];
-/// What stands at the chain's end, in the region of its last step.
+/// The end of the chain, in the region of its last step.
 const CHANNELS: [Step; 3] = [
-    ("email", &["notified"], "told the customer by e-mail", 1),
-    ("sms", &["notified"], "told the customer by text message", 1),
-    ("push", &["notified"], "told the customer by push message", 1),
+    step(Program::Email, &[event::NOTIFIED], "notified the customer by e-mail"),
+    step(Program::Sms, &[event::NOTIFIED], "notified the customer by text message"),
+    step(Program::Push, &[event::NOTIFIED], "notified the customer by push message"),
 ];
-/// Those who look on, each in its own region: analytics sees the order, its reservation and its payment.
-const LOOKING_ON: [Step; 2] = [
-    ("analytics", &["event_counted"], "counted an event", 3),
-    ("fraud", &["fraud_checked"], "checked it for fraud", 1),
+/// Observers of the chain, each in its own region: analytics counts the order, its reservation and its payment.
+const OBSERVERS: [Step; 2] = [
+    Step { times: 3, ..step(Program::Analytics, &[event::EVENT_COUNTED], "counted an event") },
+    step(Program::Fraud, &[event::FRAUD_CHECKED], "checked it for fraud"),
 ];
 
 /// Orders in each region, and follows each order to its end.
-pub(super) async fn play(watch: &mut Watch<'_>) {
-    for origin in watch.regions_of(CHECKOUT) {
+async fn order(run: &mut Run<'_>) {
+    for origin in run.regions_of(Program::Checkout) {
         let order = json!({"sku": "lamp", "quantity": 1, "amount": "12.50"});
-        let Some(asked) = watch.ask((&origin, CHECKOUT), "/checkouts", Request::Post(&order), 202).await
-        else {
+        let place = (&origin, Program::Checkout);
+        let Some(reply) = run.request(place, CHECKOUTS_PATH, Request::Post(&order), 202).await else {
             return;
         };
         let mut from = origin.clone();
         for step in CHAIN {
-            let homes = watch.regions_of(step.0);
-            expect(watch, &asked, &from, step, &homes);
-            from = homes.into_iter().next().unwrap_or(from);
+            let regions = run.regions_of(step.service);
+            expect(run, &reply, &from, step, &regions);
+            from = regions.into_iter().next().unwrap_or(from);
         }
         for step in CHANNELS {
-            expect(watch, &asked, &from, step, std::slice::from_ref(&from));
+            expect(run, &reply, &from, step, std::slice::from_ref(&from));
         }
-        for step in LOOKING_ON {
-            let homes = watch.regions_of(step.0);
-            expect(watch, &asked, &origin, step, &homes);
+        for step in OBSERVERS {
+            let regions = run.regions_of(step.service);
+            expect(run, &reply, &origin, step, &regions);
         }
     }
-    watch.lines().await;
+    run.await_logs().await;
 }
 
-fn expect(watch: &mut Watch<'_>, asked: &Asked, from: &RegionName, step: Step, homes: &[RegionName]) {
-    let (service, events, meaning, times) = step;
-    for home in homes {
-        let Some(told) = asked.told_by(service, events, meaning) else { return };
-        let way = way(from, home, Resource::Exchange(EVENTS.into()));
-        watch.expect(Expectation { times, way, region: Some(home.clone()), ..told });
+fn expect(run: &mut Run<'_>, reply: &Reply, from: &RegionName, step: Step, regions: &[RegionName]) {
+    let Step { service, events, meaning, times } = step;
+    for region in regions {
+        let Some(expected) = reply.expect_from(service, events, meaning) else { return };
+        let link = LinkRef::between(from, region, Resource::Exchange(EVENTS.into()));
+        run.expect(Expectation { times, link, region: Some(region.clone()), ..expected });
     }
 }

@@ -1,104 +1,118 @@
-//! Commands to hosts: one host creates a machine, all of them are asked for the rest.
+//! Commands to hosts: one host creates a machine, and every host answers the other commands.
 
 use serde_json::{Value, json};
 
-use super::{request::Request, shop::fresh_id, watch::Watch};
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, Way, way},
-    topology::RegionName,
+use fedctl_contract::{
+    compute::{COMMANDS, CREATE_VM, TIMEOUT_MS, VMS_PATH, host_queue, replies},
+    log::event,
+    program::Program,
+};
+use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+
+use super::{Scenario, poison::PoisonTarget, request::Request, run::Run, shop::fresh_id};
+
+pub static SCENARIO: Scenario = Scenario {
+    name: "compute",
+    claim: "one host somewhere creates a machine, and every host answers what is asked of all",
+    starts_at: Program::Compute,
+    run: |run| Box::pin(command(run)),
+    poison: PoisonTarget {
+        exchange: COMMANDS,
+        key: CREATE_VM,
+        consumer: Program::ComputeHost,
+        events: &[event::VM_CREATED],
+    },
 };
 
-pub(super) const COMPUTE: &str = "compute";
-/// The exchange of commands.
-pub(super) const EXCHANGE: &str = "computing";
-pub(super) const HOST: &str = fedctl_model::topology::COMPUTE_HOST;
 const IMAGE: &str = "debian";
-/// So long the caller waits for hosts that do not answer.
+/// How long the caller waits for hosts that do not answer.
 const ANSWER_MS: u64 = 2000;
 
-/// From each region: creates a machine somewhere, starts, lists and deletes it everywhere, and asks for one that
-/// no host can make.
-pub(super) async fn play(watch: &mut Watch<'_>) {
-    for origin in watch.regions_of(COMPUTE) {
+/// From each region: creates a machine on any host, starts, lists and deletes it on all, and asks for one that no host
+/// can create.
+async fn command(run: &mut Run<'_>) {
+    for origin in run.regions_of(Program::Compute) {
         let name = format!("vm-{}-{origin}", fresh_id());
         let machine = json!({"name": name, "image": IMAGE, "cpus": 1});
-        let Some(created) =
-            watch.ask((&origin, COMPUTE), &within("/vms"), Request::Post(&machine), 201).await
-        else {
-            watch.suspect(ways(watch, &origin)).await;
+        let place = (&origin, Program::Compute);
+        let Some(created) = run.request(place, &within(VMS_PATH), Request::Post(&machine), 201).await else {
+            run.suspect(links(run, &origin)).await;
             return;
         };
         let host = created.body.pointer("/response/host").and_then(Value::as_str).unwrap_or_default();
-        watch.note(&origin, created.cause, format!("host {host} has created {name}"));
-        if let Some(told) = created.told_by(HOST, &["vm_created"], "created it") {
-            watch.expect(told);
+        run.record(&origin, created.cause, format!("host {host} has created {name}"));
+        let events = &[event::VM_CREATED];
+        if let Some(expected) = created.expect_from(Program::ComputeHost, events, "created it") {
+            run.expect(expected);
         }
-        let started = Request::Post(&Value::Null);
-        let all_answered = everywhere(watch, &origin, &format!("/vms/{name}/start"), started, 1).await
-            && everywhere(watch, &origin, "/vms", Request::Get, hosts(watch)).await
-            && everywhere(watch, &origin, &format!("/vms/{name}"), Request::Delete, 1).await;
+        let start = Request::Post(&Value::Null);
+        let all_answered = ask_all(run, &origin, &format!("{VMS_PATH}/{name}/start"), start, 1).await
+            && ask_all(run, &origin, VMS_PATH, Request::Get, hosts(run)).await
+            && ask_all(run, &origin, &format!("{VMS_PATH}/{name}"), Request::Delete, 1).await;
         if !all_answered {
             return;
         }
     }
-    if let Some(origin) = watch.regions_of(COMPUTE).first() {
+    if let Some(origin) = run.regions_of(Program::Compute).first() {
         let machine = json!({"name": "none", "image": "nobody-has-it", "cpus": 1});
-        if let Some(refused) =
-            watch.ask((origin, COMPUTE), &within("/vms"), Request::Post(&machine), 409).await
-        {
+        let place = (origin, Program::Compute);
+        if let Some(refused) = run.request(place, &within(VMS_PATH), Request::Post(&machine), 409).await {
             let reason = refused.body.pointer("/execution-info/reason").cloned().unwrap_or_default();
-            watch.note(origin, refused.cause, format!("no host takes it: {reason}"));
+            run.record(origin, refused.cause, format!("no host takes it: {reason}"));
         }
     }
-    watch.lines().await;
+    run.await_logs().await;
 }
 
-/// Asks all hosts: each must answer, and so many of them with success. Whether it was so.
-async fn everywhere(
-    watch: &mut Watch<'_>,
+/// Asks all hosts: each must answer, and so many of them with success. Whether they did.
+async fn ask_all(
+    run: &mut Run<'_>,
     origin: &RegionName,
     path: &str,
     request: Request<'_>,
     successes: usize,
 ) -> bool {
-    let Some(asked) = watch.ask((origin, COMPUTE), &within(path), request, 200).await else { return false };
-    let answers = asked.body["answers"].as_array().cloned().unwrap_or_default();
+    let place = (origin, Program::Compute);
+    let Some(reply) = run.request(place, &within(path), request, 200).await else { return false };
+    let answers = reply.body["answers"].as_array().cloned().unwrap_or_default();
     let succeeded =
         answers.iter().filter(|answer| answer.pointer("/execution-info/status") == Some(&json!("success")));
-    let (succeeded, hosts) = (succeeded.count(), hosts(watch));
-    let told = format!("{} of {hosts} hosts answered, {succeeded} with success", answers.len());
-    watch.note(origin, asked.cause, told.clone());
+    let (succeeded, hosts) = (succeeded.count(), hosts(run));
+    let summary = format!("{} of {hosts} hosts answered, {succeeded} with success", answers.len());
+    run.record(origin, reply.cause, summary.clone());
     if answers.len() != hosts || succeeded != successes {
-        let missing = format!("after {path} in `{origin}` {told}; no answer from {}", asked.body["missing"]);
-        watch.fail(missing, Vec::new());
-        watch.suspect(ways(watch, origin)).await;
+        let missing =
+            format!("after {path} in `{origin}` {summary}; no answer from {}", reply.body["missing"]);
+        run.fail(missing, Vec::new());
+        run.suspect(links(run, origin)).await;
         return false;
     }
-    if let Some(told) = asked.told_by(HOST, &["command_answered"], "answered") {
-        watch.expect(Expectation { times: hosts, ..told });
+    let events = &[event::COMMAND_ANSWERED];
+    if let Some(expected) = reply.expect_from(Program::ComputeHost, events, "answered") {
+        run.expect(Expectation { times: hosts, ..expected });
     }
     true
 }
 
 /// A path with the time that hosts have to answer.
 fn within(path: &str) -> String {
-    format!("{path}?timeout_ms={ANSWER_MS}")
+    format!("{path}?{TIMEOUT_MS}={ANSWER_MS}")
 }
 
-/// The links by which commands go to hosts and their answers come back.
-fn ways(watch: &Watch<'_>, origin: &RegionName) -> Vec<Way> {
-    let replies = Resource::Queue(format!("computing-replies.{origin}"));
-    let homes = watch.regions_of(HOST).into_iter();
-    let ways = homes.flat_map(|home| {
-        let commands = Resource::Queue(format!("computing-host.{home}.{HOST}"));
-        [way(origin, &home, commands), way(&home, origin, replies.clone())]
+/// The links by which commands reach hosts and their answers come back.
+fn links(run: &Run<'_>, origin: &RegionName) -> Vec<LinkRef> {
+    let replies = Resource::Queue(replies(origin.as_str()));
+    let hosts = run.regions_of(Program::ComputeHost).into_iter();
+    let links = hosts.flat_map(|region| {
+        let commands = Resource::Queue(host_queue(region.as_str(), Program::ComputeHost.name()));
+        [LinkRef::between(origin, &region, commands), LinkRef::between(&region, origin, replies.clone())]
     });
-    ways.flatten().collect()
+    links.flatten().collect()
 }
 
 /// How many hosts the topology has.
-fn hosts(watch: &Watch<'_>) -> usize {
-    let services = watch.topology().regions.iter().flat_map(|region| &region.services);
-    services.filter(|service| service.name == HOST).map(|service| usize::from(service.replicas)).sum()
+fn hosts(run: &Run<'_>) -> usize {
+    let services = run.topology().regions.iter().flat_map(|region| &region.services);
+    let hosts = services.filter(|service| service.name == Program::ComputeHost.name());
+    hosts.map(|service| usize::from(service.replicas)).sum()
 }

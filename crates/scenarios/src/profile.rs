@@ -2,61 +2,83 @@
 
 use serde_json::json;
 
-use super::{
-    request::Request,
-    shop::fresh_id,
-    watch::{Asked, Source, Watch},
+use fedctl_contract::{
+    log::event,
+    profile::{UPDATED_KEY, UPDATES, USERS_PATH},
+    program::Program,
 };
 use fedctl_model::{
     observed::Resource,
-    proof::{Expectation, about, way},
+    proof::{Expectation, LogMatcher},
+    status::LinkRef,
 };
 
-pub(super) const PROFILE: &str = "profile";
-pub(super) const USER_UPDATES: &str = "user_updates";
-const USERS: Source = Source { front: PROFILE, writer: PROFILE, exchange: USER_UPDATES };
+use super::{
+    Scenario,
+    poison::PoisonTarget,
+    request::Request,
+    run::{Reply, Run, Source},
+    shop::fresh_id,
+};
+
+pub static SCENARIO: Scenario = Scenario {
+    name: "profile",
+    claim: "a name given in one region is stored once in every region's own store",
+    starts_at: Program::Profile,
+    run: |run| Box::pin(rename(run)),
+    poison: PoisonTarget {
+        exchange: UPDATES,
+        key: UPDATED_KEY,
+        consumer: Program::Profile,
+        events: &[event::PROFILE_UPDATED],
+    },
+};
+
+const USERS: Source = Source { reader: Program::Profile, writer: Program::Profile, exchange: UPDATES };
 
 /// Gives a name in each region in turn: every region must store it, once, and answer the last. An event that
-/// nobody has asked for must be reported.
-pub(super) async fn play(watch: &mut Watch<'_>) {
-    let regions = watch.regions_of(PROFILE);
+/// no queue is bound for must be reported.
+async fn rename(run: &mut Run<'_>) {
+    let regions = run.regions_of(Program::Profile);
     let user = fresh_id();
-    let path = format!("/users/{user}");
+    let path = format!("{USERS_PATH}/{user}");
     let mut last = None;
     for origin in &regions {
         let name = format!("Ada of {origin}");
         let form = [("full_name", name.as_str())];
-        let Some(Asked { cause, id: Some(id), body, .. }) =
-            watch.ask((origin, PROFILE), &path, Request::PostForm(&form), 201).await
+        let place = (origin, Program::Profile);
+        let Some(Reply { cause, id: Some(id), body, .. }) =
+            run.request(place, &path, Request::PostForm(&form), 201).await
         else {
             return;
         };
         if body != json!({"full_name": name}) {
-            watch.fail(format!("POST {path} in `{origin}` answered {body}"), Vec::new());
+            run.fail(format!("POST {path} in `{origin}` answered {body}"), Vec::new());
         }
         for region in &regions {
-            watch.expect(Expectation {
-                line: about(&["profile_updated", "stale_skipped"], &id),
-                meaning: format!("learned the name {name}"),
+            run.expect(Expectation {
+                line: LogMatcher::about(&[event::PROFILE_UPDATED, event::STALE_SKIPPED], &id),
+                meaning: format!("received the name {name}"),
                 times: 1,
-                way: way(origin, region, Resource::Exchange(USER_UPDATES.into())),
+                link: LinkRef::between(origin, region, Resource::Exchange(UPDATES.into())),
                 cause,
                 region: Some(region.clone()),
-                service: PROFILE.into(),
+                service: Program::Profile.name().into(),
             });
         }
         last = Some((cause, name));
     }
-    let nobody = format!("{path}/events/avatar.update");
+    let unbound = format!("{path}/events/avatar.update");
+    let form = Request::PostForm(&[("full_name", "Ada")]);
     if let Some(origin) = regions.first()
-        && let Some(Asked { cause, body, .. }) =
-            watch.ask((origin, PROFILE), &nobody, Request::PostForm(&[("full_name", "Ada")]), 500).await
+        && let Some(Reply { cause, body, .. }) =
+            run.request((origin, Program::Profile), &unbound, form, 500).await
     {
-        watch.note(origin, cause, format!("was told that nobody takes it: {}", body["error"]));
+        run.record(origin, cause, format!("was told that no queue takes it: {}", body["error"]));
     }
     if let Some((cause, name)) = last {
         let stored = json!({"id": user, "full_name": name});
-        watch.readable(&path, &stored, cause, &USERS).await;
+        run.await_answer(&path, &stored, cause, &USERS).await;
     }
-    watch.lines().await;
+    run.await_logs().await;
 }

@@ -2,20 +2,27 @@
 
 use serde_json::Value;
 
+use fedctl_engine::endpoint::{Answer, Endpoint, EndpointError};
+
 /// A request to a service.
 pub enum Request<'r> {
-    /// `GET`.
     Get,
     /// `POST` of JSON; of nothing for `null`.
     Post(&'r Value),
-    /// `POST` of a form.
     PostForm(&'r [(&'r str, &'r str)]),
-    /// `DELETE`.
     Delete,
 }
 
 impl Request<'_> {
-    /// In words.
+    pub async fn send(&self, endpoint: &Endpoint, path: &str) -> Result<Answer, EndpointError> {
+        match self {
+            Self::Get => endpoint.get(path).await,
+            Self::Post(body) => endpoint.post(path, body).await,
+            Self::PostForm(fields) => endpoint.post_form(path, fields).await,
+            Self::Delete => endpoint.delete(path).await,
+        }
+    }
+
     pub fn described(&self, path: &str) -> String {
         match self {
             Self::Get => format!("GET {path}"),

@@ -1,82 +1,99 @@
-//! Remote procedure calls: whichever worker is free answers, and the answer comes home.
+//! Remote procedure calls: a free worker anywhere answers, and the answer reaches the caller.
 
 use serde_json::{Value, json};
 
-use super::request::Request;
-use super::watch::{Asked, Watch};
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, Way, way},
-    topology::RegionName,
+use fedctl_contract::{
+    log::event,
+    program::Program,
+    rpc::{ANALYZE, PATH, REQUESTS, SLOW, SUCCESS, TIMEOUT, UNKNOWN_PATTERN, replies},
+};
+use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+
+use super::{
+    Scenario,
+    poison::PoisonTarget,
+    request::Request,
+    run::{Reply, Run},
 };
 
-pub(super) const RPC: &str = "rpc";
-/// The queue of calls.
-pub(super) const QUEUE: &str = "python-service-queue";
-pub(super) const WORKER: &str = "rpc-worker";
-/// So long a caller waits for an answer, and for one that comes too late.
+pub static SCENARIO: Scenario = Scenario {
+    name: "rpc",
+    claim: "calls from every region are answered once by a worker somewhere, and each answer comes home",
+    starts_at: Program::Rpc,
+    run: |run| Box::pin(call_all(run)),
+    poison: PoisonTarget {
+        exchange: "",
+        key: REQUESTS,
+        consumer: Program::RpcWorker,
+        events: &[event::RPC_HANDLED],
+    },
+};
+
+/// How long callers wait for an answer: long enough for one, and for one that comes too late.
 const PATIENT_MS: u64 = 2000;
 const IMPATIENT_MS: u64 = 50;
 const SLOW_MS: u64 = 500;
 
-/// Calls from every region: one that succeeds, one that nobody knows, and one that takes too long.
-pub(super) async fn play(watch: &mut Watch<'_>) {
-    for origin in watch.regions_of(RPC) {
+/// Calls from every region: one that succeeds, one of an unknown command, and one that takes too long.
+async fn call_all(run: &mut Run<'_>) {
+    for origin in run.regions_of(Program::Rpc) {
         let text = "to be or not to be";
-        let call = json!({"cmd": "analyze", "data": {"text": text}, "timeout_ms": PATIENT_MS});
-        let Some(answer) = ask(watch, &origin, &call, 200, 1).await else { return };
-        check(watch, &origin, &answer, "/status", "success");
-        let call = json!({"cmd": "divine", "data": {}, "timeout_ms": PATIENT_MS});
-        let Some(answer) = ask(watch, &origin, &call, 200, 1).await else { return };
-        check(watch, &origin, &answer, "/error", "unknown_pattern");
+        let request = json!({"cmd": ANALYZE, "data": {"text": text}, "timeout_ms": PATIENT_MS});
+        let Some(reply) = call(run, &origin, &request, 200, 1).await else { return };
+        check(run, &origin, &reply, "/status", SUCCESS);
+        let request = json!({"cmd": "divine", "data": {}, "timeout_ms": PATIENT_MS});
+        let Some(reply) = call(run, &origin, &request, 200, 1).await else { return };
+        check(run, &origin, &reply, "/error", UNKNOWN_PATTERN);
     }
-    watch.lines().await;
-    if let Some(origin) = watch.regions_of(RPC).first() {
-        let call = json!({"cmd": "slow", "data": {"ms": SLOW_MS}, "timeout_ms": IMPATIENT_MS});
-        if let Some(answer) = ask(watch, origin, &call, 504, 0).await {
-            check(watch, origin, &answer, "/error", "timeout");
-            let dropped = answer.told_by(RPC, &["late_reply_dropped"], "dropped the late answer");
-            if let Some(told) = dropped {
-                watch.expect(Expectation { region: Some(origin.clone()), ..told });
+    run.await_logs().await;
+    if let Some(origin) = run.regions_of(Program::Rpc).first() {
+        let request = json!({"cmd": SLOW, "data": {"ms": SLOW_MS}, "timeout_ms": IMPATIENT_MS});
+        if let Some(reply) = call(run, origin, &request, 504, 0).await {
+            check(run, origin, &reply, "/error", TIMEOUT);
+            let events = &[event::LATE_REPLY_DROPPED];
+            if let Some(dropped) = reply.expect_from(Program::Rpc, events, "dropped the late answer") {
+                run.expect(Expectation { region: Some(origin.clone()), ..dropped });
             }
         }
-        watch.lines().await;
+        run.await_logs().await;
     }
 }
 
-/// Calls, and expects a worker to work it off and the caller to have its answer.
-async fn ask(
-    watch: &mut Watch<'_>,
+/// Calls, and expects a worker to handle the call and the caller to have its answer.
+async fn call(
+    run: &mut Run<'_>,
     origin: &RegionName,
-    call: &Value,
+    request: &Value,
     status: u16,
     answers: usize,
-) -> Option<Asked> {
-    let Some(asked) = watch.ask((origin, RPC), "/rpc", Request::Post(call), status).await else {
-        watch.suspect(ways(watch, origin)).await;
+) -> Option<Reply> {
+    let place = (origin, Program::Rpc);
+    let Some(reply) = run.request(place, PATH, Request::Post(request), status).await else {
+        run.suspect(links(run, origin)).await;
         return None;
     };
-    watch.note(origin, asked.cause, format!("was answered {}", asked.body));
-    let answered = asked.told_by(RPC, &["rpc_reply"], "had the answer")?;
-    watch.expect(Expectation { times: answers, region: Some(origin.clone()), ..answered });
-    watch.expect(asked.told_by(WORKER, &["rpc_handled"], format!("worked off {}", call["cmd"]))?);
-    Some(asked)
+    run.record(origin, reply.cause, format!("was answered {}", reply.body));
+    let answered = reply.expect_from(Program::Rpc, &[event::RPC_REPLY], "had the answer")?;
+    run.expect(Expectation { times: answers, region: Some(origin.clone()), ..answered });
+    let handled = format!("handled {}", request["cmd"]);
+    run.expect(reply.expect_from(Program::RpcWorker, &[event::RPC_HANDLED], handled)?);
+    Some(reply)
 }
 
-/// The links by which a call may go to a worker and its answer come back.
-fn ways(watch: &Watch<'_>, origin: &RegionName) -> Vec<Way> {
-    let replies = Resource::Queue(format!("rpc-replies.{origin}"));
-    let homes = watch.regions_of(WORKER).into_iter();
-    let ways = homes.flat_map(|home| {
-        let there = way(origin, &home, Resource::Queue(QUEUE.into()));
-        [there, way(&home, origin, replies.clone())]
+/// The links by which a call may reach a worker and its answer come back.
+fn links(run: &Run<'_>, origin: &RegionName) -> Vec<LinkRef> {
+    let replies = Resource::Queue(replies(origin.as_str()));
+    let workers = run.regions_of(Program::RpcWorker).into_iter();
+    let links = workers.flat_map(|region| {
+        let there = LinkRef::between(origin, &region, Resource::Queue(REQUESTS.into()));
+        [there, LinkRef::between(&region, origin, replies.clone())]
     });
-    ways.flatten().collect()
+    links.flatten().collect()
 }
 
-fn check(watch: &mut Watch<'_>, origin: &RegionName, asked: &Asked, field: &str, expected: &str) {
-    let found = asked.body.pointer(field).and_then(Value::as_str);
+fn check(run: &mut Run<'_>, origin: &RegionName, reply: &Reply, field: &str, expected: &str) {
+    let found = reply.body.pointer(field).and_then(Value::as_str);
     if found != Some(expected) {
-        watch.fail(format!("the call in `{origin}` was answered {}, not {expected}", asked.body), Vec::new());
+        run.fail(format!("the call in `{origin}` was answered {}, not {expected}", reply.body), Vec::new());
     }
 }

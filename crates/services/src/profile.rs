@@ -1,42 +1,27 @@
 //! The profile service: a user's name, changed in one region, becomes readable in every region.
 //!
 //! Who asks writes nothing: the change is an event, and every region, the asker's too, writes it when it comes.
-//! A key that nobody bound can be tried with `POST /users/{id}/events/{action}`, which publishes `user.<action>`:
+//! A key that no queue is bound with can be tried with `POST /users/{id}/events/{action}`, which publishes `user.<action>`:
 //! what no queue takes is refused, not lost.
 
-pub mod front;
+pub mod api;
 pub mod users;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contract::{Fields, Invalid};
-use super::{Program, Settings};
+use crate::fields::{Fields, Invalid};
+use crate::process::Process;
+use crate::settings::Settings;
+use api::Api;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::profile::{PROFILE_KEYS, UPDATES, queue};
 use fedctl_messaging::{
     Binding, Consume, ConsumeError, Declarations, Exchange, ExchangeKind, Log, Message, Subscription,
 };
-use users::{FILE, Kept, Users};
-
-/// The topic exchange of what happens to users; federated.
-pub const UPDATES: &str = "user_updates";
-/// The action of a changed profile; its key is [`key`] of it.
-pub const UPDATE: &str = "profile.update";
-/// The keys that every profile service wants.
-pub const PROFILE_KEYS: &str = "user.profile.*";
+use users::{FILE, Users};
 
 const PREFETCH: u16 = 32;
-
-/// The key on [`UPDATES`] of an action on a user.
-#[must_use]
-pub fn key(action: &str) -> String {
-    format!("user.{action}")
-}
-
-/// The queue of the profile service of `region`: not federated, and stable so that a restart misses nothing.
-#[must_use]
-pub fn queue(region: &str) -> String {
-    format!("profile.{region}")
-}
 
 /// What the profile service of `region` needs.
 #[must_use]
@@ -61,9 +46,6 @@ pub struct User {
 
 impl User {
     /// Reads a user.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
     pub fn read(json: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(json)?;
         let name = |value: &Value| value.as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned);
@@ -75,13 +57,13 @@ impl User {
     }
 }
 
-pub(super) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, store, .. } = program.settings.clone();
+pub(super) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, store, .. } = process.settings.clone();
     let users = Users::open(store.join(FILE)).await?;
-    let router = front::router(front::Front { publisher: program.publisher.clone(), users: users.clone() });
+    let router = api::router(Api { publisher: process.publisher.clone(), users: users.clone() });
     let subscription = Subscription::batched(queue(&region), PREFETCH);
-    let consumer = Profile { users, log: program.log.clone() };
-    program.run(declarations(&region), vec![subscription], consumer, router).await
+    let consumer = Profile { users, log: process.log.clone() };
+    process.run(declarations(&region), vec![subscription], consumer, router).await
 }
 
 /// Writes what happened to users.
@@ -93,16 +75,12 @@ struct Profile {
 impl Consume for Profile {
     async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let user = User::read(&message.json()?)?;
-        let word = match self.users.keep(message.message_id().map(str::to_owned), user.clone()).await? {
-            Kept::Updated => "profile_updated",
-            Kept::Duplicate => "duplicate_skipped",
-            Kept::Stale => "stale_skipped",
-        };
+        let upsert = self.users.upsert(message.message_id().map(str::to_owned), user.clone()).await?;
         self.log
-            .info(word)
+            .info(upsert.event(event::PROFILE_UPDATED))
             .with_message(message)
-            .with("id", user.id)
-            .with("full_name", user.full_name)
+            .with(field::ID, user.id)
+            .with(field::FULL_NAME, user.full_name)
             .write();
         Ok(())
     }

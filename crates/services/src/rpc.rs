@@ -4,7 +4,7 @@
 //! `reply_to` is a caller, and any that copies the one and publishes to the other is a worker.
 //!
 //! Requests do not expire on the broker, and a worker does not skip old ones: a caller's deadline is a time on
-//! its region's clock, which a worker elsewhere cannot trust. So a call that timed out is worked off all the
+//! its region's clock, which a worker elsewhere cannot trust. So a call that timed out is handled all the
 //! same, and its reply is dropped and counted where it arrives.
 
 pub mod analysis;
@@ -23,28 +23,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::contract::{Fields, Invalid};
-use super::http::{self, CORRELATION, Failure, LARGEST_BODY};
-use super::{Program, Settings};
+use crate::fields::{Fields, Invalid};
+use crate::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use crate::process::Process;
+use crate::settings::Settings;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::rpc::{INVALID_REPLY, PATH, REQUESTS, TIMEOUT, replies};
 use fedctl_messaging::{
     Consume, ConsumeError, Declarations, Log, Message, Outgoing, PendingRequests, PublishError, Publisher,
     Subscription, fresh_id,
 };
 
-/// The queue of requests, of which every worker in every region takes; federated.
-pub const REQUESTS: &str = "python-service-queue";
-
 const PREFETCH: u16 = 64;
 const TIMEOUT_MS: u64 = 5_000;
 const LONGEST_TIMEOUT_MS: u64 = 60_000;
-const INVALID_REPLY: &str = "invalid_reply";
-
-/// The queue of replies to the callers of `region`; federated. It stays the same: one per call, or the broker's
-/// direct reply-to, would be unknown in the worker's region.
-#[must_use]
-pub fn replies(region: &str) -> String {
-    format!("rpc-replies.{region}")
-}
 
 /// What callers and workers need: also the other regions' reply queues, in which replies wait for their link.
 #[must_use]
@@ -56,23 +48,21 @@ pub fn declarations(regions: &[String]) -> Declarations {
     }
 }
 
-pub(super) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, regions, .. } = program.settings.clone();
-    let (publisher, log) = (program.publisher.clone(), program.log.clone());
-    let requests = PendingRequests::new(program.metrics.clone());
+pub(super) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, regions, .. } = process.settings.clone();
+    let (publisher, log) = (process.publisher.clone(), process.log.clone());
+    let requests = PendingRequests::new(process.metrics.clone());
     let reply_to = replies(&region);
     let subscription = Subscription::batched(reply_to.clone(), PREFETCH);
-    let front = Front { reply_to, publisher, requests: requests.clone(), log: log.clone() };
-    let router = Router::new()
-        .route("/rpc", post(answer))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(front);
-    program.run(declarations(&regions), vec![subscription], Replies { requests, log }, router).await
+    let api = Api { reply_to, publisher, requests: requests.clone(), log: log.clone() };
+    let router =
+        Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(api);
+    process.run(declarations(&regions), vec![subscription], Replies { requests, log }, router).await
 }
 
 /// Hands replies to the calls that wait for them.
 ///
-/// One front per region: a second one would take replies that the first one waits for.
+/// One api per region: a second one would take replies that the first one waits for.
 struct Replies {
     requests: PendingRequests,
     log: Log,
@@ -84,7 +74,7 @@ impl Consume for Replies {
             return Err(ConsumeError::Permanent("no `correlation_id`".to_owned()));
         }
         if !self.requests.resolve(message) {
-            self.log.warn("late_reply_dropped").with_message(message).write();
+            self.log.warn(event::LATE_REPLY_DROPPED).with_message(message).write();
         }
         Ok(())
     }
@@ -130,14 +120,14 @@ struct Pattern<'a> {
 
 /// What the endpoint needs.
 #[derive(Clone)]
-struct Front {
+struct Api {
     reply_to: String,
     publisher: Publisher,
     requests: PendingRequests,
     log: Log,
 }
 
-impl Front {
+impl Api {
     /// Publishes the request and waits for ever: dropped, the call does not wait any more.
     async fn ask(&self, call: &Call, id: &str) -> Result<Message, PublishError> {
         let mut answers = self.requests.expect_one(id);
@@ -145,7 +135,7 @@ impl Front {
         let request = Outgoing::json("", REQUESTS, &envelope)
             .with_correlation_id(Some(id))
             .with_reply_to(&self.reply_to)
-            .with_log_field("cmd", call.cmd.as_str());
+            .with_log_field(field::CMD, call.cmd.as_str());
         self.publisher.publish(request).await?;
         Ok(answers.next().await)
     }
@@ -153,13 +143,13 @@ impl Front {
     fn timed_out(&self, call: &Call, id: &str) -> Response {
         let Call { cmd, timeout_ms, .. } = call;
         self.log
-            .warn("rpc_timeout")
-            .with("correlation_id", id)
-            .with("cmd", cmd.as_str())
-            .with("timeout_ms", *timeout_ms)
+            .warn(event::RPC_TIMEOUT)
+            .with(field::CORRELATION_ID, id)
+            .with(field::CMD, cmd.as_str())
+            .with(field::TIMEOUT_MS, *timeout_ms)
             .write();
         let message = format!("no reply to `{cmd}` within {timeout_ms} ms");
-        failed(StatusCode::GATEWAY_TIMEOUT, "timeout", &message)
+        failed(StatusCode::GATEWAY_TIMEOUT, TIMEOUT, &message)
     }
 
     fn replied(&self, call: &Call, reply: Message, asked: Instant) -> Response {
@@ -169,11 +159,11 @@ impl Front {
             Err(_) => Some(INVALID_REPLY.into()),
         };
         self.log
-            .info("rpc_reply")
+            .info(event::RPC_REPLY)
             .with_message(&reply)
-            .with("cmd", call.cmd.as_str())
-            .with("outcome", outcome.unwrap_or_default())
-            .with("took_ms", u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX))
+            .with(field::CMD, call.cmd.as_str())
+            .with(field::OUTCOME, outcome.unwrap_or_default())
+            .with(field::TOOK_MS, u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX))
             .write();
         match read {
             Ok(_) => ([(CONTENT_TYPE, "application/json")], reply.body).into_response(),
@@ -187,12 +177,12 @@ fn failed(status: StatusCode, error: &str, message: &str) -> Response {
 }
 
 /// The reply as it came; 504 when none did in time, 502 when it cannot be read.
-async fn answer(State(front): State<Front>, body: Bytes) -> Result<Response, Failure> {
+async fn answer(State(api): State<Api>, body: Bytes) -> Result<Response, Failure> {
     let call = Call::read(&http::json(&body)?)?;
     let (id, asked) = (fresh_id(), Instant::now());
-    let mut answer = match timeout(Duration::from_millis(call.timeout_ms), front.ask(&call, &id)).await {
-        Ok(reply) => front.replied(&call, reply?, asked),
-        Err(_) => front.timed_out(&call, &id),
+    let mut answer = match timeout(Duration::from_millis(call.timeout_ms), api.ask(&call, &id)).await {
+        Ok(reply) => api.replied(&call, reply?, asked),
+        Err(_) => api.timed_out(&call, &id),
     };
     if let Ok(id) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(CORRELATION, id);

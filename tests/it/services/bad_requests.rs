@@ -1,6 +1,6 @@
 //! Requests that a front refuses: it says which field is wrong, and publishes nothing.
 
-use fedctl_services::Kind::{self, Checkout, Compute, Indexer, Products, Profile, Rpc};
+use fedctl_contract::program::Program::{self, Checkout, Compute, Indexer, Products, Profile, Rpc};
 use futures_util::future::join_all;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::region::Region;
 /// The path and body of a request, and the field that its answer names.
 type Refused = (&'static str, &'static str, &'static str);
 
-const REFUSED: &[(Kind, &[Refused])] = &[
+const REFUSED: &[(Program, &[Refused])] = &[
     (
         Products,
         &[

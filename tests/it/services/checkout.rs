@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
-use fedctl_messaging::Log;
-use fedctl_services::Kind::{
+use fedctl_contract::program::Program::{
     self, Analytics, Checkout, Email, Fraud, Inventory, Notification, Payment, Push, Sms,
 };
+use fedctl_messaging::Log;
 use fedctl_services::run_logged;
 use futures_util::future::join_all;
 use lapin::BasicProperties;
@@ -108,7 +108,7 @@ async fn counted(analytics: &Running) -> Vec<Value> {
     analytics.lines("event_counted")
 }
 
-async fn start_all(places: &[(&Region, Kind)]) -> Vec<Running> {
+async fn start_all(places: &[(&Region, Program)]) -> Vec<Running> {
     join_all(places.iter().map(|(region, kind)| region.start(*kind))).await
 }
 

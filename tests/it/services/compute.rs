@@ -3,8 +3,8 @@
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
+use fedctl_contract::program::Program::{Compute, ComputeHost};
 use fedctl_messaging::Log;
-use fedctl_services::Kind::{Compute, ComputeHost};
 use fedctl_services::run_logged;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};

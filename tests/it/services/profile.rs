@@ -2,7 +2,7 @@
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
-use fedctl_services::Kind::Profile;
+use fedctl_contract::program::Program::Profile;
 use lapin::BasicProperties;
 use serde_json::{Value, json};
 

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fedctl_contract::program::Program;
 use fedctl_messaging::Log;
-use fedctl_services::{Kind, Settings, run_logged};
+use fedctl_services::{Settings, run_logged};
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -53,15 +54,15 @@ impl Region {
     }
 
     /// Starts a service and waits until it is healthy.
-    pub async fn start(&self, kind: Kind) -> Running {
-        let running = self.launch(kind).await;
+    pub async fn start(&self, program: Program) -> Running {
+        let running = self.launch(program).await;
         running.healthy().await;
         running
     }
 
     /// Starts a service and waits until it listens.
-    pub async fn launch(&self, kind: Kind) -> Running {
-        self.launch_as(kind, kind.name(), &[]).await
+    pub async fn launch(&self, program: Program) -> Running {
+        self.launch_as(program, program.name(), &[]).await
     }
 
     /// What one of several replicas here is told.
@@ -80,16 +81,16 @@ impl Region {
     }
 
     /// Starts one of several replicas, with options, and waits until it listens.
-    pub async fn launch_as(&self, kind: Kind, instance: &str, options: &[(&str, &str)]) -> Running {
+    pub async fn launch_as(&self, program: Program, instance: &str, options: &[(&str, &str)]) -> Running {
         let settings = self.settings(instance, options);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
-        let log = Log::with_sink(self.name, kind.name(), move |line| {
+        let log = Log::with_sink(self.name, program.name(), move |line| {
             assert!(!line.contains("hush-hush"), "a password is logged: {line}");
             sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run_logged(kind, settings, log, stop.clone()));
+        let task = tokio::spawn(run_logged(program, settings, log, stop.clone()));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = Running { lines, stop, task, address: String::new(), client: Client::new() };
         let started = running.line("started", |_| true).await;

@@ -2,7 +2,7 @@
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
-use fedctl_services::Kind::{Rpc, RpcWorker};
+use fedctl_contract::program::Program::{Rpc, RpcWorker};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use lapin::BasicProperties;

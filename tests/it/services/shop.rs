@@ -2,7 +2,7 @@
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, until};
-use fedctl_services::Kind::{Indexer, Products, Taxes};
+use fedctl_contract::program::Program::{Indexer, Products, Taxes};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use crate::{
     wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
-    desired::SERVICE_PORT,
+    desired::Readiness,
     plan::{Change, Operation, Step},
     site::{Address, Unavailable},
     topology::RegionName,
@@ -117,7 +117,9 @@ async fn operate(operation: &Operation, tools: &Tools) -> Result<(), StepError> 
         Operation::ConnectNetwork { container, attachment } => {
             engine.connect_network(container, attachment).await?;
         }
-        Operation::AwaitService { container } => await_service(tools, container).await?,
+        Operation::AwaitService { container, readiness } => {
+            await_service(tools, container, readiness).await?;
+        }
     }
     Ok(())
 }
@@ -145,18 +147,19 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
     Ok(())
 }
 
-async fn await_service(tools: &Tools, container: &str) -> Result<(), StepError> {
+async fn await_service(tools: &Tools, container: &str, readiness: &Readiness) -> Result<(), StepError> {
+    let Readiness { path, port } = readiness;
     let mut liveness = LivenessCheck::of(tools, container);
     let poll = async || {
         let ports = match liveness.ports().await {
             Ok(ports) => ports,
             Err(poll) => return poll,
         };
-        let Some(port) = ports.get(&SERVICE_PORT) else {
-            return Poll::Pending(format!("port {SERVICE_PORT} is not published yet"));
+        let Some(published) = ports.get(port) else {
+            return Poll::Pending(format!("port {port} is not published yet"));
         };
-        let endpoint = tools.inspect.endpoints.at(&Address::published(*port));
-        endpoint.ready().await.map_or_else(Poll::Pending, Poll::Ready)
+        let endpoint = tools.inspect.endpoints.at(&Address::published(*published));
+        endpoint.ready(path).await.map_or_else(Poll::Pending, Poll::Ready)
     };
     wait(tools, container, &format!("container {container}"), poll).await
 }

@@ -7,44 +7,45 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File, Mount, Passwords,
-    SERVICE_EXECUTABLE, SERVICE_LABEL, SERVICE_PORT, broker, container, labels, lan, password, wan,
+    APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File, INSTANCE_LABEL, Mount, Passwords,
+    Readiness, SERVICE_EXECUTABLE, SERVICE_LABEL, broker, container, labels, lan, password, wan,
 };
 use crate::{
     secret::Secret,
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, amqp_uri},
-    topology::{BUILT_IN_SERVICES, COMPUTE_HOST, Port, Region, RegionName, Service, Topology},
+    topology::{Catalogue, Port, Region, RegionName, Service, Topology},
 };
 
 const BROKER_DATA: &str = "/var/lib/rabbitmq";
-const SERVICE_DATA: &str = "/var/lib/fedctl";
-/// The directory of [`SERVICE_DATA`] that fedctl's own services of a region share.
+/// The directory that the built-in programs of a region share, in the services' volume.
 const STORE: &str = "store";
 /// The file in a broker's volume with what it imports at every start.
 pub const DEFINITIONS: &str = "fedctl/definitions.json";
 /// The file in a broker's volume with its Erlang cookie, which it makes itself where there is none.
 pub const COOKIE_FILE: &str = ".erlang.cookie";
-/// The file, in a service's own directory of [`SERVICE_DATA`], that holds its AMQP URI.
+/// The file, in a service's own directory of the services' volume, that holds its AMQP URI.
 const AMQP_URI: &str = "amqp-uri";
 /// The user and group of fedctl's own services.
 pub const SERVICE_ID: u64 = 10001;
-/// How the names of the services begin that send commands to hosts, or are hosts.
-const COMPUTE: &str = "compute";
 const SERVICE_MEMORY: u64 = 64;
 const OTHER_IMAGE_MEMORY: u64 = 256;
 
-pub(super) fn containers(topology: &Topology, passwords: &Passwords, service_image: &str) -> Vec<Container> {
+pub(super) fn containers(
+    topology: &Topology,
+    catalogue: &Catalogue,
+    passwords: &Passwords,
+    service_image: &str,
+) -> Vec<Container> {
+    let container = |region: &Region, service: &Service, instance: &str| {
+        let placed = Placed { topology, catalogue, region, service, instance };
+        placed.container(password(passwords, &region.name, APPLICATION), service_image)
+    };
     let services = |region: &Region| -> Vec<Container> {
-        region
+        let instances = region
             .services
             .iter()
-            .flat_map(|service| {
-                let instances = service.instances();
-                instances.map(|instance| {
-                    service_container(topology, region, (service, &instance), passwords, service_image)
-                })
-            })
-            .collect()
+            .flat_map(|service| service.instances().map(move |instance| (service, instance)));
+        instances.map(|(service, instance)| container(region, service, &instance)).collect()
     };
     topology
         .regions
@@ -56,10 +57,10 @@ pub(super) fn containers(topology: &Topology, passwords: &Passwords, service_ima
         .collect()
 }
 
-/// The directory that fedctl's own services of a region share and write to.
+/// The directory that the built-in programs of a region share and write to.
 #[must_use]
-pub fn service_store() -> String {
-    format!("{SERVICE_DATA}/{STORE}")
+pub fn service_store(catalogue: &Catalogue) -> String {
+    format!("{}/{STORE}", catalogue.directory)
 }
 
 /// The volume that a region's services share: their store and their AMQP URI.
@@ -86,7 +87,8 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
         name: container(project, &region.name, BROKER),
         region: region.name.clone(),
         service: BROKER.into(),
-        says_when_ready: false,
+        instance: BROKER.into(),
+        readiness: None,
         image: topology.broker.image.clone(),
         hostname: region.name.to_string(),
         user: "rabbitmq".into(),
@@ -109,7 +111,7 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
         open_files: Some(topology.broker.open_files),
         init: false,
         stop_timeout: 60,
-        labels: service_labels(project, &region.name, BROKER),
+        labels: service_labels(project, &region.name, BROKER, BROKER),
     }
 }
 
@@ -131,108 +133,99 @@ fn broker_conf(topology: &Topology, region: &RegionName) -> String {
     )
 }
 
-fn service_container(
-    topology: &Topology,
-    region: &Region,
-    (service, instance): (&Service, &str),
-    passwords: &Passwords,
-    service_image: &str,
-) -> Container {
-    let project = &topology.name;
-    let own = service.image.is_none();
-    let uri = amqp_uri(APPLICATION, password(passwords, &region.name, APPLICATION), BROKER, "");
-    let command = if own && service.command.is_empty() {
-        [SERVICE_EXECUTABLE, "service", &service.name].map(str::to_owned).into()
-    } else {
-        service.command.clone()
-    };
-    Container {
-        name: container(project, &region.name, instance),
-        region: region.name.clone(),
-        service: instance.to_owned(),
-        says_when_ready: says_when_ready(service),
-        image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
-        hostname: instance.to_owned(),
-        user: service.user.clone().unwrap_or_else(|| format!("{SERVICE_ID}:{SERVICE_ID}")),
-        command,
-        environment: service_environment(topology, region, (service, instance), &uri),
-        directories: [Some(instance.to_owned()), own.then(|| STORE.into())].into_iter().flatten().collect(),
-        files: vec![File { path: format!("{instance}/{AMQP_URI}"), content: uri }],
-        volume: Mount { volume: services_volume(project, &region.name), path: SERVICE_DATA.into() },
-        network: Attachment { network: lan(project, &region.name), alias: instance.to_owned() },
-        wan: None,
-        ports: ports(service),
-        memory: service.memory.unwrap_or(if own { SERVICE_MEMORY } else { OTHER_IMAGE_MEMORY }),
-        open_files: None,
-        init: !own,
-        stop_timeout: 15,
-        labels: service_labels(project, &region.name, instance),
-    }
-}
-
-/// The containers of services that say, at `/healthz`, when their consumers are attached. fedctl's own do, and so
-/// does what stands in for one of them by name: it is in their contract.
-pub fn services_that_say_when_ready(topology: &Topology) -> impl Iterator<Item = String> {
+/// The readiness checks of a topology's services, by container.
+pub fn readiness_checks(topology: &Topology) -> impl Iterator<Item = (String, Readiness)> {
     topology.regions.iter().flat_map(|region| {
-        let services = region.services.iter().filter(|service| says_when_ready(service));
-        services
-            .flat_map(Service::instances)
-            .map(|instance| container(&topology.name, &region.name, &instance))
+        region.services.iter().flat_map(|service| {
+            let instances = service.instances();
+            instances.filter_map(|instance| {
+                Some((container(&topology.name, &region.name, &instance), readiness(service)?))
+            })
+        })
     })
 }
 
-fn says_when_ready(service: &Service) -> bool {
-    BUILT_IN_SERVICES.contains(&service.name.as_str())
-        && ports(service).iter().any(|port| port.container == SERVICE_PORT)
+fn readiness(service: &Service) -> Option<Readiness> {
+    service.readiness_check().map(|(path, port)| Readiness { path: path.to_owned(), port })
 }
 
-fn ports(service: &Service) -> Vec<Port> {
-    if service.image.is_none() && service.ports.is_empty() {
-        vec![Port { container: SERVICE_PORT, host: None }]
-    } else {
-        service.ports.clone()
+/// An instance of a service, in its place.
+struct Placed<'a> {
+    topology: &'a Topology,
+    catalogue: &'a Catalogue,
+    region: &'a Region,
+    service: &'a Service,
+    instance: &'a str,
+}
+
+impl Placed<'_> {
+    fn container(&self, password: &Secret, service_image: &str) -> Container {
+        let Self { topology: Topology { name: project, .. }, catalogue, region, service, instance } = *self;
+        let built_in = service.image.is_none();
+        let uri = amqp_uri(APPLICATION, password, BROKER, "");
+        let command = if built_in && service.command.is_empty() {
+            [SERVICE_EXECUTABLE, "service", &service.name].map(str::to_owned).into()
+        } else {
+            service.command.clone()
+        };
+        let shared = built_in.then(|| STORE.into());
+        Container {
+            name: container(project, &region.name, instance),
+            region: region.name.clone(),
+            service: service.name.clone(),
+            instance: instance.to_owned(),
+            readiness: readiness(service),
+            image: service.image.clone().unwrap_or_else(|| service_image.to_owned()),
+            hostname: instance.to_owned(),
+            user: service.user.clone().unwrap_or_else(|| format!("{SERVICE_ID}:{SERVICE_ID}")),
+            command,
+            environment: self.environment(&uri),
+            directories: [Some(instance.to_owned()), shared].into_iter().flatten().collect(),
+            files: vec![File { path: format!("{instance}/{AMQP_URI}"), content: uri }],
+            volume: Mount {
+                volume: services_volume(project, &region.name),
+                path: catalogue.directory.to_owned(),
+            },
+            network: Attachment { network: lan(project, &region.name), alias: instance.to_owned() },
+            wan: None,
+            ports: service.ports.clone(),
+            memory: service.memory.unwrap_or(if built_in { SERVICE_MEMORY } else { OTHER_IMAGE_MEMORY }),
+            open_files: None,
+            init: !built_in,
+            stop_timeout: 15,
+            labels: service_labels(project, &region.name, &service.name, instance),
+        }
+    }
+
+    fn environment(&self, uri: &Secret) -> BTreeMap<String, Secret> {
+        let Self { topology, catalogue, region, service, instance } = *self;
+        let regions: Vec<&str> = topology.regions.iter().map(|region| region.name.as_str()).collect();
+        let names = catalogue.variables;
+        let given = [
+            (names.region, region.name.to_string()),
+            (names.regions, regions.join(",")),
+            (names.master_region, topology.master.to_string()),
+            (names.uri_file, format!("{}/{instance}/{AMQP_URI}", catalogue.directory)),
+            (names.instance, instance.to_owned()),
+            (names.store, service_store(catalogue)),
+        ];
+        let own = service.environment.iter().map(|(key, value)| (key.clone(), topology.expand(value)));
+        let given = given.map(|(key, value)| (key.to_owned(), value));
+        let all = own.chain(given).map(|(key, value)| (key, Secret::new(value)));
+        let uri = service.amqp_uri_in_environment.then(|| (names.uri.to_owned(), uri.clone()));
+        all.chain(uri).collect()
     }
 }
 
-fn service_environment(
-    topology: &Topology,
-    region: &Region,
-    (service, instance): (&Service, &str),
-    uri: &Secret,
-) -> BTreeMap<String, Secret> {
-    let regions: Vec<&str> = topology.regions.iter().map(|region| region.name.as_str()).collect();
-    let own = [
-        ("REGION", region.name.to_string()),
-        ("REGIONS", regions.join(",")),
-        ("MASTER_REGION", topology.master.to_string()),
-        ("AMQP_URI_FILE", format!("{SERVICE_DATA}/{instance}/{AMQP_URI}")),
-        ("INSTANCE", instance.to_owned()),
-        ("STORE", service_store()),
-    ];
-    let mut environment: BTreeMap<String, Secret> =
-        service.environment.iter().map(|(key, value)| (key.clone(), Secret::new(value))).collect();
-    environment.extend(own.map(|(key, value)| (key.to_owned(), Secret::new(value))));
-    if service.name.starts_with(COMPUTE) {
-        environment.insert("COMPUTE_HOSTS".into(), Secret::new(compute_hosts(topology).join(",")));
-    }
-    if service.amqp_uri_in_environment {
-        environment.insert("AMQP_URI".into(), uri.clone());
-    }
-    environment
-}
-
-/// Every host that machines run on, as `region/instance`: who sends commands must know how many answers to expect.
-fn compute_hosts(topology: &Topology) -> Vec<String> {
-    let hosts = topology.regions.iter().flat_map(|region| {
-        let hosts = region.services.iter().filter(|service| service.name == COMPUTE_HOST);
-        hosts.flat_map(Service::instances).map(|instance| format!("{}/{instance}", region.name))
-    });
-    hosts.collect()
-}
-
-fn service_labels(project: &str, region: &RegionName, service: &str) -> BTreeMap<String, String> {
+fn service_labels(
+    project: &str,
+    region: &RegionName,
+    service: &str,
+    instance: &str,
+) -> BTreeMap<String, String> {
     let mut labels = labels(project, Some(region));
     labels.insert(SERVICE_LABEL.into(), service.into());
+    labels.insert(INSTANCE_LABEL.into(), instance.into());
     labels
 }
 
@@ -262,6 +255,7 @@ fn with_fingerprint(mut container: Container) -> Container {
         container.open_files,
         container.init,
         container.stop_timeout,
+        container.labels,
     ]);
     let hash = Sha256::digest(made_from.to_string());
     let fingerprint = URL_SAFE_NO_PAD.encode(&hash[..16]);

@@ -12,17 +12,17 @@ use crate::{
         self, COOKIE_FILE, Container, DEFINITIONS, Desired, File, PasswordId, Passwords, SERVICE_IMAGE,
     },
     secret::Secret,
-    topology::Topology,
+    topology::{Catalogue, Topology},
 };
 
 /// The directory of the passwords and of every file that holds one.
 const SECRETS: &str = ".secrets";
 
 #[must_use]
-pub fn compose(topology: &Topology) -> Files {
+pub fn compose(topology: &Topology, catalogue: &Catalogue) -> Files {
     let ids = desired::passwords(topology);
     let placeholders = ids.iter().map(|id| (id.clone(), Secret::new(placeholder(id)))).collect();
-    let desired = desired::desired(topology, &placeholders, &format!("{SERVICE_IMAGE}:local"));
+    let desired = desired::desired(topology, catalogue, &placeholders, &format!("{SERVICE_IMAGE}:local"));
     let containers: Vec<ServiceExport> = desired
         .containers
         .iter()
@@ -125,6 +125,6 @@ impl<'a> ServiceExport<'a> {
     }
 
     fn path(&self, name: &str) -> String {
-        format!("{}/{}/{name}", self.container.region, self.container.service)
+        format!("{}/{}/{name}", self.container.region, self.container.instance)
     }
 }

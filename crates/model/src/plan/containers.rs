@@ -78,7 +78,8 @@ impl<'a> Containers<'a> {
             let own = wanted.image == self.desired.service_image;
             self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
-        for wanted in services.into_iter().filter(|wanted| wanted.says_when_ready) {
+        for wanted in services {
+            let Some(readiness) = wanted.readiness.clone() else { continue };
             let broker = container(&self.desired.project, &wanted.region, BROKER);
             let started = self.touched.running.get(&wanted.name).copied();
             let cause = match self.observed.not_ready.get(&wanted.name) {
@@ -87,7 +88,7 @@ impl<'a> Containers<'a> {
                 None => continue,
             };
             let needs = [started, ready.get(&wanted.region).copied()].into_iter().flatten();
-            plan.push(Operation::AwaitService { container: wanted.name.clone() }, cause, needs);
+            plan.push(Operation::AwaitService { container: wanted.name.clone(), readiness }, cause, needs);
         }
     }
 

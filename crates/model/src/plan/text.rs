@@ -97,7 +97,7 @@ impl Operation {
             Self::RemoveVolume { name } => {
                 volume(name, "remove", "removed").sign(Sign::Remove).risk("everything in it is lost")
             }
-            Self::CreateContainer(created) if created.environment.contains_key("AMQP_URI") => {
+            Self::CreateContainer(created) if created.exposes_a_secret() => {
                 container(&created.name, "create", "created")
                     .sign(Sign::Add)
                     .risk("whoever may inspect the container can read the broker's password")
@@ -115,7 +115,7 @@ impl Operation {
                 let network = &attachment.network;
                 container(name, &format!("connect to {network}"), &format!("connected to {network}"))
             }
-            Self::AwaitService { container: name } => {
+            Self::AwaitService { container: name, .. } => {
                 container(name, "wait until its consumers are attached", "consumers attached")
                     .sign(Sign::Wait)
             }

@@ -23,6 +23,18 @@ pub struct LinkRef {
     pub resource: Resource,
 }
 
+impl LinkRef {
+    /// The link by which something comes from one region to another; none within one region.
+    #[must_use]
+    pub fn between(upstream: &RegionName, downstream: &RegionName, resource: Resource) -> Option<Self> {
+        (upstream != downstream).then(|| Self {
+            upstream: upstream.clone(),
+            downstream: downstream.clone(),
+            resource,
+        })
+    }
+}
+
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "LinkForm")]

@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnostic::Code,
-        topology::{NAME, schema, tree},
+        topology::{NAME, shape, tree},
     };
 
     /// Annotations, and the keywords that `Checker` judges by.
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn every_keyword_of_the_schema_is_judged() {
-        let schema = schema();
+        let schema = shape();
         let mut found = Vec::new();
         keywords(&schema, &mut found);
         let count = |keyword| found.iter().filter(|(found, _)| *found == keyword).count();

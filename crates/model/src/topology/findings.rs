@@ -91,10 +91,10 @@ pub(super) fn suggestion<'a>(
 ) -> String {
     const NEAR: f64 = 0.8;
     let known: Vec<&str> = known.into_iter().collect();
-    let spelled = word.to_lowercase().replace('_', "-");
+    let plain = |word: &str| word.to_lowercase().replace('_', "-");
     known
         .iter()
-        .map(|candidate| (strsim::jaro_winkler(&spelled, candidate), candidate))
+        .map(|candidate| (strsim::jaro_winkler(&plain(word), &plain(candidate)), candidate))
         .filter(|(nearness, _)| *nearness >= NEAR)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map_or_else(

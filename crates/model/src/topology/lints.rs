@@ -9,15 +9,18 @@ mod hops;
 mod host_ports;
 mod master;
 mod patterns;
+mod readiness;
 mod reserved_names;
 mod reserved_variables;
+mod unknown_instances;
 mod unknown_services;
+mod unknown_variables;
 
-use super::{Topology, findings::Findings, tree::Tree};
+use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 10] = [
+const ALL: [Lint; 13] = [
     acknowledgements::LINT,
     distinct_names::LINT,
     exposed_passwords::LINT,
@@ -25,9 +28,12 @@ const ALL: [Lint; 10] = [
     host_ports::LINT,
     master::LINT,
     patterns::LINT,
+    readiness::LINT,
     reserved_names::LINT,
     reserved_variables::LINT,
+    unknown_instances::LINT,
     unknown_services::LINT,
+    unknown_variables::LINT,
 ];
 
 /// A check of a topology whose every single value has its right shape.
@@ -37,10 +43,11 @@ struct Lint {
     check: fn(&Topology, &mut Places<'_, '_, '_>),
 }
 
-/// The findings, added by the path of a value instead of its place in the text.
+/// What a check may count on, and the findings, added by the path of a value instead of its place in the text.
 ///
 /// A path is that of the file's own keys, such as `regions/1/services/0/name`.
 struct Places<'a, 'f, 't> {
+    catalogue: &'a Catalogue,
     tree: &'a Tree,
     findings: &'f mut Findings<'t>,
 }
@@ -62,8 +69,8 @@ impl Places<'_, '_, '_> {
     }
 }
 
-pub(super) fn check(topology: &Topology, tree: &Tree, findings: &mut Findings) {
-    let mut places = Places { tree, findings };
+pub(super) fn check(topology: &Topology, catalogue: &Catalogue, tree: &Tree, findings: &mut Findings) {
+    let mut places = Places { catalogue, tree, findings };
     for lint in ALL {
         (lint.check)(topology, &mut places);
     }

@@ -10,7 +10,7 @@ use std::{
 
 use fedctl_model::{
     definition::Policy,
-    desired::{self, Desired},
+    desired::{self, Desired, INSTANCE_LABEL, SERVICE_LABEL},
     federation::internal_queue,
     observed::{ContainerState, Object, Queue, Resource},
     plan::{Change, Operation, Plan, Removal, Step, is_stalled, plan, remove, repair},
@@ -20,6 +20,7 @@ use fedctl_model::{
 };
 use serde_json::json;
 
+use crate::catalogue::catalogue;
 use model::World;
 
 const TWO: &str =
@@ -27,17 +28,19 @@ const TWO: &str =
 const THREE: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia, name: america]\n";
 
 fn wanted(yaml: &str) -> Desired {
-    let (topology, _) = topology::parse(yaml).expect("a valid topology");
+    let (topology, _) = topology::parse(yaml, &catalogue()).expect("a valid topology");
     wanted_of(&topology)
 }
 
 /// What a topology asks for. Every password contains `hunter2`.
 fn wanted_of(topology: &Topology) -> Desired {
-    let passwords = desired::passwords(topology).into_iter().map(|id| {
+    let mut topology = topology.clone();
+    catalogue().complete(&mut topology);
+    let passwords = desired::passwords(&topology).into_iter().map(|id| {
         let password = Secret::new(format!("hunter2-{}-{}", id.region, id.user));
         (id, password)
     });
-    desired::desired(topology, &passwords.collect(), "fedctl-service:1")
+    desired::desired(&topology, &catalogue(), &passwords.collect(), "fedctl-service:1")
 }
 
 fn region(name: &str) -> RegionName {
@@ -596,7 +599,7 @@ fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
 fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_commands_them() {
     let services = |replicas: u8| {
         let services = format!(
-            "services: [{{name: compute-host, replicas: {replicas}}}, {{name: worker, image: w, replicas: {replicas}}}]"
+            "services: [{{name: compute-host, replicas: {replicas}, environment: {{HOSTS: '${{instances:compute-host}}'}}}}, {{name: worker, image: w, replicas: {replicas}}}]"
         );
         wanted(&THREE.replacen("name: europe,", &format!("{{name: europe, {services}}},"), 1))
     };
@@ -609,10 +612,36 @@ fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_comma
     let hosts: Vec<&str> = two
         .containers
         .iter()
-        .filter(|container| container.service.starts_with("compute-host"))
-        .map(|container| container.environment["COMPUTE_HOSTS"].expose())
+        .filter(|container| container.service == "compute-host")
+        .map(|container| container.environment["HOSTS"].expose())
         .collect();
     assert_eq!(hosts, ["europe/compute-host,europe/compute-host-2"; 2]);
+}
+
+#[test]
+fn a_replica_has_its_service_and_itself_as_labels() {
+    let wanted = wanted(&TWO.replace("name: taxes", "{name: taxes, replicas: 2}"));
+    let labels = wanted
+        .containers
+        .iter()
+        .map(|container| [SERVICE_LABEL, INSTANCE_LABEL].map(|label| container.labels[label].as_str()));
+    let labels: Vec<_> = labels.collect();
+    assert_eq!(
+        labels,
+        [["broker", "broker"], ["taxes", "taxes"], ["taxes", "taxes-2"], ["broker", "broker"]]
+    );
+}
+
+#[test]
+fn a_service_with_an_image_of_its_own_is_waited_for_only_where_the_topology_says_how() {
+    let waits = |service: &str| {
+        let wanted = wanted(&TWO.replace("name: taxes", service));
+        plan(&wanted, &World::default().look()).to_string().matches("consumers are attached").count()
+    };
+    assert_eq!(waits("name: payment"), 1);
+    let own = "name: payment, image: 'mine:1', ports: [{container: 8000}]";
+    assert_eq!(waits(&format!("{{{own}}}")), 0);
+    assert_eq!(waits(&format!("{{{own}, readiness: {{http: /ready}}}}")), 1);
 }
 
 fn failing(resource: Resource, reason: Reason) -> LinkStatus {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalogue::catalogue;
 use fedctl_model::{
     desired::{self, Passwords},
     diagnostic::Place,
@@ -33,7 +34,7 @@ struct World {
 impl World {
     /// Everything as it should be, with a federated exchange and queue.
     fn of(yaml: &str) -> Self {
-        let (topology, _) = topology::parse(yaml).unwrap();
+        let (topology, _) = topology::parse(yaml, &catalogue()).unwrap();
         let mut engine = EngineState::default();
         let mut health = BTreeMap::new();
         for region in &topology.regions {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::catalogue::catalogue;
 use fedctl_model::{
     diagnostic::{Diagnostic, Place, Position},
     topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, Region,
-        RegionName, Service, Shape, Topology, UpstreamSettings,
+        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, Readiness,
+        Region, RegionName, Service, Shape, Topology, UpstreamSettings,
     },
 };
 use proptest::{
@@ -22,7 +23,7 @@ const THREE_REGIONS: &str =
     "name: shop\nmaster: europe\nregions: [name: europe, name: asia, name: america]\nfederation:\n";
 
 fn findings(yaml: &str) -> Vec<Diagnostic> {
-    topology::parse(yaml).map_or_else(|findings| findings, |(_, warnings)| warnings)
+    topology::parse(yaml, &catalogue()).map_or_else(|findings| findings, |(_, warnings)| warnings)
 }
 
 /// Holds the findings in `yaml`, as `code line:column message; help`, against the expected lines.
@@ -39,24 +40,13 @@ fn check(yaml: &str, expected: &[&str]) {
 
 #[test]
 fn the_shipped_topology_has_no_findings() {
-    let (topology, warnings) = topology::parse(SHIPPED).unwrap();
+    let (topology, warnings) = topology::parse(SHIPPED, &catalogue()).unwrap();
     assert_eq!(warnings, []);
     let names: Vec<_> = topology.regions.iter().map(|region| region.name.as_str()).collect();
     assert_eq!(names, ["europe", "asia", "america"]);
     for region in &topology.regions {
         assert_eq!(region.services.len(), 3, "the alias gives {} its services", region.name);
     }
-}
-
-#[test]
-fn the_schema_in_the_repository_is_that_of_the_model() {
-    let kept: serde_json::Value =
-        serde_json::from_str(include_str!("../../../../regions.schema.json")).unwrap();
-    assert_eq!(
-        kept,
-        topology::schema(),
-        "regions.schema.json is out of date; run `fedctl schema > regions.schema.json`"
-    );
 }
 
 #[test]
@@ -123,7 +113,7 @@ fn a_name_that_is_already_something_elses_is_refused() {
             "FED0121 4:9 `broker` is the name of every region's own broker; choose another name",
             "FED0121 5:9 `localhost` is the name of every container itself; choose another name",
             "FED0121 8:12 `broker` is the name of the region's broker; choose another name",
-            "FED0121 9:12 `store` is the name of the directory that fedctl's own services share; choose another name",
+            "FED0121 9:12 `store` is the name of the directory that built-in services share; choose another name",
             "FED0121 10:12 `asia` is the name of a region; choose another name",
             "FED0121 11:12 `localhost` is the name of every container itself; choose another name",
         ],
@@ -146,11 +136,80 @@ fn replicas_share_neither_a_name_with_another_service_nor_a_host_port() {
 }
 
 #[test]
+fn a_readiness_check_needs_a_path_and_a_published_port() {
+    let service = |name: &str, readiness: &str, ports: &str| {
+        format!("  - {{name: {name}, image: i, readiness: {readiness}, ports: [{ports}]}}\n")
+    };
+    let yaml = format!(
+        "{ONE_REGION}  services:\n{}{}{}{}",
+        service("right", "{http: /, port: 81}", "{container: 80}, {container: 81}"),
+        service("none", "{http: /}", ""),
+        service("other", "{http: /, port: 8000}", "{container: 80}, {container: 81}"),
+        service("path", "{http: ready}", "{container: 80}"),
+    );
+    check(
+        &yaml,
+        &[
+            "FED0122 7:39 `none` publishes no port, so its readiness cannot be checked; add the port that answers \
+             to `ports`",
+            "FED0122 8:56 `other` does not publish port 8000; add it to `ports`, or use one of those: 80, 81",
+            "FED0123 9:46 `ready` does not start with `/`; give the path of the URL, such as `/healthz`",
+        ],
+    );
+}
+
+#[test]
+fn readiness_is_a_built_in_programs_by_default_and_anothers_by_request() {
+    let yaml = format!(
+        "{ONE_REGION}  services:\n  - name: taxes\n  - {{name: rpc, ports: [{{container: 9000}}]}}\n  \
+         - {{name: payment, image: i, ports: [{{container: 8000}}]}}\n  \
+         - {{name: stock, image: i, ports: [{{container: 80}}], readiness: {{http: /ready}}}}\n"
+    );
+    let (topology, _) = topology::parse(&yaml, &catalogue()).unwrap();
+    let checks: Vec<_> = topology.regions[0].services.iter().map(Service::readiness_check).collect();
+    assert_eq!(checks, [Some(("/healthz", 8000)), None, None, Some(("/ready", 80))]);
+}
+
+#[test]
+fn a_variable_that_the_built_in_program_does_not_read_is_a_warning() {
+    let yaml = format!(
+        "{ONE_REGION}  services:\n  - {{name: compute-host, environment: {{IMAGE: plan9, IMAGES: debian}}}}\n  \
+         - {{name: taxes, environment: {{MODE: fast}}}}\n  - {{name: other, image: i, environment: {{MODE: fast}}}}\n"
+    );
+    check(
+        &yaml,
+        &[
+            "FED0204 6:40 `compute-host` does not read `IMAGE`; did you mean `IMAGES`?",
+            "FED0204 7:33 `taxes` does not read `MODE`; remove it; it reads no variable of a topology",
+        ],
+    );
+}
+
+#[test]
+fn instances_are_those_of_a_service_in_the_topology() {
+    let yaml = format!(
+        "{ONE_REGION}  services:\n  - {{name: compute, environment: {{HOSTS: '${{instances:compute-hst}}'}}}}\n  \
+         - {{name: compute-host}}\n"
+    );
+    check(&yaml, &["FED0124 6:42 no region has a service `compute-hst`; did you mean `compute-host`?"]);
+}
+
+#[test]
+fn the_schema_names_the_built_in_programs_and_what_they_read() {
+    let schema = topology::schema(&catalogue());
+    let programs = schema.pointer("/$defs/Service/then/properties/name/oneOf").unwrap().as_array().unwrap();
+    let names: Vec<_> = programs.iter().map(|program| program["const"].as_str().unwrap()).collect();
+    assert_eq!(names, catalogue().programs.iter().map(|program| program.name).collect::<Vec<_>>());
+    let host = programs.iter().find(|program| program["const"] == "compute-host").unwrap();
+    assert!(host["description"].as_str().unwrap().ends_with("CAPACITY, HOSTS, IMAGES."), "{host}");
+}
+
+#[test]
 fn a_variable_that_fedctl_uses_itself_is_refused() {
     let help = "give it another name; fedctl uses `REGION`, `REGIONS`, `MASTER_REGION`, `INSTANCE`, \
-                `COMPUTE_HOSTS`, `AMQP_URI_FILE`, `AMQP_URI`, `STORE`, `LISTEN`";
+                `AMQP_URI_FILE`, `AMQP_URI`, `STORE`, `LISTEN`";
     let yaml = format!(
-        "{ONE_REGION}  services: [{{name: taxes, environment: {{STORE: /tmp, LISTEN: '[::]:1', MODE: fast}}}}]\n"
+        "{ONE_REGION}  services: [{{name: taxes, environment: {{STORE: /tmp, LISTEN: '[::]:1'}}}}]\n"
     );
     let found = |column, name| format!("FED0119 5:{column} fedctl itself uses `{name}`; {help}");
     check(&yaml, &[&found(42, "STORE"), &found(55, "LISTEN")]);
@@ -230,8 +289,8 @@ fn what_is_wrong_behind_an_anchor_is_said_once() {
         "name: shop\nmaster: a\nregions:\n- name: a\n  services: &s [nam: products]\n- name: b\n  services: *s\n",
         &[
             "FED0104 5:17 an entry of `services` has no key `nam`; did you mean `name`?",
-            "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it is one of \
-             fedctl's own programs, such as products",
+            "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it is that \
+             of a built-in program, such as products",
         ],
     );
 }
@@ -360,7 +419,7 @@ fn a_pattern_must_be_a_regular_expression() {
 fn more_than_one_hop_says_how_many_copies_arrive() {
     let copies = |count: usize, hops: u32| {
         let yaml = regions(count, "") + &format!("federation: {{upstream: {{max-hops: {hops}}}}}\n");
-        topology::parse(&yaml).unwrap().1.first().map(|warning| warning.message.clone())
+        topology::parse(&yaml, &catalogue()).unwrap().1.first().map(|warning| warning.message.clone())
     };
     let times =
         |copies: &str| Some(format!("every region receives each message of another up to {copies} times"));
@@ -398,10 +457,11 @@ fn no_finding_has_a_control_character() {
 }
 
 prop_compose! {
-    /// One of fedctl's own services without an image, or any service with one.
+    /// A built-in program without an image, or any service with one.
     fn service()(
         name in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
         image in option::of("\\PC{0,12}"),
+        readiness in option::of("/\\PC{0,12}"),
         command in vec("\\PC{0,12}", 0..3),
         environment in btree_map("[A-Z]{1,4}_[a-z0-9=: ]?", "\\PC{0,12}", 0..3),
         ports in vec((1_u16.., any::<bool>()), 0..2),
@@ -409,7 +469,10 @@ prop_compose! {
         memory in option::of(8_u64..=1_048_576),
     ) -> Service {
         let ports = ports.into_iter().map(|(container, pinned)| Port { container, host: pinned.then_some(1) });
-        Service { name, image, command, environment, ports: ports.collect(), user, memory, replicas: 1, amqp_uri_in_environment: false }
+        let ports: Vec<Port> = ports.collect();
+        let port = ports.first().map(|port| port.container);
+        let readiness = readiness.filter(|_| port.is_some()).map(|http| Readiness { http, port });
+        Service { name, image, command, environment, ports, readiness, user, memory, replicas: 1, amqp_uri_in_environment: false }
     }
 }
 
@@ -449,16 +512,17 @@ prop_compose! {
     }
 }
 
-/// Makes names and host ports distinct, and gives a name of fedctl's own to what has no image.
+/// Makes names and host ports distinct, and turns what has no image into a built-in program.
 fn made_distinct(regions: &mut [Region]) {
     for (index, region) in regions.iter_mut().enumerate() {
         region.name = RegionName::new(format!("{}-r{index}", region.name));
         for (index, service) in region.services.iter_mut().enumerate() {
-            service.name = match topology::BUILT_IN_SERVICES.get(index) {
-                Some(name) if service.image.is_none() => (*name).to_owned(),
-                _ => format!("{}-s{index}", service.name),
-            };
-            service.image = service.image.take().or_else(|| (index > 2).then(|| "image".into()));
+            if service.image.is_none() {
+                catalogue().programs[index].name.clone_into(&mut service.name);
+                service.environment.clear();
+            } else {
+                service.name = format!("{}-s{index}", service.name);
+            }
         }
     }
     let hosts = regions.iter_mut().flat_map(|Region { ports, services, .. }| {
@@ -515,9 +579,11 @@ const FRAGMENTS: [&str; 24] = [
 
 proptest! {
     #[test]
-    fn a_valid_topology_written_as_yaml_reads_back_equal(topology in valid_topology()) {
+    fn a_valid_topology_written_as_yaml_reads_back_equal(mut topology in valid_topology()) {
         let yaml = serde_yaml::to_string(&topology).unwrap();
-        prop_assert_eq!(topology::parse(&yaml), Ok((topology, vec![])), "{}", yaml);
+        let read = topology::parse(&yaml, &catalogue());
+        catalogue().complete(&mut topology);
+        prop_assert_eq!(read, Ok((topology, vec![])), "{}", yaml);
     }
 
     #[test]

@@ -7,12 +7,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use rusqlite::Transaction;
 
-use super::chain::Means;
-use super::{INVENTORY, ORDER_CREATED, PAYMENT, Part, Program, Step, declarations};
+use super::chain::ChainContext;
+use super::{ChainConsumer, ChainService, declarations};
 use crate::http::Failure;
+use crate::process::Process;
+use fedctl_contract::checkout::{INVENTORY, ORDERS_CREATED, PAYMENT, STATS_PATH, queue};
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{ConsumeError, Message, StoreError};
 
-const QUEUE: &str = "checkout.analytics";
 const PREFETCH: u16 = 64;
 const FILE: &str = "analytics.db";
 const TABLES: &str = "
@@ -20,18 +22,21 @@ CREATE TABLE IF NOT EXISTS counts (key TEXT PRIMARY KEY, count INTEGER NOT NULL)
 ";
 
 /// Counts events.
-pub struct Analytics(Means);
+pub struct Analytics(ChainContext);
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let means = Means::open(program, FILE, TABLES).await?;
-    let router = Router::new().route("/stats", get(stats)).with_state(means.clone());
-    let declarations = declarations(QUEUE, &[ORDER_CREATED, INVENTORY, PAYMENT]);
-    Ok(Part { router, ..Part::new(declarations, PREFETCH, Step::Analytics(Analytics(means))) })
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
+    let context = ChainContext::open(process, FILE, TABLES).await?;
+    let router = Router::new().route(STATS_PATH, get(stats)).with_state(context.clone());
+    let declarations = declarations(&queue(process.program.name()), &[ORDERS_CREATED, INVENTORY, PAYMENT]);
+    Ok(ChainService {
+        router,
+        ..ChainService::new(declarations, PREFETCH, ChainConsumer::Analytics(Analytics(context)))
+    })
 }
 
 /// `GET /stats`: the counts by routing key.
-async fn stats(State(means): State<Means>) -> Result<Json<BTreeMap<String, i64>>, Failure> {
-    let counts = means.store.read(|connection| {
+async fn stats(State(context): State<ChainContext>) -> Result<Json<BTreeMap<String, i64>>, Failure> {
+    let counts = context.store.read(|connection| {
         let mut counts = connection.prepare_cached("SELECT key, count FROM counts")?;
         let counts = counts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(counts.collect::<Result<_, _>>()?)
@@ -40,21 +45,23 @@ async fn stats(State(means): State<Means>) -> Result<Json<BTreeMap<String, i64>>
 }
 
 impl Analytics {
-    /// Counts by key alone: whether a body can be worked off is for others to say.
+    /// Counts by key alone: whether a body can be processed is for others to decide.
     pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let key = message.original_routing_key().into_owned();
         let counted = key.clone();
-        let Some(count) = self.0.once(message, move |transaction| count(transaction, &counted)).await? else {
+        let Some(count) =
+            self.0.process_once(message, move |transaction| count(transaction, &counted)).await?
+        else {
             return Ok(());
         };
         let order_id = message.json().ok().and_then(|body| body.get("order_id").cloned());
         self.0
             .log
-            .info("event_counted")
+            .info(event::EVENT_COUNTED)
             .with_message(message)
-            .with("order_id", order_id.unwrap_or_default())
-            .with("key", key)
-            .with("count", count)
+            .with(field::ORDER_ID, order_id.unwrap_or_default())
+            .with(field::KEY, key)
+            .with(field::COUNT, count)
             .write();
         Ok(())
     }

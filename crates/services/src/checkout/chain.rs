@@ -4,9 +4,10 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::EVENTS;
 use super::order::Order;
-use crate::Program;
+use crate::process::Process;
+use fedctl_contract::checkout::EVENTS;
+use fedctl_contract::log::event;
 use fedctl_messaging::{
     ConsumeError, Fields, Log, Message, Outgoing, Publisher, Store, StoreError, fresh_id, mark_processed,
     processed_outcome,
@@ -30,9 +31,9 @@ impl Event {
         Self { message_id: fresh_id(), key: key.to_owned(), body: order.body() }
     }
 
-    /// Says one thing more.
+    /// Adds a field to the body.
     #[must_use]
-    pub fn saying(mut self, field: &str, value: impl Into<Value>) -> Self {
+    pub fn with_field(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.body.insert(field.to_owned(), value.into());
         self
     }
@@ -40,27 +41,26 @@ impl Event {
 
 /// What a service of the chain works with. Cheap to clone.
 #[derive(Clone)]
-pub struct Means {
+pub struct ChainContext {
     /// What it keeps.
     pub store: Store,
     /// Where its events go.
     pub publisher: Publisher,
-    /// Where what was done is told.
     pub log: Log,
 }
 
-impl Means {
+impl ChainContext {
     /// Opens the store `file` of a program's region.
-    pub(super) async fn open(program: &Program, file: &str, tables: &'static str) -> anyhow::Result<Self> {
-        let store = Store::open(program.settings.store.join(file), tables).await?;
-        Ok(Self { store, publisher: program.publisher.clone(), log: program.log.clone() })
+    pub(super) async fn open(process: &Process, file: &str, tables: &'static str) -> anyhow::Result<Self> {
+        let store = Store::open(process.settings.store.join(file), tables).await?;
+        Ok(Self { store, publisher: process.publisher.clone(), log: process.log.clone() })
     }
 
     /// Does the work that a message asks for, unless it was done before: then there is no result.
     ///
     /// # Errors
     /// [`StoreError`]: nothing is changed, and the message is not remembered.
-    pub async fn once<T: Send + 'static>(
+    pub async fn process_once<T: Send + 'static>(
         &self,
         message: &Message,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -71,29 +71,26 @@ impl Means {
         };
         let done = self.store.write(worked).await?;
         if done.is_none() {
-            self.skipped(message);
+            self.log_duplicate(message);
         }
         Ok(done)
     }
 
-    /// Whether a message was worked off before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn knows(&self, message: &Message) -> Result<bool, StoreError> {
+    /// Whether a message was processed before.
+    pub async fn is_processed(&self, message: &Message) -> Result<bool, StoreError> {
         let id = message.identity().to_owned();
         self.store
             .write(move |transaction| Ok(processed_outcome(transaction, CONSUMER, &id)?.is_some()))
             .await
     }
 
-    /// As [`Means::once`], for work that an event follows from: that is kept too, and what was done is logged by
+    /// As [`ChainContext::process_once`], for work that an event follows from: that is kept too, and what was done is logged by
     /// the word for the event's key. Publishes the event, also when it was published before: whether it got out
     /// then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors
     /// [`ConsumeError`]: of the store, when nothing is changed, or of the publisher.
-    pub async fn follow(
+    pub async fn process_and_publish(
         &self,
         message: &Message,
         work: impl FnOnce(&Transaction<'_>) -> Result<Event, StoreError> + Send + 'static,
@@ -114,7 +111,7 @@ impl Means {
         if now {
             self.log.info(logged_as(&key)).with_message(message).with_fields(&notes).write();
         } else {
-            self.skipped(message);
+            self.log_duplicate(message);
         }
         let event = Outgoing::json(EVENTS, key, &body)
             .with_message_id(&message_id)
@@ -123,8 +120,8 @@ impl Means {
         Ok(self.publisher.publish(event).await?)
     }
 
-    /// Tells that a message was worked off before.
-    pub fn skipped(&self, message: &Message) {
-        self.log.info("duplicate_skipped").with_message(message).write();
+    /// Logs that a message was processed before.
+    pub fn log_duplicate(&self, message: &Message) {
+        self.log.info(event::DUPLICATE_SKIPPED).with_message(message).write();
     }
 }

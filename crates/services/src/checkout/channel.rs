@@ -1,10 +1,13 @@
-//! A channel to the buyer: what it sends is what its store holds, so that a demonstration sends nobody anything.
+//! A channel to the customer: what it sends is only stored, so that a demonstration notifies no real person.
 
 use rusqlite::{Transaction, params};
 
-use super::chain::Means;
+use super::chain::ChainContext;
 use super::order::order_id;
-use super::{NOTIFICATIONS, Part, Program, Step};
+use super::{ChainConsumer, ChainService};
+use crate::process::Process;
+use fedctl_contract::checkout::{NOTIFICATIONS, channel_queue};
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{Binding, ConsumeError, Declarations, Exchange, ExchangeKind, Message, StoreError};
 
 const PREFETCH: u16 = 32;
@@ -17,19 +20,19 @@ CREATE TABLE IF NOT EXISTS sent (
 
 /// Tells buyers by e-mail, text message or push message.
 pub struct Channel {
-    means: Means,
+    context: ChainContext,
     name: &'static str,
 }
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let name = program.kind.name();
-    let means = Means::open(program, &format!("{name}.db"), TABLES).await?;
-    Ok(Part::new(declarations(name), PREFETCH, Step::Channel(Channel { means, name })))
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
+    let name = process.program.name();
+    let context = ChainContext::open(process, &format!("{name}.db"), TABLES).await?;
+    Ok(ChainService::new(declarations(name), PREFETCH, ChainConsumer::Channel(Channel { context, name })))
 }
 
 /// The exchange of notifications and the queue of one channel.
 pub(super) fn declarations(channel: &str) -> Declarations {
-    let queue = format!("{NOTIFICATIONS}.{channel}");
+    let queue = channel_queue(channel);
     Declarations {
         exchanges: vec![Exchange { name: NOTIFICATIONS.to_owned(), kind: ExchangeKind::Fanout }],
         queues: vec![queue.clone()],
@@ -44,13 +47,13 @@ impl Channel {
         let text = body["text"].as_str().unwrap_or_default().to_owned();
         let (id, order) = (message.identity().to_owned(), order_id.clone());
         let send = move |transaction: &Transaction<'_>| send(transaction, &id, &order, &text);
-        if self.means.once(message, send).await?.is_some() {
-            self.means
+        if self.context.process_once(message, send).await?.is_some() {
+            self.context
                 .log
-                .info("notified")
+                .info(event::NOTIFIED)
                 .with_message(message)
-                .with("channel", self.name)
-                .with("order_id", order_id)
+                .with(field::CHANNEL, self.name)
+                .with(field::ORDER_ID, order_id)
                 .write();
         }
         Ok(())

@@ -1,14 +1,17 @@
-//! The fraud check: looks at every order beside the chain, which does not know of it.
+//! The fraud check: checks every order alongside the chain, which does not know of it.
 
 use rusqlite::{Transaction, params};
 
-use super::amount::Amount;
-use super::chain::Means;
+use super::chain::ChainContext;
 use super::order::Charge;
-use super::{ORDER_CREATED, Part, Program, Step, declarations};
+use super::{ChainConsumer, ChainService, declarations};
+use crate::decimal::Decimal;
+use crate::process::Process;
+use fedctl_contract::checkout::{ORDERS_CREATED, queue};
+use fedctl_contract::environment;
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{ConsumeError, Message, StoreError};
 
-const QUEUE: &str = "checkout.fraud";
 const PREFETCH: u16 = 32;
 const FILE: &str = "fraud.db";
 const TABLES: &str = "
@@ -20,15 +23,24 @@ const SUSPICIOUS: &str = "5000";
 
 /// Checks orders.
 pub struct Fraud {
-    means: Means,
-    suspicious: Amount,
+    context: ChainContext,
+    suspicious: Decimal,
 }
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let suspicious = program.settings.read_option("SUSPICIOUS", SUSPICIOUS, Amount::WANTED, Amount::read)?;
-    let means = Means::open(program, FILE, TABLES).await?;
-    let fraud = Fraud { means, suspicious };
-    Ok(Part::new(declarations(QUEUE, &[ORDER_CREATED]), PREFETCH, Step::Fraud(fraud)))
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
+    let suspicious = process.settings.read_option(
+        environment::SUSPICIOUS,
+        SUSPICIOUS,
+        Decimal::AMOUNT,
+        Decimal::parse_amount,
+    )?;
+    let context = ChainContext::open(process, FILE, TABLES).await?;
+    let fraud = Fraud { context, suspicious };
+    Ok(ChainService::new(
+        declarations(&queue(process.program.name()), &[ORDERS_CREATED]),
+        PREFETCH,
+        ChainConsumer::Fraud(fraud),
+    ))
 }
 
 impl Fraud {
@@ -37,14 +49,14 @@ impl Fraud {
         let verdict = if charge.amount.exceeds(&self.suspicious) { "suspicious" } else { "clear" };
         let (id, checked) = (message.identity().to_owned(), charge.clone());
         let store = move |transaction: &Transaction<'_>| keep(transaction, &id, &checked, verdict);
-        if self.means.once(message, store).await?.is_some() {
-            self.means
+        if self.context.process_once(message, store).await?.is_some() {
+            self.context
                 .log
-                .info("fraud_checked")
+                .info(event::FRAUD_CHECKED)
                 .with_message(message)
-                .with("order_id", charge.order_id)
-                .with("amount", charge.amount.as_str())
-                .with("verdict", verdict)
+                .with(field::ORDER_ID, charge.order_id)
+                .with(field::AMOUNT, charge.amount.as_str())
+                .with(field::VERDICT, verdict)
                 .write();
         }
         Ok(())

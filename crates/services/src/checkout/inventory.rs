@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::chain::{Event, Means};
+use super::chain::{ChainContext, Event};
 use super::order::{Order, Request};
-use super::{INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, Part, Program, Step, declarations};
+use super::{ChainConsumer, ChainService, declarations};
+use crate::process::Process;
+use fedctl_contract::checkout::{
+    INVENTORY_REJECTED, INVENTORY_RESERVED, ORDER_CREATED, ORDERS_CREATED, queue,
+};
+use fedctl_contract::environment;
+use fedctl_contract::log::event;
 use fedctl_messaging::{ConsumeError, Message, StoreError};
 
-const QUEUE: &str = "checkout.inventory";
 const PREFETCH: u16 = 32;
 const FILE: &str = "inventory.db";
 /// The check is a second lock on what [`reserve`] sees to: no stock below zero.
@@ -21,26 +26,27 @@ CREATE TABLE IF NOT EXISTS stock (
 const STOCK: &str = "lamp=1000,book=1000";
 
 /// Reserves stock.
-pub struct Inventory(Means);
+pub struct Inventory(ChainContext);
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
     let wanted = "`sku=quantity,…` with each sku once";
-    let stock = program.settings.read_option("STOCK", STOCK, wanted, read_stock)?;
-    let means = Means::open(program, FILE, TABLES).await?;
-    means.store.write(move |transaction| fill(transaction, &stock)).await?;
-    let declarations = declarations(QUEUE, &["order.created", ORDER_CREATED]);
-    Ok(Part::new(declarations, PREFETCH, Step::Inventory(Inventory(means))))
+    let stock = process.settings.read_option(environment::STOCK, STOCK, wanted, parse_stock)?;
+    let context = ChainContext::open(process, FILE, TABLES).await?;
+    context.store.write(move |transaction| fill(transaction, &stock)).await?;
+    let declarations = declarations(&queue(process.program.name()), &[ORDER_CREATED, ORDERS_CREATED]);
+    Ok(ChainService::new(declarations, PREFETCH, ChainConsumer::Inventory(Inventory(context))))
 }
 
 impl Inventory {
     pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
-        let word = |key: &str| if key == INVENTORY_RESERVED { "stock_reserved" } else { "stock_rejected" };
-        self.0.follow(message, move |transaction| reserve(transaction, &order), word).await
+        let word =
+            |key: &str| if key == INVENTORY_RESERVED { event::STOCK_RESERVED } else { event::STOCK_REJECTED };
+        self.0.process_and_publish(message, move |transaction| reserve(transaction, &order), word).await
     }
 }
 
-fn read_stock(text: &str) -> Option<BTreeMap<String, i64>> {
+fn parse_stock(text: &str) -> Option<BTreeMap<String, i64>> {
     let mut stock = BTreeMap::new();
     for entry in text.split(',') {
         let (sku, quantity) = entry.split_once('=')?;
@@ -68,7 +74,7 @@ fn reserve(transaction: &Transaction<'_>, order: &Order) -> Result<Event, StoreE
     let left: Option<i64> =
         transaction.prepare_cached(sql)?.query_row(params![sku, quantity], |row| row.get(0)).optional()?;
     if let Some(left) = left {
-        return Ok(Event::about(order, INVENTORY_RESERVED).saying("left", left));
+        return Ok(Event::about(order, INVENTORY_RESERVED).with_field("left", left));
     }
     let sql = "SELECT quantity FROM stock WHERE sku = ?1";
     let there: Option<i64> =
@@ -77,7 +83,7 @@ fn reserve(transaction: &Transaction<'_>, order: &Order) -> Result<Event, StoreE
         Some(there) => format!("{there} of `{sku}` left, {quantity} wanted"),
         None => format!("sku `{sku}` is unknown"),
     };
-    Ok(Event::about(order, INVENTORY_REJECTED).saying("reason", reason))
+    Ok(Event::about(order, INVENTORY_REJECTED).with_field("reason", reason))
 }
 
 #[cfg(test)]
@@ -87,10 +93,10 @@ mod tests {
     #[test]
     fn a_stock_is_read_whole_or_not_at_all() {
         let stock = BTreeMap::from([("book".to_owned(), 0), ("lamp".to_owned(), 12)]);
-        assert_eq!(read_stock("lamp=12, book = 0"), Some(stock));
-        assert!(read_stock(STOCK).is_some());
+        assert_eq!(parse_stock("lamp=12, book = 0"), Some(stock));
+        assert!(parse_stock(STOCK).is_some());
         for wrong in ["lamp", "lamp=", "=1", "lamp=-1", "lamp=1,", "lamp=1,lamp=2", "lamp=1.5"] {
-            assert_eq!(read_stock(wrong), None, "{wrong}");
+            assert_eq!(parse_stock(wrong), None, "{wrong}");
         }
     }
 }

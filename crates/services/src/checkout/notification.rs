@@ -2,31 +2,32 @@
 
 use serde_json::json;
 
-use super::chain::Means;
+use super::chain::ChainContext;
 use super::order::Charge;
-use super::{NOTIFICATIONS, PAYMENT_CAPTURED, Part, Program, Step, channel, declarations};
-use crate::Kind;
+use super::{ChainConsumer, ChainService, channel, declarations};
+use crate::process::Process;
+use fedctl_contract::checkout::{NOTIFICATION_REQUESTED, NOTIFICATIONS, PAYMENT_CAPTURED, queue};
+use fedctl_contract::log::{event, field};
+use fedctl_contract::program::Program;
 use fedctl_messaging::{ConsumeError, Message, Outgoing};
 
-const QUEUE: &str = "checkout.notification";
 const PREFETCH: u16 = 32;
 const FILE: &str = "notifications.db";
-const KEY: &str = "notification.requested";
 
 /// Hands payments to the channels.
-pub struct Notification(Means);
+pub struct Notification(ChainContext);
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let means = Means::open(program, FILE, "").await?;
-    let mut declarations = declarations(QUEUE, &[PAYMENT_CAPTURED]);
-    // The channels' queues too: nobody else will tell the buyer what is published before a channel's first start.
-    for kind in [Kind::Email, Kind::Sms, Kind::Push] {
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
+    let context = ChainContext::open(process, FILE, "").await?;
+    let mut declarations = declarations(&queue(process.program.name()), &[PAYMENT_CAPTURED]);
+    // The channels' queues too: what is published before a channel's first start must reach the customer too.
+    for kind in [Program::Email, Program::Sms, Program::Push] {
         let channel = channel::declarations(kind.name());
         declarations.exchanges.extend(channel.exchanges);
         declarations.queues.extend(channel.queues);
         declarations.bindings.extend(channel.bindings);
     }
-    Ok(Part::new(declarations, PREFETCH, Step::Notification(Notification(means))))
+    Ok(ChainService::new(declarations, PREFETCH, ChainConsumer::Notification(Notification(context))))
 }
 
 impl Notification {
@@ -34,19 +35,24 @@ impl Notification {
     /// identifier does no harm to the channels.
     pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let Charge { order_id, amount } = Charge::read(&message.json()?)?;
-        if self.0.knows(message).await? {
-            self.0.skipped(message);
+        if self.0.is_processed(message).await? {
+            self.0.log_duplicate(message);
             return Ok(());
         }
         let text = format!("Order {order_id} is paid: {}", amount.as_str());
         let body = json!({"order_id": order_id, "amount": amount, "text": text});
-        let notification = Outgoing::json(NOTIFICATIONS, KEY, &body)
+        let notification = Outgoing::json(NOTIFICATIONS, NOTIFICATION_REQUESTED, &body)
             .with_message_id(message.identity())
             .with_correlation_id(message.correlation_id())
-            .with_log_field("order_id", order_id.as_str());
+            .with_log_field(field::ORDER_ID, order_id.as_str());
         self.0.publisher.publish(notification).await?;
-        if self.0.once(message, |_| Ok(())).await?.is_some() {
-            self.0.log.info("notification_sent").with_message(message).with("order_id", order_id).write();
+        if self.0.process_once(message, |_| Ok(())).await?.is_some() {
+            self.0
+                .log
+                .info(event::NOTIFICATION_SENT)
+                .with_message(message)
+                .with(field::ORDER_ID, order_id)
+                .write();
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::amount::Amount;
-use crate::contract::{Fields, Invalid};
+use crate::decimal::Decimal;
+use crate::fields::{Fields, Invalid};
 
 /// What a buyer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,11 @@ pub struct Request {
     /// How many, one or more.
     pub quantity: i64,
     /// What is paid for all of it.
-    pub amount: Amount,
+    pub amount: Decimal,
 }
 
 impl Request {
     /// Reads a request.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
     pub fn read(json: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(json)?;
         let request = request(&mut fields);
@@ -41,9 +38,6 @@ pub struct Order {
 
 impl Order {
     /// Reads an order.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
     pub fn read(json: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(json)?;
         let order = Self {
@@ -75,14 +69,11 @@ pub struct Charge {
     /// The order.
     pub order_id: String,
     /// What is paid for it.
-    pub amount: Amount,
+    pub amount: Decimal,
 }
 
 impl Charge {
     /// Reads a charge.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
     pub fn read(json: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(json)?;
         let charge = Self { order_id: name(&mut fields, "order_id"), amount: amount(&mut fields) };
@@ -114,8 +105,8 @@ fn name(fields: &mut Fields<'_>, field: &str) -> String {
     fields.field(field, "Not a string, or an empty one.", named)
 }
 
-fn amount(fields: &mut Fields<'_>) -> Amount {
-    let read = |value: &Value| value.as_str().and_then(Amount::read);
+fn amount(fields: &mut Fields<'_>) -> Decimal {
+    let read = |value: &Value| value.as_str().and_then(Decimal::parse_amount);
     fields.field("amount", "Not a decimal string, zero or more.", read)
 }
 

@@ -6,13 +6,16 @@ use rusqlite::{Transaction, params};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::amount::Amount;
-use super::chain::{Event, Means};
+use super::chain::{ChainContext, Event};
 use super::order::Order;
-use super::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, Part, Program, Step, declarations};
+use super::{ChainConsumer, ChainService, declarations};
+use crate::decimal::Decimal;
+use crate::process::Process;
+use fedctl_contract::checkout::{INVENTORY_RESERVED, PAYMENT_CAPTURED, PAYMENT_FAILED, queue};
+use fedctl_contract::environment;
+use fedctl_contract::log::event;
 use fedctl_messaging::{ConsumeError, Message, StoreError, Subscription};
 
-const QUEUE: &str = "checkout.payment";
 /// A slow payment holds this many orders; the others wait at the broker, where they are seen and counted.
 const PREFETCH: u16 = 64;
 const FILE: &str = "payments.db";
@@ -28,22 +31,28 @@ const LONGEST_DELAY_MS: u64 = 600_000;
 
 /// Captures payments.
 pub struct Payment {
-    means: Means,
-    limit: Amount,
+    context: ChainContext,
+    limit: Decimal,
     delay: Duration,
     stop: CancellationToken,
 }
 
-pub(super) async fn part(program: &Program) -> anyhow::Result<Part> {
-    let settings = &program.settings;
-    let limit = settings.read_option("LIMIT", LIMIT, Amount::WANTED, Amount::read)?;
+pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
+    let settings = &process.settings;
+    let limit = settings.read_option(environment::LIMIT, LIMIT, Decimal::AMOUNT, Decimal::parse_amount)?;
     let wanted = format!("a number of milliseconds up to {LONGEST_DELAY_MS}");
     let milliseconds = |text: &str| text.parse().ok().filter(|delay| *delay <= LONGEST_DELAY_MS);
-    let delay = Duration::from_millis(settings.read_option("DELAY_MS", "0", &wanted, milliseconds)?);
-    let means = Means::open(program, FILE, TABLES).await?;
-    let payment = Payment { means, limit, delay, stop: program.stop.clone() };
-    let part = Part::new(declarations(QUEUE, &[INVENTORY_RESERVED]), PREFETCH, Step::Payment(payment));
-    Ok(Part { subscription: Subscription::concurrent(QUEUE, PREFETCH), ..part })
+    let delay =
+        Duration::from_millis(settings.read_option(environment::DELAY_MS, "0", &wanted, milliseconds)?);
+    let context = ChainContext::open(process, FILE, TABLES).await?;
+    let payment = Payment { context, limit, delay, stop: process.stop.clone() };
+    let queue = queue(process.program.name());
+    let part = ChainService::new(
+        declarations(&queue, &[INVENTORY_RESERVED]),
+        PREFETCH,
+        ChainConsumer::Payment(payment),
+    );
+    Ok(ChainService { subscription: Subscription::concurrent(queue, PREFETCH), ..part })
 }
 
 impl Payment {
@@ -52,8 +61,9 @@ impl Payment {
         self.wait().await?;
         let limit = self.limit.clone();
         let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit);
-        let word = |key: &str| if key == PAYMENT_CAPTURED { "payment_captured" } else { "payment_failed" };
-        self.means.follow(message, take, word).await
+        let word =
+            |key: &str| if key == PAYMENT_CAPTURED { event::PAYMENT_CAPTURED } else { event::PAYMENT_FAILED };
+        self.context.process_and_publish(message, take, word).await
     }
 
     /// Takes as long as a bank may take; a service that is to stop gives the order back instead.
@@ -65,11 +75,11 @@ impl Payment {
     }
 }
 
-fn capture(transaction: &Transaction<'_>, order: &Order, limit: &Amount) -> Result<Event, StoreError> {
+fn capture(transaction: &Transaction<'_>, order: &Order, limit: &Decimal) -> Result<Event, StoreError> {
     let amount = &order.request.amount;
     if amount.exceeds(limit) {
         let reason = format!("{} is over the limit of {}", amount.as_str(), limit.as_str());
-        return Ok(Event::about(order, PAYMENT_FAILED).saying("reason", reason));
+        return Ok(Event::about(order, PAYMENT_FAILED).with_field("reason", reason));
     }
     let sql = "INSERT INTO payments (order_id, amount) VALUES (?1, ?2)";
     transaction.prepare_cached(sql)?.execute(params![order.order_id, amount.as_str()])?;

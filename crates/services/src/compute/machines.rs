@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::contract::{Command, Lack, Verb, Wanted};
+use super::command::{Command, Shortage, Verb, VmSpec};
 use fedctl_messaging::{Message, Store, StoreError, mark_processed, processed_outcome};
 
 const CONSUMER: &str = "commands";
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS owed (
 
 /// What a host has to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Means {
+pub struct Capacity {
     /// Processors; a machine keeps its own, running or not, until it is deleted.
     pub cpus: i64,
     /// What machines can be made from.
@@ -40,17 +40,17 @@ pub struct Means {
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// It is done, and this is to be told.
+    /// It is done, with this result.
     Done(Map<String, Value>),
     /// It cannot be done, for this reason.
     Refused(String),
     /// Another host may do it.
-    Declined(Lack),
+    Declined(Shortage),
 }
 
 /// Who asked: what the answer to a message needs of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
+pub struct Requester {
     /// The message's identity.
     pub message_id: String,
     /// Its correlation identifier.
@@ -59,7 +59,7 @@ pub struct Asker {
     pub reply_to: Option<String>,
 }
 
-impl Asker {
+impl Requester {
     /// Who sent this message.
     #[must_use]
     pub fn of(message: &Message) -> Self {
@@ -71,47 +71,44 @@ impl Asker {
     }
 }
 
-/// What came of telling a host what to do.
+/// What came of a command to a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
     /// What came of it, now or the first time.
     pub outcome: Outcome,
-    /// Whether it was told for the first time.
+    /// Whether the command came for the first time.
     pub first: bool,
     /// Answers that are owed for longer than an answer can be under way.
-    pub overdue: Vec<(Asker, Outcome)>,
+    pub overdue: Vec<(Requester, Outcome)>,
 }
 
 /// The machines of one host. Cheap to clone.
 #[derive(Clone)]
 pub struct Machines {
     store: Store,
-    means: Arc<Means>,
+    capacity: Arc<Capacity>,
     settled: Arc<Mutex<Vec<String>>>,
 }
 
 impl Machines {
     /// Opens what the host keeps at `path`.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or stays locked.
-    pub async fn open(path: PathBuf, means: Means) -> anyhow::Result<Self> {
+    pub async fn open(path: PathBuf, capacity: Capacity) -> anyhow::Result<Self> {
         let store = Store::open(path, TABLES).await?;
-        Ok(Self { store, means: Arc::new(means), settled: Arc::default() })
+        Ok(Self { store, capacity: Arc::new(capacity), settled: Arc::default() })
     }
 
-    /// Does as told, once: a command that comes again gives what came of it the first time.
+    /// Carries out a command, once: one that comes again gives what came of it the first time.
     ///
     /// An answer is owed for each machine created, until [`Machines::settle`].
     ///
     /// # Errors
     /// [`StoreError`]: nothing is changed.
-    pub async fn apply(&self, asker: Asker, command: Command) -> Result<Applied, StoreError> {
-        let (means, settled) = (Arc::clone(&self.means), Arc::clone(&self.settled));
+    pub async fn apply(&self, requester: Requester, command: Command) -> Result<Applied, StoreError> {
+        let (capacity, settled) = (Arc::clone(&self.capacity), Arc::clone(&self.settled));
         self.store
             .write(move |transaction| {
                 forget(transaction, &settled)?;
-                let (outcome, first) = perform(transaction, &asker, &command, &means)?;
+                let (outcome, first) = perform(transaction, &requester, &command, &capacity)?;
                 Ok(Applied { outcome, first, overdue: owed(transaction, OVERDUE)? })
             })
             .await
@@ -124,9 +121,6 @@ impl Machines {
     }
 
     /// Stores what is settled, before the end.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn close(&self) -> Result<(), StoreError> {
         let settled = Arc::clone(&self.settled);
         self.store.write(move |transaction| forget(transaction, &settled)).await
@@ -145,8 +139,8 @@ fn forget(transaction: &Transaction<'_>, settled: &Mutex<Vec<String>>) -> Result
     Ok(())
 }
 
-/// The answers owed for at least this long, with what they tell.
-fn owed(connection: &Connection, since: Duration) -> Result<Vec<(Asker, Outcome)>, StoreError> {
+/// The answers owed for at least this long, with their outcomes.
+fn owed(connection: &Connection, since: Duration) -> Result<Vec<(Requester, Outcome)>, StoreError> {
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     // in this order, which `CROSS` keeps: little is owed, and much was seen
     let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
@@ -155,17 +149,17 @@ fn owed(connection: &Connection, since: Duration) -> Result<Vec<(Asker, Outcome)
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![CONSUMER, seconds], |row| {
         let [message_id, event] = [row.get(0)?, row.get(3)?];
-        Ok((Asker { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
+        Ok((Requester { message_id, correlation_id: row.get(1)?, reply_to: row.get(2)? }, event))
     })?;
-    rows.map(|row| row.map_err(StoreError::from).and_then(told)).collect()
+    rows.map(|row| row.map_err(StoreError::from).and_then(parse_outcome)).collect()
 }
 
-fn told((asker, event): (Asker, String)) -> Result<(Asker, Outcome), StoreError> {
-    Ok((asker, serde_json::from_str(&event)?))
+fn parse_outcome((requester, event): (Requester, String)) -> Result<(Requester, Outcome), StoreError> {
+    Ok((requester, serde_json::from_str(&event)?))
 }
 
-fn owe(transaction: &Transaction<'_>, asker: &Asker) -> rusqlite::Result<()> {
-    let Asker { message_id, correlation_id, reply_to: Some(reply_to) } = asker else { return Ok(()) };
+fn owe(transaction: &Transaction<'_>, requester: &Requester) -> rusqlite::Result<()> {
+    let Requester { message_id, correlation_id, reply_to: Some(reply_to) } = requester else { return Ok(()) };
     let sql = "INSERT OR IGNORE INTO owed (message_id, correlation_id, reply_to) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute(params![message_id, correlation_id, reply_to])?;
     Ok(())
@@ -173,39 +167,39 @@ fn owe(transaction: &Transaction<'_>, asker: &Asker) -> rusqlite::Result<()> {
 
 fn perform(
     transaction: &Transaction<'_>,
-    asker: &Asker,
+    requester: &Requester,
     command: &Command,
-    means: &Means,
+    capacity: &Capacity,
 ) -> Result<(Outcome, bool), StoreError> {
-    let id = &asker.message_id;
+    let id = &requester.message_id;
     if let Some(outcome) = processed_outcome(transaction, CONSUMER, id)? {
         return Ok((serde_json::from_str(&outcome.unwrap_or_default())?, false));
     }
     let outcome = match command {
-        Command::Create(wanted) => create(transaction, wanted, means)?,
+        Command::Create(spec) => create(transaction, spec, capacity)?,
         Command::Change(verb, name) => change(transaction, *verb, name)?,
         Command::List => list(transaction)?,
     };
     mark_processed(transaction, CONSUMER, id, Some(&serde_json::to_string(&outcome)?))?;
     if let (Command::Create(_), Outcome::Done(_)) = (command, &outcome) {
-        owe(transaction, asker)?;
+        owe(transaction, requester)?;
     }
     Ok((outcome, true))
 }
 
-fn create(transaction: &Transaction<'_>, wanted: &Wanted, means: &Means) -> Result<Outcome, StoreError> {
-    let Wanted { name, image, cpus } = wanted;
+fn create(transaction: &Transaction<'_>, spec: &VmSpec, capacity: &Capacity) -> Result<Outcome, StoreError> {
+    let VmSpec { name, image, cpus } = spec;
     let sql = "SELECT cpus, EXISTS (SELECT 1 FROM machines WHERE name = ?1) FROM used";
     let (used, exists): (i64, bool) =
         transaction.prepare_cached(sql)?.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if exists {
         return Ok(Outcome::Refused(format!("vm `{name}` exists")));
     }
-    if !means.images.contains(image) {
-        return Ok(Outcome::Declined(Lack::Image));
+    if !capacity.images.contains(image) {
+        return Ok(Outcome::Declined(Shortage::Image));
     }
-    if *cpus > means.cpus - used {
-        return Ok(Outcome::Declined(Lack::Capacity));
+    if *cpus > capacity.cpus - used {
+        return Ok(Outcome::Declined(Shortage::Capacity));
     }
     let sql = "INSERT INTO machines (name, image, cpus, running) VALUES (?1, ?2, ?3, 0)
         RETURNING name, image, cpus, running";
@@ -248,29 +242,29 @@ fn machine(row: &Row<'_>) -> rusqlite::Result<Value> {
 mod tests {
     use super::*;
 
-    fn wanted(name: &str, image: &str, cpus: i64) -> Command {
-        Command::Create(Wanted { name: name.into(), image: image.into(), cpus })
+    fn spec(name: &str, image: &str, cpus: i64) -> Command {
+        Command::Create(VmSpec { name: name.into(), image: image.into(), cpus })
     }
 
     fn change(verb: Verb, name: &str) -> Command {
         Command::Change(verb, name.into())
     }
 
-    fn asker(id: &str) -> Asker {
-        Asker { message_id: id.into(), correlation_id: None, reply_to: Some("replies".into()) }
+    fn requester(id: &str) -> Requester {
+        Requester { message_id: id.into(), correlation_id: None, reply_to: Some("replies".into()) }
     }
 
     async fn open(folder: &tempfile::TempDir) -> Machines {
-        let means = Means { cpus: 4, images: vec!["debian".into()] };
-        Machines::open(folder.path().join("host.db"), means).await.unwrap()
+        let capacity = Capacity { cpus: 4, images: vec!["debian".into()] };
+        Machines::open(folder.path().join("host.db"), capacity).await.unwrap()
     }
 
     /// Opens the machines in `folder`, and gives what comes of each command of that identifier.
-    async fn tell(folder: &tempfile::TempDir, commands: Vec<(&str, Command)>) -> Vec<(Value, bool)> {
+    async fn apply_all(folder: &tempfile::TempDir, commands: Vec<(&str, Command)>) -> Vec<(Value, bool)> {
         let machines = open(folder).await;
         let mut outcomes = Vec::new();
         for (id, command) in commands {
-            let Applied { outcome, first, .. } = machines.apply(asker(id), command).await.unwrap();
+            let Applied { outcome, first, .. } = machines.apply(requester(id), command).await.unwrap();
             outcomes.push((serde_json::to_value(outcome).unwrap(), first));
         }
         outcomes
@@ -284,9 +278,9 @@ mod tests {
     async fn a_machine_is_stopped_until_it_is_started_and_gone_when_it_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let made =
-            tell(&folder, vec![("1", wanted("a", "debian", 3)), ("2", change(Verb::Start, "a"))]).await;
+            apply_all(&folder, vec![("1", spec("a", "debian", 3)), ("2", change(Verb::Start, "a"))]).await;
         assert_eq!(made, [(vm("stopped"), true), (vm("running"), true)]);
-        // Opened anew, as after a restart.
+        // Opened again, as after a restart.
         let later = [
             ("3", Command::List),
             ("4", change(Verb::Stop, "a")),
@@ -295,7 +289,8 @@ mod tests {
             ("7", change(Verb::Start, "a")),
             ("8", Command::List),
         ];
-        let outcomes: Vec<Value> = tell(&folder, later.into()).await.into_iter().map(|told| told.0).collect();
+        let outcomes: Vec<Value> =
+            apply_all(&folder, later.into()).await.into_iter().map(|told| told.0).collect();
         let none = json!({"Refused": "no such vm"});
         let listed = json!({"Done": {"vms": [vm("running")["Done"]["vm"]]}});
         let empty = json!({"Done": {"vms": []}});
@@ -305,15 +300,15 @@ mod tests {
     #[tokio::test]
     async fn a_host_declines_what_it_cannot_give_and_refuses_a_name_it_has() {
         let folder = tempfile::tempdir().unwrap();
-        let outcomes = tell(
+        let outcomes = apply_all(
             &folder,
             vec![
-                ("1", wanted("a", "debian", 3)),
-                ("2", wanted("b", "debian", 2)),
-                ("3", wanted("b", "plan9", 1)),
-                ("4", wanted("a", "plan9", 9)),
-                ("5", wanted("b", "debian", 1)),
-                ("6", wanted("c", "debian", i64::MAX)),
+                ("1", spec("a", "debian", 3)),
+                ("2", spec("b", "debian", 2)),
+                ("3", spec("b", "plan9", 1)),
+                ("4", spec("a", "plan9", 9)),
+                ("5", spec("b", "debian", 1)),
+                ("6", spec("c", "debian", i64::MAX)),
             ],
         )
         .await;
@@ -328,9 +323,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_comes_again_gives_what_it_gave_and_does_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let create = || ("1", wanted("a", "debian", 3));
-        let first = tell(&folder, vec![create(), ("2", change(Verb::Delete, "a"))]).await;
-        let again = tell(&folder, vec![create(), ("3", Command::List)]).await;
+        let create = || ("1", spec("a", "debian", 3));
+        let first = apply_all(&folder, vec![create(), ("2", change(Verb::Delete, "a"))]).await;
+        let again = apply_all(&folder, vec![create(), ("3", Command::List)]).await;
         assert_eq!(again[0], (first[0].0.clone(), false));
         assert_eq!(again[1].0, json!({"Done": {"vms": []}}));
     }
@@ -338,20 +333,20 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_owed_for_a_created_machine_until_it_is_given() {
         let folder = tempfile::tempdir().unwrap();
-        let silent = Asker { reply_to: None, ..asker("4") };
-        let made = tell(
+        let silent = Requester { reply_to: None, ..requester("4") };
+        let made = apply_all(
             &folder,
-            vec![("1", wanted("a", "debian", 1)), ("2", wanted("b", "plan9", 1)), ("3", Command::List)],
+            vec![("1", spec("a", "debian", 1)), ("2", spec("b", "plan9", 1)), ("3", Command::List)],
         )
         .await;
-        // Opened anew, as after a crash before the answer.
+        // Opened again, as after a crash before the answer.
         let machines = open(&folder).await;
-        machines.apply(silent, wanted("c", "debian", 1)).await.unwrap();
+        machines.apply(silent, spec("c", "debian", 1)).await.unwrap();
         let owed =
             async |since| machines.store.read(move |connection| owed(connection, since)).await.unwrap();
         let now = owed(Duration::ZERO).await;
         assert_eq!(now.len(), 1, "{now:?}");
-        assert_eq!((&now[0].0, json!(now[0].1)), (&asker("1"), made[0].0.clone()));
+        assert_eq!((&now[0].0, json!(now[0].1)), (&requester("1"), made[0].0.clone()));
         assert!(owed(OVERDUE).await.is_empty());
         machines.settle("1".into());
         machines.close().await.unwrap();

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use super::User;
+use crate::upsert::Upsert;
 use fedctl_messaging::{Store, StoreError, mark_processed};
 
 /// Their file.
@@ -15,17 +16,6 @@ CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY, full_name TEXT NOT NULL, version TEXT
 ) STRICT;
 ";
-
-/// What the store did with an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// The user is now as the event says.
-    Updated,
-    /// The message was applied before.
-    Duplicate,
-    /// A newer event is stored.
-    Stale,
-}
 
 /// The users of a region. Cheap to clone.
 ///
@@ -39,17 +29,11 @@ pub struct Users(Store);
 
 impl Users {
     /// Opens the users at `path`.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or stays locked.
     pub async fn open(path: PathBuf) -> anyhow::Result<Self> {
         Ok(Self(Store::open(path, TABLES).await?))
     }
 
     /// The user with this number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn user(&self, id: i64) -> Result<Option<User>, StoreError> {
         self.0
             .read(move |connection| {
@@ -64,16 +48,20 @@ impl Users {
     ///
     /// # Errors
     /// [`StoreError`]: nothing is changed.
-    pub async fn keep(&self, message_id: Option<String>, user: User) -> Result<Kept, StoreError> {
-        self.0.write(move |transaction| keep(transaction, message_id.as_deref(), &user)).await
+    pub async fn upsert(&self, message_id: Option<String>, user: User) -> Result<Upsert, StoreError> {
+        self.0.write(move |transaction| upsert(transaction, message_id.as_deref(), &user)).await
     }
 }
 
-fn keep(transaction: &Transaction<'_>, message_id: Option<&str>, user: &User) -> Result<Kept, StoreError> {
+fn upsert(
+    transaction: &Transaction<'_>,
+    message_id: Option<&str>,
+    user: &User,
+) -> Result<Upsert, StoreError> {
     if let Some(id) = message_id
         && !mark_processed(transaction, "profile", id, None)?
     {
-        return Ok(Kept::Duplicate);
+        return Ok(Upsert::Duplicate);
     }
     let sql = "INSERT INTO users (id, full_name, version) VALUES (?1, ?2, ?3)
         ON CONFLICT (id) DO UPDATE SET full_name = excluded.full_name, version = coalesce(?3, version)
@@ -83,7 +71,7 @@ fn keep(transaction: &Transaction<'_>, message_id: Option<&str>, user: &User) ->
         user.full_name,
         message_id.and_then(version)
     ])?;
-    Ok(if changed == 1 { Kept::Updated } else { Kept::Stale })
+    Ok(if changed == 1 { Upsert::Applied } else { Upsert::Stale })
 }
 
 /// An identifier that sorts by time, spelled so that it does.
@@ -99,9 +87,9 @@ mod tests {
     const OLD: &str = "01900000-0000-7000-8000-000000000000";
     const NEW: &str = "0190FFFF-0000-7000-8000-000000000000";
 
-    async fn kept(users: &Users, id: Option<&str>, name: &str) -> (Kept, String) {
+    async fn kept(users: &Users, id: Option<&str>, name: &str) -> (Upsert, String) {
         let user = User { full_name: name.to_owned(), id: 1 };
-        let kept = users.keep(id.map(str::to_owned), user).await.unwrap();
+        let kept = users.upsert(id.map(str::to_owned), user).await.unwrap();
         (kept, users.user(1).await.unwrap().unwrap().full_name)
     }
 
@@ -110,13 +98,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let users = Users::open(folder.path().join(FILE)).await.unwrap();
         assert_eq!(users.user(1).await.unwrap(), None);
-        assert_eq!(kept(&users, Some(NEW), "new").await, (Kept::Updated, "new".to_owned()));
-        assert_eq!(kept(&users, Some(OLD), "old").await, (Kept::Stale, "new".to_owned()));
-        assert_eq!(kept(&users, Some(NEW), "again").await, (Kept::Duplicate, "new".to_owned()));
-        assert_eq!(kept(&users, Some("mine"), "timeless").await, (Kept::Updated, "timeless".to_owned()));
-        assert_eq!(kept(&users, None, "nameless").await, (Kept::Updated, "nameless".to_owned()));
+        assert_eq!(kept(&users, Some(NEW), "new").await, (Upsert::Applied, "new".to_owned()));
+        assert_eq!(kept(&users, Some(OLD), "old").await, (Upsert::Stale, "new".to_owned()));
+        assert_eq!(kept(&users, Some(NEW), "again").await, (Upsert::Duplicate, "new".to_owned()));
+        assert_eq!(kept(&users, Some("mine"), "timeless").await, (Upsert::Applied, "timeless".to_owned()));
+        assert_eq!(kept(&users, None, "nameless").await, (Upsert::Applied, "nameless".to_owned()));
         let older = "0190aaaa-0000-7000-8000-000000000000";
-        assert_eq!(kept(&users, Some(older), "late").await, (Kept::Stale, "nameless".to_owned()));
+        assert_eq!(kept(&users, Some(older), "late").await, (Upsert::Stale, "nameless".to_owned()));
     }
 
     #[test]

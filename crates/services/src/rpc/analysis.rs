@@ -57,8 +57,8 @@ pub struct Frequent {
 /// What there is to say about a text. Words are letters and digits between anything else, in lower case.
 #[must_use]
 pub fn words(Text { text }: &Text) -> Analysis {
-    let apart = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    let mut words: Vec<_> = apart.map(lower).collect();
+    let separate = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    let mut words: Vec<_> = separate.map(lower).collect();
     words.sort_unstable();
     let same = || words.chunk_by(|one, next| one == next);
     let most = same().min_by_key(|same| Reverse(same.len()));

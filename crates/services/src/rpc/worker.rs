@@ -11,25 +11,31 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::analysis::{Analysis, numbers, words};
-use crate::{Program, Settings};
+use crate::process::Process;
+use crate::settings::Settings;
+use fedctl_contract::environment;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::rpc::{
+    ANALYZE, FAIL, INTERNAL_SERVER_ERROR, INVALID_REQUEST, PING, REQUESTS, SLOW, SUCCESS, UNKNOWN_PATTERN,
+};
 use fedctl_messaging::{
     Consume, ConsumeError, DedupCache, Log, Message, Outgoing, PublishError, Publisher, Subscription,
 };
 
-/// Each has one call in hand, so that others take what comes meanwhile. Where calls wait for something, or are many,
+/// Each has one unacknowledged call, so that others take what comes meanwhile. Where calls wait for something, or are many,
 /// one process may be more than one worker.
 const WORKERS: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
-pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, regions, instance, .. } = program.settings.clone();
+pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, regions, instance, .. } = process.settings.clone();
     let wanted = format!("a number from 1 to {}", u16::MAX);
     let number = |text: &str| text.parse::<NonZeroU16>().ok();
-    let workers = program.settings.read_option("WORKERS", WORKERS, &wanted, number)?;
-    let subscription = Subscription::workers(super::REQUESTS, workers);
-    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let workers = process.settings.read_option(environment::WORKERS, WORKERS, &wanted, number)?;
+    let subscription = Subscription::workers(REQUESTS, workers);
+    let (publisher, log) = (process.publisher.clone(), process.log.clone());
     let worker = Worker { region, instance, publisher, log, answered: DedupCache::default() };
-    program.run(super::declarations(&regions), vec![subscription], worker, Router::new()).await
+    process.run(super::declarations(&regions), vec![subscription], worker, Router::new()).await
 }
 
 /// Answers requests.
@@ -119,14 +125,14 @@ struct Refusal {
 
 impl Refusal {
     fn invalid(message: impl Into<String>) -> Self {
-        Self { error: "invalid_request", message: message.into() }
+        Self { error: INVALID_REQUEST, message: message.into() }
     }
 }
 
 impl Consume for Worker {
     async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let Some(in_flight) = self.answered.begin(message.identity()) else {
-            self.log.info("duplicate_skipped").with_message(message).write();
+            self.log.info(event::DUPLICATE_SKIPPED).with_message(message).write();
             return Ok(());
         };
         let request = Request::read(&message.body);
@@ -139,7 +145,7 @@ impl Consume for Worker {
             Err(refusal) => (None, Err(refusal)),
         };
         let (outcome, reply) = match done {
-            Ok(data) => ("success", Outgoing::json("", reply_to, &Success { status: "success", data })),
+            Ok(data) => (SUCCESS, Outgoing::json("", reply_to, &Success { status: SUCCESS, data })),
             Err(refusal) => (refusal.error, Outgoing::json("", reply_to, &refusal)),
         };
         self.publisher.publish(reply.in_reply_to(message)).await.map_err(|error| match error {
@@ -149,12 +155,12 @@ impl Consume for Worker {
         })?;
         in_flight.complete();
         self.log
-            .info("rpc_handled")
+            .info(event::RPC_HANDLED)
             .with_message(message)
-            .with("cmd", cmd)
-            .with("outcome", outcome)
-            .with("instance", self.instance.as_str())
-            .with("reply_to", reply_to)
+            .with(field::CMD, cmd)
+            .with(field::OUTCOME, outcome)
+            .with(field::INSTANCE, self.instance.as_str())
+            .with(field::REPLY_TO, reply_to)
             .write();
         Ok(())
     }
@@ -163,11 +169,11 @@ impl Consume for Worker {
 impl Worker {
     async fn perform(&self, request: &Request<'_>) -> Result<Done<'_>, Refusal> {
         match &*request.cmd {
-            "analyze" => analyze(request).map(Done::Analyzed),
-            "ping" => Ok(Done::Here { region: &self.region, instance: &self.instance }),
-            "slow" => slow(request.data()).await,
-            "fail" => Err(failure(request.data())),
-            cmd => Err(Refusal { error: "unknown_pattern", message: format!("there is no command `{cmd}`") }),
+            ANALYZE => analyze(request).map(Done::Analyzed),
+            PING => Ok(Done::Here { region: &self.region, instance: &self.instance }),
+            SLOW => slow(request.data()).await,
+            FAIL => Err(failure(request.data())),
+            cmd => Err(Refusal { error: UNKNOWN_PATTERN, message: format!("there is no command `{cmd}`") }),
         }
     }
 }
@@ -200,7 +206,7 @@ struct Slow {
     ms: u64,
 }
 
-/// Takes as long as it is told, for trying what a caller does meanwhile.
+/// Takes as long as asked, for trying what a caller does meanwhile.
 #[expect(clippy::disallowed_methods, reason = "to take long is the work")]
 async fn slow(asked: Option<Slow>) -> Result<Done<'static>, Refusal> {
     let asked = asked.filter(|asked| asked.ms <= LONGEST_SLOW_MS);
@@ -215,10 +221,10 @@ struct Fail {
     message: String,
 }
 
-/// Fails as it is told, for trying what a caller does then.
+/// Fails as asked, for trying what a caller does then.
 fn failure(asked: Option<Fail>) -> Refusal {
     let message = asked.map_or_else(|| "failed as asked".to_owned(), |asked| asked.message);
-    Refusal { error: "internal_server_error", message }
+    Refusal { error: INTERNAL_SERVER_ERROR, message }
 }
 
 #[cfg(test)]
@@ -261,7 +267,7 @@ mod tests {
             assert!(matches!(analyzed(data), Ok(Analysis::Numbers { .. })), "{data}");
         }
         for data in ["null", "{}", r#"{"text": 1}"#, r#"{"numbers": [1, "2"]}"#, r#""text""#, r#"["text"]"#] {
-            assert_eq!(analyzed(data).unwrap_err().error, "invalid_request", "{data}");
+            assert_eq!(analyzed(data).unwrap_err().error, INVALID_REQUEST, "{data}");
         }
     }
 
@@ -273,7 +279,7 @@ mod tests {
         };
         assert_eq!(slow(r#"{"ms": 0}"#).await, Ok(Done::Slept { ms: 0 }));
         for data in [r#"{"ms": 10001}"#, r#"{"ms": -1}"#, r#"{"ms": 1.5}"#, "[5]", "{}", "null"] {
-            assert_eq!(slow(data).await.unwrap_err().error, "invalid_request", "{data}");
+            assert_eq!(slow(data).await.unwrap_err().error, INVALID_REQUEST, "{data}");
         }
     }
 }

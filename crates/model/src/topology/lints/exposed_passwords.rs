@@ -13,12 +13,13 @@ const PASSWORD_EXPOSED: Code = Code::warning(
 );
 
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
+    let uri_file = places.catalogue.variables.uri_file;
     for (path, _) in services(topology).filter(|(_, service)| service.amqp_uri_in_environment) {
         places.add(
             PASSWORD_EXPOSED,
             &format!("{path}/amqp-uri-in-environment"),
             "anyone who may inspect the container can read the broker's password",
-            "read the URI from the file that `AMQP_URI_FILE` names",
+            format!("read the URI from the file that `{uri_file}` names"),
         );
     }
 }

@@ -49,14 +49,17 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
     }
 }
 
+/// What an exchange may be called.
+const EXCHANGE: &str = "orders.events";
+
 /// Names as RabbitMQ gives them to the queues and exchanges that federation keeps on the upstream.
 ///
 /// Which exchanges there will be is not known; each pattern read as a name stands for those
-/// that it matches.
+/// that it matches, and [`EXCHANGE`] for any.
 fn internal_names(topology: &Topology) -> impl Iterator<Item = String> {
     let policies = topology.federation.policies.iter();
     let exchanges = policies.map(|policy| policy.pattern.replace(['^', '$', '\\'], ""));
-    let exchanges = ["products.events".to_owned()].into_iter().chain(exchanges);
+    let exchanges = [EXCHANGE.to_owned()].into_iter().chain(exchanges);
     exchanges.flat_map(|exchange| {
         topology.regions.iter().flat_map(move |region| {
             let queue = internal_queue(&exchange, &region.name);

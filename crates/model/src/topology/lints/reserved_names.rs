@@ -12,7 +12,7 @@ const RESERVED_NAME: Code = Code::error(
     "FED0121",
     "The name of a region or service is also a host name, and a service's is the name of a \
      directory as well. This one is taken: `broker` is a region's broker, `localhost` is every \
-     container itself, `store` is the directory that fedctl's own services share, and a region's \
+     container itself, `store` is the directory that built-in services share, and a region's \
      name is that region's broker. Connections would end in the wrong container, and files in the \
      wrong directory. Choose another name.",
 );
@@ -20,7 +20,7 @@ const RESERVED_NAME: Code = Code::error(
 /// Names that are a container's or a directory's of every region.
 const SERVICES: [(&str, &str); 3] = [
     ("broker", "the region's broker"),
-    ("store", "the directory that fedctl's own services share"),
+    ("store", "the directory that built-in services share"),
     ("localhost", "every container itself"),
 ];
 

@@ -13,32 +13,20 @@ pub(super) const LINT: Lint = Lint { codes: &[RESERVED_VARIABLE], check };
 
 const RESERVED_VARIABLE: Code = Code::error(
     "FED0119",
-    "fedctl sets this variable in the services' environment, or its own services obey it, so a \
+    "fedctl sets this variable in the services' environment, or built-in services obey it, so a \
      value from the file would be lost or would mislead the service. Remove it, or give yours \
      another name.",
 );
 
-/// The variables that fedctl itself sets in a service's environment, or that its own services obey.
-const OWN_VARIABLES: [&str; 9] = [
-    "REGION",
-    "REGIONS",
-    "MASTER_REGION",
-    "INSTANCE",
-    "COMPUTE_HOSTS",
-    "AMQP_URI_FILE",
-    "AMQP_URI",
-    "STORE",
-    "LISTEN",
-];
-
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
+    let reserved = places.catalogue.variables.all();
     for (path, service) in services(topology) {
-        for variable in service.environment.keys().filter(|name| OWN_VARIABLES.contains(&name.as_str())) {
+        for variable in service.environment.keys().filter(|name| reserved.contains(&name.as_str())) {
             places.add_at_key(
                 RESERVED_VARIABLE,
                 &format!("{path}/environment/{variable}"),
                 format!("fedctl itself uses {}", quoted(variable)),
-                format!("give it another name; fedctl uses {}", listed(OWN_VARIABLES)),
+                format!("give it another name; fedctl uses {}", listed(reserved)),
             );
         }
     }

@@ -4,7 +4,7 @@ use super::{Lint, Places, services};
 use crate::{
     diagnostic::Code,
     topology::{
-        BUILT_IN_SERVICES, Topology,
+        Topology,
         findings::{quoted, suggestion},
     },
 };
@@ -13,19 +13,20 @@ pub(super) const LINT: Lint = Lint { codes: &[UNKNOWN_SERVICE], check };
 
 const UNKNOWN_SERVICE: Code = Code::error(
     "FED0115",
-    "A service without an `image` is one of fedctl's own programs, and there is none of this \
+    "A service without an `image` is a built-in one, and there is none of this \
      name. Correct the name, or give the service an `image`.",
 );
 
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
-    let unknown = |name: &str| !BUILT_IN_SERVICES.contains(&name);
+    let catalogue = places.catalogue;
     for (path, service) in services(topology) {
-        if service.image.is_none() && unknown(&service.name) {
-            let help = suggestion(&service.name, BUILT_IN_SERVICES, "fedctl's own are");
+        if service.image.is_none() && catalogue.program(&service.name).is_none() {
+            let programs = catalogue.programs.iter().map(|program| program.name);
+            let help = suggestion(&service.name, programs, "the built-in services are");
             places.add(
                 UNKNOWN_SERVICE,
                 &format!("{path}/name"),
-                format!("{} has no image and is none of fedctl's own programs", quoted(&service.name)),
+                format!("{} has no image and is not a built-in service", quoted(&service.name)),
                 format!("another program needs an `image`; {help}"),
             );
         }

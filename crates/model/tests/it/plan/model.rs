@@ -144,7 +144,7 @@ impl World {
                 self.remove_container(name);
             }
             Operation::ConnectNetwork { container, attachment } => self.connect(container, attachment),
-            Operation::AwaitService { container } => self.await_service(container),
+            Operation::AwaitService { container, .. } => self.await_service(container),
         }
     }
 

@@ -32,6 +32,7 @@ prop_compose! {
             command: vec![],
             environment: [].into(),
             ports: vec![],
+            readiness: None,
             user: None,
             memory: None,
             replicas,

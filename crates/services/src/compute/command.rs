@@ -1,4 +1,4 @@
-//! The wire contract of commands to hosts: names and message bodies, nothing else.
+//! Commands to hosts and their answers, as they travel.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,27 +7,14 @@ use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::Settings;
-use crate::contract::{Fields, Invalid};
+use crate::fields::{Fields, Invalid};
+use crate::settings::Settings;
+use fedctl_contract::compute::{
+    COMMAND_HEADER, COMMANDS, CREATE_QUEUE, CREATE_VM, DELETE_VM, LIST_VMS, START_VM, STOP_VM, host_queue,
+    replies,
+};
+use fedctl_contract::environment::COMPUTE_HOSTS;
 use fedctl_messaging::{Binding, Declarations, Exchange, ExchangeKind, Message};
-
-/// The direct exchange of commands; not federated, its queues are. The key is the command.
-pub const COMPUTING: &str = "computing";
-/// The queue from which any one host takes a machine to create; federated.
-pub const COMPETING: &str = "computing-competing";
-/// The header that lists who has declined to create a machine: `<region>/<instance>`, comma separated, each with
-/// `=image` or `=capacity` for the reason.
-pub const DECLINED_HEADER: &str = "x-declined";
-/// The header that names the command of a message sent straight to one host's own queue, where the key cannot.
-pub const COMMAND_HEADER: &str = "x-command";
-
-const HOSTS: &str = "COMPUTE_HOSTS";
-
-/// The queue of the answers to commands from `region`; federated. It is what `reply_to` names.
-#[must_use]
-pub fn replies(region: &str) -> String {
-    format!("computing-replies.{region}")
-}
 
 /// A host: `<region>/<instance>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +42,7 @@ impl Host {
     /// Its own queue; federated.
     #[must_use]
     pub fn queue(&self) -> String {
-        format!("computing-host.{}.{}", self.region, self.instance)
+        host_queue(&self.region, &self.instance)
     }
 }
 
@@ -80,22 +67,22 @@ impl FromStr for Host {
 /// # Errors
 /// The first entry that is wrong: not `<region>/<instance>`, of an unknown region, or listed twice.
 pub fn known_hosts(settings: &Settings) -> anyhow::Result<Vec<Host>> {
-    let list = settings.option(HOSTS).unwrap_or_default();
+    let list = settings.option(COMPUTE_HOSTS).unwrap_or_default();
     let mut hosts: Vec<Host> = Vec::new();
     for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-        let host: Host = entry.parse().with_context(|| format!("`{HOSTS}` is `{list}`"))?;
+        let host: Host = entry.parse().with_context(|| format!("`{COMPUTE_HOSTS}` is `{list}`"))?;
         if !settings.regions.contains(&host.region) {
-            bail!("`{HOSTS}` lists `{host}`, whose region is not among `REGIONS`");
+            bail!("`{COMPUTE_HOSTS}` lists `{host}`, whose region is not among `REGIONS`");
         }
         if hosts.contains(&host) {
-            bail!("`{HOSTS}` lists `{host}` twice");
+            bail!("`{COMPUTE_HOSTS}` lists `{host}` twice");
         }
         hosts.push(host);
     }
     Ok(hosts)
 }
 
-/// The known hosts from the view of one of them: it must be known itself, or nobody would send it a command.
+/// The known hosts from the view of one of them: it must be known itself, or no command would reach it.
 /// Where none is known, it knows itself.
 ///
 /// # Errors
@@ -106,7 +93,7 @@ pub fn known_to(own: &Host, settings: &Settings) -> anyhow::Result<Vec<Host>> {
         hosts.push(own.clone());
     }
     if !hosts.contains(own) {
-        bail!("`{HOSTS}` does not list this host, `{own}` (`REGION` and `INSTANCE`)");
+        bail!("`{COMPUTE_HOSTS}` does not list this host, `{own}` (`REGION` and `INSTANCE`)");
     }
     Ok(hosts)
 }
@@ -117,22 +104,22 @@ pub fn known_to(own: &Host, settings: &Settings) -> anyhow::Result<Vec<Host>> {
 pub fn declarations(regions: &[String], hosts: &[Host]) -> Declarations {
     let bind = |queue: &str, verb: Verb| Binding {
         queue: queue.to_owned(),
-        exchange: COMPUTING.to_owned(),
+        exchange: COMMANDS.to_owned(),
         key: verb.name().to_owned(),
     };
     let own: Vec<String> = hosts.iter().map(Host::queue).collect();
     let to_all = own.iter().flat_map(|queue| Verb::TO_ALL.map(|verb| bind(queue, verb)));
     Declarations {
-        exchanges: vec![Exchange { name: COMPUTING.to_owned(), kind: ExchangeKind::Direct }],
-        bindings: std::iter::once(bind(COMPETING, Verb::Create)).chain(to_all).collect(),
-        queues: std::iter::once(COMPETING.to_owned())
+        exchanges: vec![Exchange { name: COMMANDS.to_owned(), kind: ExchangeKind::Direct }],
+        bindings: std::iter::once(bind(CREATE_QUEUE, Verb::Create)).chain(to_all).collect(),
+        queues: std::iter::once(CREATE_QUEUE.to_owned())
             .chain(own.iter().cloned())
             .chain(regions.iter().map(|region| replies(region)))
             .collect(),
     }
 }
 
-/// What a host can be told to do.
+/// A command to hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Create a machine, on any one host.
@@ -143,23 +130,23 @@ pub enum Verb {
     Stop,
     /// Delete a machine.
     Delete,
-    /// Tell the machines.
+    /// List the machines.
     List,
 }
 
 impl Verb {
-    /// What every host is told.
+    /// The commands to every host.
     pub const TO_ALL: [Self; 4] = [Self::Start, Self::Stop, Self::Delete, Self::List];
 
-    /// The command, which is also its key on [`COMPUTING`].
+    /// The command, which is also its key on [`COMMANDS`].
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Create => "create-vm",
-            Self::Start => "start-vm",
-            Self::Stop => "stop-vm",
-            Self::Delete => "delete-vm",
-            Self::List => "list-vms",
+            Self::Create => CREATE_VM,
+            Self::Start => START_VM,
+            Self::Stop => STOP_VM,
+            Self::Delete => DELETE_VM,
+            Self::List => LIST_VMS,
         }
     }
 
@@ -170,7 +157,7 @@ impl Verb {
 
 /// A machine to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Wanted {
+pub struct VmSpec {
     /// Its name.
     pub name: String,
     /// What it is made from.
@@ -179,20 +166,17 @@ pub struct Wanted {
     pub cpus: i64,
 }
 
-impl Wanted {
+impl VmSpec {
     /// Reads a machine to create.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
     pub fn read(json: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(json)?;
         let cpus = |value: &Value| value.as_i64().filter(|cpus| *cpus > 0);
-        let wanted = Self {
+        let spec = Self {
             name: text(&mut fields, "name"),
             image: text(&mut fields, "image"),
             cpus: fields.field("cpus", "Not a positive integer.", cpus),
         };
-        fields.finish(wanted)
+        fields.finish(spec)
     }
 }
 
@@ -206,10 +190,10 @@ fn text(fields: &mut Fields<'_>, name: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Create this machine, or let another host.
-    Create(Wanted),
+    Create(VmSpec),
     /// Start, stop or delete the machine of this name.
     Change(Verb, String),
-    /// Tell the machines.
+    /// List the machines.
     List,
 }
 
@@ -226,7 +210,7 @@ impl Command {
         let body: Value =
             serde_json::from_slice(&message.body).map_err(|error| format!("not valid JSON: {error}"))?;
         let read = || match verb {
-            Verb::Create => Ok(Self::Create(Wanted::read(&body)?)),
+            Verb::Create => Ok(Self::Create(VmSpec::read(&body)?)),
             Verb::List => Ok(Self::List),
             Verb::Start | Verb::Stop | Verb::Delete => {
                 let mut fields = Fields::of(&body)?;
@@ -251,7 +235,7 @@ impl Command {
     #[must_use]
     pub fn machine(&self) -> Option<&str> {
         match self {
-            Self::Create(wanted) => Some(&wanted.name),
+            Self::Create(spec) => Some(&spec.name),
             Self::Change(_, name) => Some(name),
             Self::List => None,
         }
@@ -269,9 +253,6 @@ pub struct Answer {
 
 impl Answer {
     /// Reads an answer.
-    ///
-    /// # Errors
-    /// Why it is none.
     pub fn read(json: &Value) -> Result<Self, String> {
         let text = |pointer| json.pointer(pointer).and_then(Value::as_str);
         let host = text("/response/host").ok_or("no `response.host` in an answer")?;
@@ -307,15 +288,15 @@ impl Answer {
 /// What a host has not got, so that it lets another one create a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Lack {
+pub enum Shortage {
     /// The machine's image.
     Image,
     /// Enough free processors.
     Capacity,
 }
 
-impl Lack {
-    /// Its word in [`DECLINED_HEADER`].
+impl Shortage {
+    /// Its word in [`DECLINED_HEADER`](fedctl_contract::compute::DECLINED_HEADER).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -325,28 +306,29 @@ impl Lack {
     }
 }
 
-/// Who has declined to create a machine, and why, as [`DECLINED_HEADER`] tells it from host to host.
+/// Who has declined to create a machine, and why, as [`DECLINED_HEADER`](fedctl_contract::compute::DECLINED_HEADER) lists it from host to host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Declined(Vec<(Host, Lack)>);
+pub struct Declined(Vec<(Host, Shortage)>);
 
 impl Declined {
     /// Reads the header's entries; what is no host is left out.
     #[must_use]
     pub fn read(entries: &[String]) -> Self {
         let entry = |entry: &String| {
-            let (host, lack) = entry.trim().split_once('=').unwrap_or((entry.trim(), ""));
+            let (host, shortage) = entry.trim().split_once('=').unwrap_or((entry.trim(), ""));
             // Without a reason, the host may well have the image: nothing is said about that.
-            let lack = if lack == Lack::Image.name() { Lack::Image } else { Lack::Capacity };
-            Some((host.parse().ok()?, lack))
+            let shortage =
+                if shortage == Shortage::Image.name() { Shortage::Image } else { Shortage::Capacity };
+            Some((host.parse().ok()?, shortage))
         };
         Self(entries.iter().filter_map(entry).collect())
     }
 
     /// Adds a host, once.
     #[must_use]
-    pub fn and(mut self, host: &Host, lack: Lack) -> Self {
+    pub fn and(mut self, host: &Host, shortage: Shortage) -> Self {
         self.0.retain(|(declined, _)| declined != host);
-        self.0.push((host.clone(), lack));
+        self.0.push((host.clone(), shortage));
         self
     }
 
@@ -359,13 +341,13 @@ impl Declined {
         known[place..].iter().chain(&known[..place]).find(|host| !declined(host))
     }
 
-    /// Why nobody creates `wanted`, when there is no next.
+    /// Why no host creates the machine, when there is no next.
     #[must_use]
-    pub fn verdict(&self, wanted: &Wanted) -> String {
-        if self.0.iter().all(|(_, lack)| *lack == Lack::Image) {
-            format!("no host has image `{}`", wanted.image)
+    pub fn verdict(&self, spec: &VmSpec) -> String {
+        if self.0.iter().all(|(_, shortage)| *shortage == Shortage::Image) {
+            format!("no host has image `{}`", spec.image)
         } else {
-            format!("no host has capacity for {} cpus with image `{}`", wanted.cpus, wanted.image)
+            format!("no host has capacity for {} cpus with image `{}`", spec.cpus, spec.image)
         }
     }
 }
@@ -373,7 +355,7 @@ impl Declined {
 impl fmt::Display for Declined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries: Vec<String> =
-            self.0.iter().map(|(host, lack)| format!("{host}={}", lack.name())).collect();
+            self.0.iter().map(|(host, shortage)| format!("{host}={}", shortage.name())).collect();
         f.write_str(&entries.join(","))
     }
 }

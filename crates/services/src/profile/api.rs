@@ -8,17 +8,19 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
+use super::User;
 use super::users::Users;
-use super::{UPDATE, UPDATES, User, key};
-use crate::contract::Invalid;
+use crate::fields::Invalid;
 use crate::http::{Failure, LARGEST_BODY, outgoing, publish};
+use fedctl_contract::log::field;
+use fedctl_contract::profile::{UPDATE, UPDATES, USERS_PATH, key};
 use fedctl_messaging::Publisher;
 
 const LONGEST_ACTION: usize = 100;
 
 /// What the endpoints need.
 #[derive(Clone)]
-pub struct Front {
+pub struct Api {
     /// Where changes are announced.
     pub publisher: Publisher,
     /// Where users are read.
@@ -26,46 +28,46 @@ pub struct Front {
 }
 
 /// `POST /users/{id}`, `GET /users/{id}` and `POST /users/{id}/events/{action}`.
-pub fn router(front: Front) -> Router {
+pub fn router(api: Api) -> Router {
     Router::new()
-        .route("/users/{id}", post(change_profile).get(read_user))
-        .route("/users/{id}/events/{action}", post(publish_event))
+        .route(&format!("{USERS_PATH}/{{id}}"), post(change_profile).get(read_user))
+        .route(&format!("{USERS_PATH}/{{id}}/events/{{action}}"), post(publish_event))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(front)
+        .with_state(api)
 }
 
 /// 201 with the name, and the correlation identifier to follow the event by.
 type Created = Result<(StatusCode, HeaderMap, Json<Value>), Failure>;
 
-async fn read_user(State(front): State<Front>, Path(id): Path<String>) -> Result<Json<User>, Failure> {
+async fn read_user(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<User>, Failure> {
     let unknown = || Failure::NotFound("User not found".to_owned());
     let id = id.parse().map_err(|_| unknown())?;
-    front.users.user(id).await?.map(Json).ok_or_else(unknown)
+    api.users.user(id).await?.map(Json).ok_or_else(unknown)
 }
 
-async fn change_profile(State(front): State<Front>, Path(id): Path<String>, form: Bytes) -> Created {
-    announce(&front, UPDATE, &id, &form).await
+async fn change_profile(State(api): State<Api>, Path(id): Path<String>, form: Bytes) -> Created {
+    announce(&api, UPDATE, &id, &form).await
 }
 
 /// As a change of the profile, with a key of the caller's choice.
 async fn publish_event(
-    State(front): State<Front>,
+    State(api): State<Api>,
     Path((id, action)): Path<(String, String)>,
     form: Bytes,
 ) -> Created {
-    announce(&front, words(&action)?, &id, &form).await
+    announce(&api, words(&action)?, &id, &form).await
 }
 
-async fn announce(front: &Front, action: &str, id: &str, form: &[u8]) -> Created {
+async fn announce(api: &Api, action: &str, id: &str, form: &[u8]) -> Created {
     let user = User::read(&fields(id, form))?;
     let event = outgoing(UPDATES, key(action), &user)
-        .with_log_field("id", user.id)
-        .with_log_field("full_name", user.full_name.as_str());
-    let headers = publish(&front.publisher, event).await?;
+        .with_log_field(field::ID, user.id)
+        .with_log_field(field::FULL_NAME, user.full_name.as_str());
+    let headers = publish(&api.publisher, event).await?;
     Ok((StatusCode::CREATED, headers, Json(json!({"full_name": user.full_name}))))
 }
 
-/// The path and the form as one object, so that all that is wrong is told at once.
+/// The path and the form as one object, so that all that is wrong is reported at once.
 fn fields(id: &str, form: &[u8]) -> Value {
     let id = id.parse().map_or_else(|_| id.into(), |id: i64| id.into());
     let mut fields = Map::from_iter([("id".to_owned(), id)]);

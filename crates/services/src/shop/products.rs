@@ -2,9 +2,16 @@
 
 use lapin::types::AMQPValue;
 
+use super::api::{self, Api};
 use super::catalogue::{Catalogue, FILE, Ordered, Updated};
-use super::contract::{self, Order};
-use super::{Program, Settings, http};
+use super::declarations;
+use super::message::Order;
+use crate::process::Process;
+use crate::settings::Settings;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::shop::{
+    ORDER_QUEUE, PRODUCT_EVENTS, PRODUCT_UPDATED, VERSION_HEADER, federated_queue, taxes_reply_key,
+};
 use fedctl_messaging::{Consume, ConsumeError, Log, Message, Outgoing, Publisher, Subscription};
 
 const PREFETCH: u16 = 32;
@@ -15,36 +22,31 @@ pub struct Products {
     pub store: Catalogue,
     /// Where changed products are announced.
     pub publisher: Publisher,
-    /// Where what was done is told.
     pub log: Log,
 }
 
 /// What the products service of `region` consumes: orders only where `master`.
 #[must_use]
 pub fn subscriptions(region: &str, master: bool) -> Vec<Subscription> {
-    let replies = contract::federated_queue(&contract::taxes_reply_key(region));
-    let orders = master.then(|| contract::ORDER_QUEUE.to_owned());
+    let replies = federated_queue(&taxes_reply_key(region));
+    let orders = master.then(|| ORDER_QUEUE.to_owned());
     orders.into_iter().chain([replies]).map(|queue| Subscription::batched(queue, PREFETCH)).collect()
 }
 
-pub(super) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, regions, master_region, store, .. } = program.settings.clone();
+pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, regions, master_region, store, .. } = process.settings.clone();
     let store = Catalogue::open(store.join(FILE)).await?;
-    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+    let (publisher, log) = (process.publisher.clone(), process.log.clone());
     let subscriptions = subscriptions(&region, region == master_region);
     let consumer = Products { store: store.clone(), publisher: publisher.clone(), log };
-    let declarations = contract::declarations(&regions);
-    let router = http::products(http::Front { region, regions, publisher, store });
-    program.run(declarations, subscriptions, consumer, router).await
+    let declarations = declarations(&regions);
+    let router = api::router(Api { region, regions, publisher, store });
+    process.run(declarations, subscriptions, consumer, router).await
 }
 
 impl Consume for Products {
     async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
-        if *message.queue == *contract::ORDER_QUEUE {
-            self.order(message).await
-        } else {
-            self.reply(message).await
-        }
+        if *message.queue == *ORDER_QUEUE { self.order(message).await } else { self.reply(message).await }
     }
 }
 
@@ -58,17 +60,21 @@ impl Products {
             }
             Ordered::Processed(updated) => {
                 self.log
-                    .info("order_processed")
+                    .info(event::ORDER_PROCESSED)
                     .with_message(message)
-                    .with("product_id", product)
-                    .with("ordered", ordered)
-                    .with("quantity", updated.product.quantity)
-                    .with("version", updated.version)
+                    .with(field::PRODUCT_ID, product)
+                    .with(field::ORDERED, ordered)
+                    .with(field::QUANTITY, updated.product.quantity)
+                    .with(field::VERSION, updated.version)
                     .write();
                 updated
             }
             Ordered::Repeated(updated) => {
-                self.log.info("duplicate_skipped").with_message(message).with("product_id", product).write();
+                self.log
+                    .info(event::DUPLICATE_SKIPPED)
+                    .with_message(message)
+                    .with(field::PRODUCT_ID, product)
+                    .write();
                 updated
             }
         };
@@ -79,13 +85,13 @@ impl Products {
     /// same identifier and version make a second one harmless.
     async fn announce(&self, message: &Message, updated: &Updated) -> Result<(), ConsumeError> {
         let Updated { message_id, product, version } = updated;
-        let event = Outgoing::json(contract::PRODUCT_EVENTS, contract::PRODUCT_UPDATED, product)
+        let event = Outgoing::json(PRODUCT_EVENTS, PRODUCT_UPDATED, product)
             .with_message_id(message_id)
             .with_correlation_id(message.correlation_id())
-            .with_header(contract::VERSION_HEADER, AMQPValue::LongLongInt(*version))
-            .with_log_field("product_id", product.id)
-            .with_log_field("quantity", product.quantity)
-            .with_log_field("version", *version);
+            .with_header(VERSION_HEADER, AMQPValue::LongLongInt(*version))
+            .with_log_field(field::PRODUCT_ID, product.id)
+            .with_log_field(field::QUANTITY, product.quantity)
+            .with_log_field(field::VERSION, *version);
         Ok(self.publisher.publish(event).await?)
     }
 
@@ -96,14 +102,14 @@ impl Products {
             return Err(ConsumeError::Permanent("neither `result` nor `error` in a reply".to_owned()));
         }
         if !self.store.remember("replies", message.identity().to_owned()).await? {
-            self.log.info("duplicate_skipped").with_message(message).write();
+            self.log.info(event::DUPLICATE_SKIPPED).with_message(message).write();
             return Ok(());
         }
         self.log
-            .info("reply_received")
+            .info(event::REPLY_RECEIVED)
             .with_message(message)
-            .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
-            .with("error", reply.get("error").cloned().unwrap_or_default())
+            .with(field::TAX, reply.pointer("/result/tax").cloned().unwrap_or_default())
+            .with(field::ERROR, reply.get("error").cloned().unwrap_or_default())
             .write();
         Ok(())
     }

@@ -3,8 +3,13 @@
 use axum::Router;
 use serde_json::{Value, json};
 
-use super::contract::{self, Invalid, TaxRequest};
-use super::{Program, Settings};
+use super::declarations;
+use super::message::TaxRequest;
+use crate::fields::Invalid;
+use crate::process::Process;
+use crate::settings::Settings;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::shop::{ORDERS, federated_queue, tax, taxes_key};
 use fedctl_messaging::{Consume, ConsumeError, DedupCache, Log, Message, Outgoing, Publisher, Subscription};
 
 const PREFETCH: u16 = 32;
@@ -15,7 +20,6 @@ pub struct Taxes {
     pub region: String,
     /// Where answers go.
     pub publisher: Publisher,
-    /// Where what was done is told.
     pub log: Log,
     /// What was answered lately. A restart forgets it: a request that comes again after it is answered again.
     pub answered: DedupCache,
@@ -24,23 +28,23 @@ pub struct Taxes {
 /// What the taxes service of `region` consumes.
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
-    let queue = contract::federated_queue(&contract::taxes_key(region));
+    let queue = federated_queue(&taxes_key(region));
     vec![Subscription::batched(queue, PREFETCH)]
 }
 
-pub(super) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, regions, .. } = program.settings.clone();
-    let (subscriptions, declarations) = (subscriptions(&region), contract::declarations(&regions));
-    let (publisher, log) = (program.publisher.clone(), program.log.clone());
+pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, regions, .. } = process.settings.clone();
+    let (subscriptions, declarations) = (subscriptions(&region), declarations(&regions));
+    let (publisher, log) = (process.publisher.clone(), process.log.clone());
     let consumer = Taxes { region, publisher, log, answered: DedupCache::default() };
-    program.run(declarations, subscriptions, consumer, Router::new()).await
+    process.run(declarations, subscriptions, consumer, Router::new()).await
 }
 
 impl Consume for Taxes {
     /// Bad JSON is dead-lettered, with `reply_to` or without; a request that is JSON gets its answer, once.
     async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let Some(in_flight) = self.answered.begin(message.identity()) else {
-            self.log.info("duplicate_skipped").with_message(message).write();
+            self.log.info(event::DUPLICATE_SKIPPED).with_message(message).write();
             return Ok(());
         };
         let reply_to =
@@ -48,30 +52,26 @@ impl Consume for Taxes {
         let request = message.json()?;
         let order = TaxRequest::read(&request);
         let reply = match &order {
-            Ok(TaxRequest { order_id }) => json!({"result": {"tax": self.tax(*order_id)}, "error": null}),
+            Ok(TaxRequest { order_id }) => {
+                json!({"result": {"tax": tax(&self.region, *order_id)}, "error": null})
+            }
             Err(invalid) => failure(invalid),
         };
-        let mut answer = Outgoing::json(contract::ORDERS, reply_to, &reply).in_reply_to(message);
+        let mut answer = Outgoing::json(ORDERS, reply_to, &reply).in_reply_to(message);
         if let Ok(TaxRequest { order_id }) = order {
-            answer = answer.with_log_field("order_id", order_id);
+            answer = answer.with_log_field(field::ORDER_ID, order_id);
         }
         self.publisher.publish(answer).await?;
         in_flight.complete();
         self.log
-            .info("tax_calculated")
+            .info(event::TAX_CALCULATED)
             .with_message(message)
-            .with("order_id", request.get("order_id").cloned().unwrap_or_default())
-            .with("tax", reply.pointer("/result/tax").cloned().unwrap_or_default())
-            .with("error", reply["error"].clone())
-            .with("reply_to", reply_to)
+            .with(field::ORDER_ID, request.get("order_id").cloned().unwrap_or_default())
+            .with(field::TAX, reply.pointer("/result/tax").cloned().unwrap_or_default())
+            .with(field::ERROR, reply["error"].clone())
+            .with(field::REPLY_TO, reply_to)
             .write();
         Ok(())
-    }
-}
-
-impl Taxes {
-    fn tax(&self, order_id: i64) -> String {
-        format!("You do not owe taxes in region {} for order id {order_id}", self.region)
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::contract::{Order, Product};
+use super::message::{Order, Product};
+use crate::upsert::Upsert;
 use fedctl_messaging::{Store, StoreError, fresh_id, mark_processed, processed_outcome};
 
 /// Its file.
@@ -17,21 +18,10 @@ CREATE TABLE IF NOT EXISTS products (
 ) STRICT;
 ";
 
-/// What the store did with a product event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Indexed {
-    /// The product is now as the event says.
-    Applied,
-    /// The message was applied before.
-    Duplicate,
-    /// A newer version is stored.
-    Stale,
-}
-
 /// A product event to apply.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The message's identifier, if it has one; without one a repetition cannot be told.
+    /// The message's identifier, if it has one; without one a repetition cannot be recognised.
     pub message_id: Option<String>,
     /// The product as of this event.
     pub product: Product,
@@ -67,17 +57,11 @@ pub struct Catalogue(Store);
 
 impl Catalogue {
     /// Opens the catalogue at `path`.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or stays locked.
     pub async fn open(path: PathBuf) -> anyhow::Result<Self> {
         Ok(Self(Store::open(path, TABLES).await?))
     }
 
     /// The product with this number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn product(&self, id: i64) -> Result<Option<Product>, StoreError> {
         self.0
             .read(move |connection| {
@@ -91,7 +75,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError`]: nothing is applied.
-    pub async fn index(&self, events: Vec<Event>) -> Result<Vec<Indexed>, StoreError> {
+    pub async fn index(&self, events: Vec<Event>) -> Result<Vec<Upsert>, StoreError> {
         self.0.write(move |transaction| events.iter().map(|event| apply(transaction, event)).collect()).await
     }
 
@@ -104,9 +88,6 @@ impl Catalogue {
     }
 
     /// Remembers a message; `false` when `consumer` had it before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn remember(&self, consumer: &'static str, id: String) -> Result<bool, StoreError> {
         self.0.mark_processed(consumer, id).await
     }
@@ -116,11 +97,11 @@ fn product(row: &Row<'_>) -> rusqlite::Result<Product> {
     Ok(Product { id: row.get(0)?, name: row.get(1)?, price: row.get(2)?, quantity: row.get(3)? })
 }
 
-fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreError> {
+fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Upsert, StoreError> {
     if let Some(id) = &event.message_id
         && !mark_processed(transaction, "indexer", id, None)?
     {
-        return Ok(Indexed::Duplicate);
+        return Ok(Upsert::Duplicate);
     }
     // An equal version is applied: in the master region the order itself has already stored it.
     let sql = "INSERT INTO products (id, name, price, quantity, version)
@@ -131,7 +112,7 @@ fn apply(transaction: &Transaction<'_>, event: &Event) -> Result<Indexed, StoreE
     let Product { id, name, price, quantity } = &event.product;
     let changed =
         transaction.prepare_cached(sql)?.execute(params![id, name, price, quantity, event.version])?;
-    Ok(if changed == 1 { Indexed::Applied } else { Indexed::Stale })
+    Ok(if changed == 1 { Upsert::Applied } else { Upsert::Stale })
 }
 
 fn subtract(transaction: &Transaction<'_>, id: &str, order: &Order) -> Result<Ordered, StoreError> {

@@ -1,10 +1,10 @@
-//! What the front remembers of the machines it asked for: which host has each, so that no second one keeps it.
+//! What the API remembers of the machines it asked for: which host has each, so that no second one keeps it.
 
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::contract::{Answer, Host};
+use super::command::{Answer, Host};
 use fedctl_messaging::{Store, StoreError};
 
 const TABLES: &str = "
@@ -16,21 +16,15 @@ DELETE FROM asked WHERE at < unixepoch() - 7 * 86400;
 
 /// The machines asked for, for 7 days at least. Cheap to clone.
 #[derive(Clone)]
-pub struct Asked(Store);
+pub struct Requested(Store);
 
-impl Asked {
+impl Requested {
     /// Opens what is remembered at `path`.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or stays locked.
     pub async fn open(path: PathBuf) -> anyhow::Result<Self> {
         Ok(Self(Store::open(path, TABLES).await?))
     }
 
     /// Remembers that a machine is asked for.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn remember(&self, correlation_id: String, name: String) -> Result<(), StoreError> {
         let sql = "INSERT INTO asked (correlation_id, name) VALUES (?1, ?2)";
         let insert = move |transaction: &Transaction<'_>| {
@@ -42,9 +36,6 @@ impl Asked {
 
     /// The name of the machine that this answer is one too many of: another host has said before that it has
     /// created it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn second(&self, correlation_id: &str, answer: &Answer) -> Result<Option<String>, StoreError> {
         if answer.result.is_err() {
             return Ok(None);
@@ -69,8 +60,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_host_has_the_machine_and_any_other_is_one_too_many() {
         let folder = tempfile::tempdir().unwrap();
-        let asked = Asked::open(folder.path().join("compute.db")).await.unwrap();
-        asked.remember("c-1".into(), "vm".into()).await.unwrap();
+        let requested = Requested::open(folder.path().join("compute.db")).await.unwrap();
+        requested.remember("c-1".into(), "vm".into()).await.unwrap();
         let created = |host: &str| Answer { host: host.parse().unwrap(), result: Ok(serde_json::Map::new()) };
         let declined = Answer { host: "asia/c".parse().unwrap(), result: Err("no".into()) };
         for (correlation, answer, second) in [
@@ -82,7 +73,7 @@ mod tests {
             ("c-1", &declined, None),
             ("c-2", &created("europe/b"), None),
         ] {
-            let told = asked.second(correlation, answer).await.unwrap();
+            let told = requested.second(correlation, answer).await.unwrap();
             assert_eq!(told.as_deref(), second, "{correlation} {answer:?}");
         }
     }

@@ -2,9 +2,14 @@
 
 use axum::Router;
 
-use super::catalogue::{Catalogue, Event, FILE, Indexed};
-use super::contract::{self, Product};
-use super::{Program, Settings};
+use super::catalogue::{Catalogue, Event, FILE};
+use super::indexer_declarations;
+use super::message::Product;
+use crate::process::Process;
+use crate::settings::Settings;
+use crate::upsert::Upsert;
+use fedctl_contract::log::{event, field};
+use fedctl_contract::shop::{VERSION_HEADER, indexer_queue};
 use fedctl_messaging::{Consume, ConsumeError, Log, Message, Subscription};
 
 /// Also the size of a commit: the disk is waited for once a batch.
@@ -14,28 +19,27 @@ const PREFETCH: u16 = 256;
 pub struct Indexer {
     /// Where products are kept.
     pub store: Catalogue,
-    /// Where what was done is told.
     pub log: Log,
 }
 
 /// What the indexer of `region` consumes.
 #[must_use]
 pub fn subscriptions(region: &str) -> Vec<Subscription> {
-    vec![Subscription::batched(contract::indexer_queue(region), PREFETCH)]
+    vec![Subscription::batched(indexer_queue(region), PREFETCH)]
 }
 
-pub(super) async fn run(program: Program) -> anyhow::Result<()> {
-    let Settings { region, regions, store, .. } = program.settings.clone();
-    let consumer = Indexer { store: Catalogue::open(store.join(FILE)).await?, log: program.log.clone() };
-    let declarations = contract::indexer_declarations(&region, &regions);
-    program.run(declarations, subscriptions(&region), consumer, Router::new()).await
+pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
+    let Settings { region, regions, store, .. } = process.settings.clone();
+    let consumer = Indexer { store: Catalogue::open(store.join(FILE)).await?, log: process.log.clone() };
+    let declarations = indexer_declarations(&region, &regions);
+    process.run(declarations, subscriptions(&region), consumer, Router::new()).await
 }
 
 impl Consume for Indexer {
     async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let event = event(message)?;
-        for indexed in self.store.index(vec![event.clone()]).await? {
-            self.tell(message, &event, indexed);
+        for upsert in self.store.index(vec![event.clone()]).await? {
+            self.log_outcome(message, &event, upsert);
         }
         Ok(())
     }
@@ -51,32 +55,27 @@ impl Consume for Indexer {
                 return read.into_iter().map(|event| event.and(Err(fault.clone()))).collect();
             }
         };
-        let tell = |(message, event): (&Message, Result<Event, ConsumeError>)| {
+        let logged = |(message, event): (&Message, Result<Event, ConsumeError>)| {
             let event = event?;
-            if let Some(indexed) = applied.next() {
-                self.tell(message, &event, indexed);
+            if let Some(upsert) = applied.next() {
+                self.log_outcome(message, &event, upsert);
             }
             Ok(())
         };
-        batch.iter().zip(read).map(tell).collect()
+        batch.iter().zip(read).map(logged).collect()
     }
 }
 
 impl Indexer {
-    fn tell(&self, message: &Message, event: &Event, indexed: Indexed) {
-        let word = match indexed {
-            Indexed::Applied => "indexed",
-            Indexed::Duplicate => "duplicate_skipped",
-            Indexed::Stale => "stale_skipped",
-        };
+    fn log_outcome(&self, message: &Message, event: &Event, upsert: Upsert) {
         let mut line = self
             .log
-            .info(word)
+            .info(upsert.event(event::INDEXED))
             .with_message(message)
-            .with("product_id", event.product.id)
-            .with("quantity", event.product.quantity);
+            .with(field::PRODUCT_ID, event.product.id)
+            .with(field::QUANTITY, event.product.quantity);
         if let Some(version) = event.version {
-            line = line.with("version", version);
+            line = line.with(field::VERSION, version);
         }
         line.write();
     }
@@ -86,6 +85,6 @@ fn event(message: &Message) -> Result<Event, ConsumeError> {
     Ok(Event {
         message_id: message.message_id().map(str::to_owned),
         product: Product::read(&message.json()?)?,
-        version: message.integer_header(contract::VERSION_HEADER),
+        version: message.integer_header(VERSION_HEADER),
     })
 }

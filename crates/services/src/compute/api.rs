@@ -1,4 +1,4 @@
-//! The front: HTTP in, commands out, and the answers collected until a deadline.
+//! The api: HTTP in, commands out, and the answers collected until a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,14 @@ use lapin::types::AMQPValue;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::asked::Asked;
-use super::contract::{self, Answer, COMMAND_HEADER, COMPUTING, Host, Verb, Wanted};
-use crate::Program;
-use crate::contract::Invalid;
+use super::command::{self, Answer, Host, Verb, VmSpec};
+use super::requested::Requested;
+use crate::fields::Invalid;
 use crate::http::{self, CORRELATION, Failure, LARGEST_BODY};
+use crate::process::Process;
+use fedctl_contract::compute::{COMMAND_HEADER, COMMANDS, TIMEOUT_MS, VMS_PATH, replies};
+use fedctl_contract::environment::COMPUTE_HOSTS;
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{
     Consume, ConsumeError, Log, Message, Outgoing, PendingRequests, Publisher, Replies, Subscription,
     fresh_id,
@@ -30,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Takes requests, and the answers to them.
 #[derive(Clone)]
-pub struct Front {
+pub struct Api {
     /// The queue of the answers.
     pub replies: String,
     /// The known hosts of all regions.
@@ -38,73 +41,70 @@ pub struct Front {
     /// The requests that wait for answers.
     pub requests: PendingRequests,
     /// The machines asked for.
-    pub asked: Asked,
+    pub requested: Requested,
     /// Where commands go.
     pub publisher: Publisher,
-    /// Where what was done is told.
     pub log: Log,
 }
 
-pub(crate) async fn run(program: Program) -> anyhow::Result<()> {
-    let settings = &program.settings;
-    let hosts = contract::known_hosts(settings)?;
-    let declarations = contract::declarations(&settings.regions, &hosts);
-    let front = Front {
-        replies: contract::replies(&settings.region),
+pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
+    let settings = &process.settings;
+    let hosts = command::known_hosts(settings)?;
+    let declarations = command::declarations(&settings.regions, &hosts);
+    let api = Api {
+        replies: replies(&settings.region),
         hosts: hosts.into(),
-        requests: PendingRequests::new(program.metrics.clone()),
-        asked: Asked::open(settings.store.join(FILE)).await?,
-        publisher: program.publisher.clone(),
-        log: program.log.clone(),
+        requests: PendingRequests::new(process.metrics.clone()),
+        requested: Requested::open(settings.store.join(FILE)).await?,
+        publisher: process.publisher.clone(),
+        log: process.log.clone(),
     };
-    let subscriptions = vec![Subscription::batched(front.replies.clone(), PREFETCH)];
-    program.run(declarations, subscriptions, front.clone(), router(front)).await
+    let subscriptions = vec![Subscription::batched(api.replies.clone(), PREFETCH)];
+    process.run(declarations, subscriptions, api.clone(), router(api)).await
 }
 
-/// The endpoints of the front.
-pub fn router(front: Front) -> Router {
+/// The endpoints of the api.
+pub fn router(api: Api) -> Router {
     let change = |verb| {
-        async move |State(front): State<Front>, Path(name): Path<String>, query: RawQuery| {
-            front.tell_all(verb, &json!({"name": name}), &query).await
+        async move |State(api): State<Api>, Path(name): Path<String>, query: RawQuery| {
+            api.command_all(verb, &json!({"name": name}), &query).await
         }
     };
-    let list = async |State(front): State<Front>, query: RawQuery| {
-        front.tell_all(Verb::List, &json!({}), &query).await
-    };
-    let create =
-        async |State(front): State<Front>, query: RawQuery, body: Bytes| front.create(&body, &query).await;
+    let list =
+        async |State(api): State<Api>, query: RawQuery| api.command_all(Verb::List, &json!({}), &query).await;
+    let create = async |State(api): State<Api>, query: RawQuery, body: Bytes| api.create(&body, &query).await;
     Router::new()
-        .route("/vms", get(list).post(create))
-        .route("/vms/{name}", delete(change(Verb::Delete)))
-        .route("/vms/{name}/start", post(change(Verb::Start)))
-        .route("/vms/{name}/stop", post(change(Verb::Stop)))
+        .route(VMS_PATH, get(list).post(create))
+        .route(&format!("{VMS_PATH}/{{name}}"), delete(change(Verb::Delete)))
+        .route(&format!("{VMS_PATH}/{{name}}/start"), post(change(Verb::Start)))
+        .route(&format!("{VMS_PATH}/{{name}}/stop"), post(change(Verb::Stop)))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(front)
+        .with_state(api)
 }
 
-impl Front {
+impl Api {
     /// Has one host create a machine. 201 or 409 with its answer; 504 when none came, which says nothing about
     /// whether the machine is created later.
     async fn create(&self, body: &Bytes, query: &RawQuery) -> Result<Response, Failure> {
         let wait = wait(query)?;
         let deadline = Instant::now() + wait;
-        let wanted = Wanted::read(&http::json(body)?)?;
+        let spec = VmSpec::read(&http::json(body)?)?;
         let correlation = fresh_id();
         let mut answers = self.requests.expect(&correlation);
-        self.asked.remember(correlation.clone(), wanted.name.clone()).await?;
-        let body = json!(wanted);
+        self.requested.remember(correlation.clone(), spec.name.clone()).await?;
+        let body = json!(spec);
         self.send(Verb::Create, &body, &correlation).await?;
         let answer = next(&mut answers, deadline).await;
         let line = match &answer {
-            Some(_) => self.log.info("create_answered"),
-            None => self.log.warn("create_unanswered"),
+            Some(_) => self.log.info(event::CREATE_ANSWERED),
+            None => self.log.warn(event::CREATE_UNANSWERED),
         };
-        let mut line = line.with("correlation_id", &*correlation).with("name", &*wanted.name);
+        let mut line = line.with(field::CORRELATION_ID, &*correlation).with(field::NAME, &*spec.name);
         if let Some(answer) = &answer {
-            line = line.with("host", answer.host.to_string()).with("status", answer.status());
+            line = line.with(field::HOST, answer.host.to_string()).with(field::STATUS, answer.status());
         }
         line.write();
-        let (status, told) = match answer {
+        let (status, body) = match answer {
             Some(answer) if answer.result.is_ok() => (StatusCode::CREATED, answer.json()),
             Some(answer) => (StatusCode::CONFLICT, answer.json()),
             None => {
@@ -112,14 +112,14 @@ impl Front {
                 (StatusCode::GATEWAY_TIMEOUT, json!({"error": "TIMEOUT", "message": message}))
             }
         };
-        Ok(respond(status, &correlation, told))
+        Ok(respond(status, &correlation, body))
     }
 
     /// Tells all hosts, and gives what they answer until all have or the time is over.
-    async fn tell_all(&self, verb: Verb, body: &Value, query: &RawQuery) -> Result<Response, Failure> {
+    async fn command_all(&self, verb: Verb, body: &Value, query: &RawQuery) -> Result<Response, Failure> {
         let deadline = Instant::now() + wait(query)?;
         if self.hosts.is_empty() {
-            return Err(Failure::Unavailable("No hosts are known: `COMPUTE_HOSTS` is not set".to_owned()));
+            return Err(Failure::Unavailable(format!("No hosts are known: `{COMPUTE_HOSTS}` is not set")));
         }
         let correlation = fresh_id();
         let mut answers = self.requests.expect(&correlation);
@@ -138,25 +138,25 @@ impl Front {
         let (known, missing) = (self.hosts.len(), missing(&collected));
         let answered = known - missing.len();
         self.log
-            .info("answers_collected")
-            .with("correlation_id", &*correlation)
-            .with("command", verb.name())
-            .with("name", body["name"].clone())
-            .with("known", known)
-            .with("answered", answered)
-            .with("missing", missing.clone())
+            .info(event::ANSWERS_COLLECTED)
+            .with(field::CORRELATION_ID, &*correlation)
+            .with(field::COMMAND, verb.name())
+            .with(field::NAME, body["name"].clone())
+            .with(field::KNOWN, known)
+            .with(field::ANSWERED, answered)
+            .with(field::MISSING, missing.clone())
             .write();
         let answers: Vec<Value> = collected.iter().map(Answer::json).collect();
-        let told = json!({"known": known, "answered": answered, "answers": answers, "missing": missing});
-        Ok(respond(StatusCode::OK, &correlation, told))
+        let body = json!({"known": known, "answered": answered, "answers": answers, "missing": missing});
+        Ok(respond(StatusCode::OK, &correlation, body))
     }
 
     async fn send(&self, verb: Verb, body: &Value, correlation: &str) -> Result<(), Failure> {
-        let command = Outgoing::json(COMPUTING, verb.name(), body)
+        let command = Outgoing::json(COMMANDS, verb.name(), body)
             .with_correlation_id(Some(correlation))
             .with_reply_to(&self.replies)
-            .with_log_field("command", verb.name())
-            .with_log_field("name", body["name"].clone());
+            .with_log_field(field::COMMAND, verb.name())
+            .with_log_field(field::NAME, body["name"].clone());
         Ok(self.publisher.publish(command).await?)
     }
 
@@ -168,29 +168,30 @@ impl Front {
             .with_correlation_id(reply.correlation_id())
             .caused_by(reply.identity(), "undo")
             .with_header(COMMAND_HEADER, AMQPValue::LongString(verb.into()))
-            .with_log_field("command", verb)
-            .with_log_field("name", name);
+            .with_log_field(field::COMMAND, verb)
+            .with_log_field(field::NAME, name);
         self.publisher.publish(command).await?;
-        let line = self.log.warn("second_vm_undone").with_message(reply);
-        line.with("host", host.to_string()).with("name", name).write();
+        let line = self.log.warn(event::SECOND_VM_UNDONE).with_message(reply);
+        line.with(field::HOST, host.to_string()).with(field::NAME, name).write();
         Ok(())
     }
 }
 
-impl Consume for Front {
+impl Consume for Api {
     async fn consume(&self, reply: &Message) -> Result<(), ConsumeError> {
         let answer = Answer::read(&reply.json()?).map_err(ConsumeError::Permanent)?;
-        if let Some(name) = self.asked.second(reply.correlation_id().unwrap_or_default(), &answer).await? {
+        if let Some(name) = self.requested.second(reply.correlation_id().unwrap_or_default(), &answer).await?
+        {
             return self.undo(reply, &answer.host, &name).await;
         }
         let line = if self.requests.resolve(reply) {
-            self.log.info("answer_received")
+            self.log.info(event::ANSWER_RECEIVED)
         } else {
-            self.log.info("answer_late")
+            self.log.info(event::ANSWER_LATE)
         };
         line.with_message(reply)
-            .with("host", answer.host.to_string())
-            .with("status", answer.status())
+            .with(field::HOST, answer.host.to_string())
+            .with(field::STATUS, answer.status())
             .write();
         Ok(())
     }
@@ -205,7 +206,7 @@ async fn next(answers: &mut Replies, deadline: Instant) -> Option<Answer> {
 /// `timeout_ms` of the query, or what is waited without it.
 fn wait(RawQuery(query): &RawQuery) -> Result<Duration, Invalid> {
     let query = query.as_deref().unwrap_or_default();
-    let asked = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "timeout_ms");
+    let asked = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == TIMEOUT_MS);
     let Some((name, value)) = asked else { return Ok(WAIT) };
     let wait = value.parse().ok().map(Duration::from_millis);
     wait.filter(|wait| (Duration::from_millis(1)..=LONGEST_WAIT).contains(wait)).ok_or_else(|| {

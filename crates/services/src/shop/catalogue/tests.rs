@@ -22,7 +22,7 @@ async fn an_event_is_applied_once_by_its_message_id() {
     let (store, _directory) = store().await;
     let events = vec![event(Some("a"), 5, None), event(Some("a"), 6, None), event(None, 7, None)];
     let applied = store.index(events).await.unwrap();
-    assert_eq!(applied, [Indexed::Applied, Indexed::Duplicate, Indexed::Applied]);
+    assert_eq!(applied, [Upsert::Applied, Upsert::Duplicate, Upsert::Applied]);
     assert_eq!(store.product(1).await.unwrap(), Some(lamp(7)));
 }
 
@@ -31,9 +31,9 @@ async fn an_older_version_never_replaces_a_newer_one() {
     let (store, _directory) = store().await;
     let events = vec![event(None, 5, Some(2)), event(None, 9, Some(1)), event(None, 4, Some(2))];
     let applied = store.index(events).await.unwrap();
-    assert_eq!(applied, [Indexed::Applied, Indexed::Stale, Indexed::Applied]);
+    assert_eq!(applied, [Upsert::Applied, Upsert::Stale, Upsert::Applied]);
     store.index(vec![event(None, 50, None)]).await.unwrap();
-    assert_eq!(store.index(vec![event(None, 9, Some(1))]).await.unwrap(), [Indexed::Stale]);
+    assert_eq!(store.index(vec![event(None, 9, Some(1))]).await.unwrap(), [Upsert::Stale]);
     assert_eq!(store.product(1).await.unwrap(), Some(lamp(50)));
 }
 
@@ -76,5 +76,5 @@ async fn nothing_is_written_for_a_caller_that_has_gone() {
     assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
     drop(other);
     assert_eq!(store.product(1).await.unwrap(), None);
-    assert_eq!(store.index(vec![event(Some("a"), 5, None)]).await.unwrap(), [Indexed::Applied]);
+    assert_eq!(store.index(vec![event(Some("a"), 5, None)]).await.unwrap(), [Upsert::Applied]);
 }

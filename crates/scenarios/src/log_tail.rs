@@ -1,4 +1,4 @@
-//! What the services log while a scenario is played.
+//! What the services log while a scenario runs.
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
@@ -10,27 +10,24 @@ use fedctl_model::topology::RegionName;
 /// A line that a service logged.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The service's region.
     pub region: RegionName,
-    /// The service.
     pub service: String,
     /// When the engine received the line.
     pub at: jiff::Timestamp,
-    /// Its fields.
     pub fields: Map<String, Value>,
 }
 
-/// The lines of many services, from now on. They are taken down all the time, whether or not anybody reads:
-/// who reads first when time has run out must find what came before.
-pub struct Journal {
+/// The lines of many services, from now on. They are collected all the time, whether or not anybody reads them:
+/// a first read after the deadline must find what came before it.
+pub struct LogTail {
     lines: mpsc::UnboundedReceiver<Entry>,
     writer: JoinHandle<()>,
     /// What has been read so far.
     pub entries: Vec<Entry>,
 }
 
-impl Journal {
-    /// Follows the containers of these services: region, service and container. One that does not run says
+impl LogTail {
+    /// Follows the containers of these services: region, service and container. One that does not run logs
     /// nothing, which a scenario then misses.
     pub fn follow(engine: &Engine, services: impl Iterator<Item = (RegionName, String, String)>) -> Self {
         let now = jiff::Timestamp::now();
@@ -63,7 +60,7 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
+impl Drop for LogTail {
     fn drop(&mut self) {
         self.writer.abort();
     }

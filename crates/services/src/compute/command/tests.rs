@@ -12,7 +12,7 @@ fn settings(hosts: Option<&str>) -> Settings {
         store: "/nowhere".into(),
         instance: "compute-host-2".to_owned(),
         options: hosts
-            .map(|hosts| (HOSTS.to_owned(), hosts.to_owned()))
+            .map(|hosts| (COMPUTE_HOSTS.to_owned(), hosts.to_owned()))
             .into_iter()
             .collect::<BTreeMap<_, _>>(),
     }
@@ -94,7 +94,7 @@ fn each_host_is_asked_once_beginning_behind_the_one_that_declines() {
         let (mut asked, mut list) = (vec![&known[first]], Declined::default());
         while asked.len() < 10 {
             let own = asked[asked.len() - 1];
-            list = declined(&list.to_string()).and(own, Lack::Capacity);
+            list = declined(&list.to_string()).and(own, Shortage::Capacity);
             let Some(next) = list.next(own, &known) else { break };
             asked.push(next);
         }
@@ -106,22 +106,22 @@ fn each_host_is_asked_once_beginning_behind_the_one_that_declines() {
 #[test]
 fn a_host_that_is_alone_or_not_known_still_comes_to_an_end() {
     let (own, stranger) = (host("asia/b"), host("asia/z"));
-    let declined = Declined::default().and(&own, Lack::Image);
+    let declined = Declined::default().and(&own, Shortage::Image);
     assert_eq!(declined.next(&own, std::slice::from_ref(&own)), None);
     assert_eq!(declined.next(&own, &[]), None);
-    let declined = Declined::default().and(&stranger, Lack::Image);
+    let declined = Declined::default().and(&stranger, Shortage::Image);
     assert_eq!(declined.next(&stranger, std::slice::from_ref(&own)), Some(&own));
-    assert_eq!(declined.and(&own, Lack::Image).next(&stranger, std::slice::from_ref(&own)), None);
+    assert_eq!(declined.and(&own, Shortage::Image).next(&stranger, std::slice::from_ref(&own)), None);
 }
 
 #[test]
 fn the_verdict_names_the_image_only_when_it_is_missing_everywhere() {
-    let wanted = Wanted { name: "vm".into(), image: "plan9".into(), cpus: 3 };
+    let spec = VmSpec { name: "vm".into(), image: "plan9".into(), cpus: 3 };
     let both = declined("asia/a=image, europe/b=image,not a host");
     assert_eq!(both.to_string(), "asia/a=image,europe/b=image");
-    assert_eq!(both.verdict(&wanted), "no host has image `plan9`");
-    let mixed = both.and(&host("asia/c"), Lack::Capacity);
-    assert_eq!(mixed.verdict(&wanted), "no host has capacity for 3 cpus with image `plan9`");
+    assert_eq!(both.verdict(&spec), "no host has image `plan9`");
+    let mixed = both.and(&host("asia/c"), Shortage::Capacity);
+    assert_eq!(mixed.verdict(&spec), "no host has capacity for 3 cpus with image `plan9`");
     let silent = declined("asia/a");
     assert_eq!(silent.to_string(), "asia/a=capacity");
 }

@@ -1,0 +1,90 @@
+//! What a topology may count on: the programs that fedctl brings, and what every service is given.
+
+use serde_json::{Value, json};
+
+use super::{Port, Readiness, Topology};
+
+/// What a topology may count on. The model knows the form; the command line fills it in.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// What a service without an image may be.
+    pub programs: Vec<BuiltIn>,
+    /// The port on which the programs serve HTTP.
+    pub port: u16,
+    /// The path at which the programs answer 200 once they are ready.
+    pub readiness_path: &'static str,
+    /// Where the volume that a region's services share is mounted.
+    pub directory: &'static str,
+    pub variables: Variables,
+}
+
+/// A program that fedctl brings.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    pub name: &'static str,
+    pub summary: &'static str,
+    /// The environment variables by which a topology may configure it.
+    pub variables: &'static [&'static str],
+}
+
+/// The names of the environment variables that are not a topology's to set.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables {
+    pub region: &'static str,
+    /// All regions, comma separated.
+    pub regions: &'static str,
+    pub master_region: &'static str,
+    pub instance: &'static str,
+    /// The path of the file with the AMQP URI.
+    pub uri_file: &'static str,
+    /// The AMQP URI itself, where a topology asks for it.
+    pub uri: &'static str,
+    /// The directory that a region's services share.
+    pub store: &'static str,
+    /// Where the built-in programs listen; the readiness check counts on their default.
+    pub listen: &'static str,
+}
+
+impl Variables {
+    pub(super) fn all(&self) -> [&'static str; 8] {
+        let Self { region, regions, master_region, instance, uri_file, uri, store, listen } = *self;
+        [region, regions, master_region, instance, uri_file, uri, store, listen]
+    }
+}
+
+impl Catalogue {
+    pub(super) fn program(&self, name: &str) -> Option<&BuiltIn> {
+        self.programs.iter().find(|program| program.name == name)
+    }
+
+    /// Gives services without an image the programs' port, where they publish none, and their readiness check, where
+    /// they have none and publish that port.
+    pub fn complete(&self, topology: &mut Topology) {
+        let services = topology.regions.iter_mut().flat_map(|region| &mut region.services);
+        for service in services.filter(|service| service.image.is_none()) {
+            if service.ports.is_empty() {
+                service.ports.push(Port { container: self.port, host: None });
+            }
+            if service.readiness.is_none() && service.publishes(self.port) {
+                service.readiness =
+                    Some(Readiness { http: self.readiness_path.to_owned(), port: Some(self.port) });
+            }
+        }
+    }
+
+    /// Adds to the schema of a service what it may be without an image, for editors.
+    pub(super) fn describe(&self, schema: &mut Value) {
+        let programs = self.programs.iter().map(|BuiltIn { name, summary, variables }| {
+            let summary = match variables {
+                [] => format!("{summary}."),
+                variables => format!("{summary}. Environment variables: {}.", variables.join(", ")),
+            };
+            json!({"const": name, "description": summary})
+        });
+        let programs: Vec<Value> = programs.collect();
+        if let Some(service) = schema.pointer_mut("/$defs/Service") {
+            service["if"] = json!({"not": {"required": ["image"]}});
+            service["then"] = json!({"properties": {"name": {"oneOf": programs}}});
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What topologies may count on in these tests.
+
+use fedctl_model::topology::{BuiltIn, Catalogue, Variables};
+
+const PROGRAMS: [(&str, &[&str]); 7] = [
+    ("products", &[]),
+    ("indexer", &[]),
+    ("taxes", &[]),
+    ("rpc", &[]),
+    ("payment", &["DELAY_MS", "LIMIT"]),
+    ("compute", &["HOSTS"]),
+    ("compute-host", &["CAPACITY", "HOSTS", "IMAGES"]),
+];
+
+pub fn catalogue() -> Catalogue {
+    let programs = PROGRAMS.map(|(name, variables)| BuiltIn { name, summary: "Runs", variables });
+    let variables = Variables {
+        region: "REGION",
+        regions: "REGIONS",
+        master_region: "MASTER_REGION",
+        instance: "INSTANCE",
+        uri_file: "AMQP_URI_FILE",
+        uri: "AMQP_URI",
+        store: "STORE",
+        listen: "LISTEN",
+    };
+    Catalogue {
+        programs: programs.into(),
+        port: 8000,
+        readiness_path: "/healthz",
+        directory: "/var/lib/fedctl",
+        variables,
+    }
+}
