@@ -20,7 +20,7 @@ pub fn a_removed_policy_is_shown_fails_the_demo_and_is_put_back(project: &Projec
         assert_eq!(link["resource"], json!({"type": "exchange", "name": "products.events"}), "{link}");
     }
     project.fedctl(&["status"]).exits(4).says("? missing").says("46 of 48 links running");
-    project.fedctl(&["status", "-o", "wide"]).exits(4).says("is its policy or upstream gone?");
+    project.fedctl(&["status", "-o", "wide"]).exits(4).says("is its policy or upstream missing?");
     demo::fails(project, &["events"])
         .says("`indexer` in `america` indexed the product 0 times")
         .says("link asia → america (products.events): the broker has not started it: is its policy or upstream missing?");
@@ -40,7 +40,7 @@ pub fn an_unexpected_link_is_shown_and_left_alone(project: &Project) {
         .fedctl(&["status", "-o", "wide"])
         .exits(4)
         .says("! unexpected")
-        .says("the topology does not call for this link")
+        .says("not in the topology")
         .conceals("nothing@");
     project.up().says("nothing to do");
     assert!(broker.names("/parameters/federation-upstream/%2F").contains("atlantis"), "it is not ours");

@@ -90,7 +90,15 @@ pub(super) async fn run(process: Process) -> anyhow::Result<()> {
         Program::Email | Program::Sms | Program::Push => channel::part(&process).await?,
         Program::Analytics => analytics::part(&process).await?,
         Program::Fraud => fraud::part(&process).await?,
-        _ => api::part(&process).await?,
+        Program::Checkout
+        | Program::Products
+        | Program::Indexer
+        | Program::Taxes
+        | Program::Profile
+        | Program::Rpc
+        | Program::RpcWorker
+        | Program::Compute
+        | Program::ComputeHost => api::part(&process).await?,
     };
     process.run(part.declarations, vec![part.subscription], part.consumer, part.router).await
 }

@@ -101,7 +101,7 @@ pub enum Problem {
 impl EngineError {
     pub(super) fn new(operation: Operation, subject: &str, source: Error) -> Self {
         let subject = subject.to_owned();
-        #[allow(clippy::wildcard_enum_match_arm, reason = "bollard's list is open")]
+        #[expect(clippy::wildcard_enum_match_arm, reason = "bollard's list is open")]
         match source {
             Error::DockerResponseServerError { status_code, message } => {
                 Self::Refused { operation, subject, status: status_code, message: message.trim().to_owned() }

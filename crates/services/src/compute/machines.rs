@@ -207,15 +207,12 @@ fn create(transaction: &Transaction<'_>, spec: &VmSpec, capacity: &Capacity) -> 
 }
 
 fn change(transaction: &Transaction<'_>, verb: Verb, name: &str) -> Result<Outcome, StoreError> {
-    let sql = match verb {
-        Verb::Delete => "DELETE FROM machines WHERE name = ?1 RETURNING name, image, cpus, 0",
-        _ => "UPDATE machines SET running = ?2 WHERE name = ?1 RETURNING name, image, cpus, running",
-    };
-    let running = verb == Verb::Start;
-    let mut statement = transaction.prepare_cached(sql)?;
-    let changed = match verb {
-        Verb::Delete => statement.query_row([name], machine),
-        _ => statement.query_row(params![name, running], machine),
+    let changed = if verb == Verb::Delete {
+        let sql = "DELETE FROM machines WHERE name = ?1 RETURNING name, image, cpus, 0";
+        transaction.prepare_cached(sql)?.query_row([name], machine)
+    } else {
+        let sql = "UPDATE machines SET running = ?2 WHERE name = ?1 RETURNING name, image, cpus, running";
+        transaction.prepare_cached(sql)?.query_row(params![name, verb == Verb::Start], machine)
     };
     Ok(changed.optional()?.map_or_else(|| Outcome::Refused("no such vm".to_owned()), |vm| done("vm", vm)))
 }
