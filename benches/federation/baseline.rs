@@ -12,7 +12,8 @@ use anyhow::{Result, anyhow, bail};
 use fedctl::catalogue::catalogue;
 use fedctl_engine::{docker::Engine, workdir::Workdir};
 use fedctl_model::{
-    desired::{self, BROKER, Container},
+    desired::{self, Container},
+    names::BROKER,
     site::AMQP_PORT,
 };
 use tempfile::TempDir;

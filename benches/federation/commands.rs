@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use fedctl_model::desired::{BROKER, container};
+use fedctl_model::names::{BROKER, container};
 
 use crate::{
     baseline::Baseline,

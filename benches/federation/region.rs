@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use fedctl_contract::http;
 use fedctl_model::{
-    desired::{APPLICATION, BROKER, PasswordId, container},
+    desired::PasswordId,
     federation::internal_queue,
+    names::{APPLICATION, BROKER, container},
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT},
     topology::RegionName,
 };

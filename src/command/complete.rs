@@ -81,7 +81,7 @@ fn services_and_instances(topology: &Topology) -> Vec<String> {
     let services = topology.regions.iter().flat_map(|region| &region.services);
     let mut names: Vec<String> =
         services.flat_map(|service| service.instances().chain([service.name.clone()])).collect();
-    names.push(fedctl_model::desired::BROKER.into());
+    names.push(fedctl_model::names::BROKER.into());
     names.sort_unstable();
     names.dedup();
     names

@@ -9,7 +9,7 @@ use crate::{
 };
 use fedctl_engine::{apply::apply, docker::Engine};
 use fedctl_model::{
-    desired::IMAGE_LABEL,
+    names::IMAGE_LABEL,
     outcome::Outcome,
     plan::{self, Removal},
 };

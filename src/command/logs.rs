@@ -9,7 +9,7 @@ use crate::{
 };
 use fedctl_engine::docker::LogLine;
 use fedctl_model::{
-    desired::{INSTANCE_LABEL, REGION_LABEL, SERVICE_LABEL},
+    names::{INSTANCE_LABEL, REGION_LABEL, SERVICE_LABEL},
     observed::Container,
     outcome::Outcome,
 };

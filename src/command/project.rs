@@ -14,9 +14,10 @@ use fedctl_engine::{
     apply::Tools, docker::Engine, executable::Executable, inspect::Inspect, workdir::Workdir,
 };
 use fedctl_model::{
-    desired::{self, Desired, Passwords, SERVICE_IMAGE},
+    desired::{self, Desired, Passwords},
     diagnostic::Diagnostic,
     event::Events,
+    names::SERVICE_IMAGE,
     outcome::Outcome,
     site::Inventory,
     topology::{self, RegionName, Topology},

@@ -3,7 +3,8 @@
 use fedctl::catalogue::catalogue;
 use fedctl_engine::docker::Engine;
 use fedctl_model::{
-    desired::{self, BROKER, Passwords},
+    desired::{self, Passwords},
+    names::BROKER,
     secret::Secret,
     topology,
 };

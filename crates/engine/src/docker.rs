@@ -23,7 +23,8 @@ pub use platform::Platform;
 use upload::Uploads;
 
 use fedctl_model::{
-    desired::{Attachment, Container, Network, PROJECT_LABEL, Volume},
+    desired::{Attachment, Container, Network, Volume},
+    names::PROJECT_LABEL,
     observed::{self, ContainerState, Object},
 };
 

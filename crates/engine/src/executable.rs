@@ -16,7 +16,8 @@ use tokio_util::{
 };
 
 use crate::docker::Platform;
-use fedctl_model::desired::{SERVICE_EXECUTABLE, SERVICE_IMAGE};
+use fedctl_model::desired::SERVICE_EXECUTABLE;
+use fedctl_model::names::SERVICE_IMAGE;
 
 /// Bytes between the packing and the sending of a layer.
 const PIPE: usize = 256 << 10;

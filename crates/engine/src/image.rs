@@ -8,7 +8,7 @@ use crate::{
     executable::Executable,
     recipe,
 };
-use fedctl_model::{desired::IMAGE_LABEL, event::Events};
+use fedctl_model::{event::Events, names::IMAGE_LABEL};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {

@@ -14,9 +14,8 @@ use crate::{
     rabbitmq::{Broker, BrokerError, Connector, speaks_amqp},
 };
 use fedctl_model::{
-    desired::{
-        self, BROKER, Desired, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, Readiness, ownership_parameter,
-    },
+    desired::{self, Desired, Readiness},
+    names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, ownership_parameter},
     observed::{Container, ContainerState, Definitions, EngineState, Observed, QueueDetails, Snapshot},
     queues::{self, History, Queues},
     site::{Address, Inventory, Site, Unavailable},

@@ -1,6 +1,4 @@
 //! What a topology asks for: every network, volume, container, user, upstream and policy.
-//!
-//! Every name and label that fedctl gives to anything is spelled here.
 
 mod broker;
 mod containers;
@@ -11,29 +9,15 @@ pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, readiness_checks, ser
 
 use crate::{
     definition::{Permissions, Policy, Upstream},
+    names::{
+        APPLICATION, BROKER, COOKIE, PROJECT_LABEL, REGION_LABEL, container, lan, link_user, services_volume,
+        wan,
+    },
     secret::Secret,
     site::ADMINISTRATOR,
     topology::{Catalogue, Port, RegionName, Topology},
 };
 
-/// The label that carries the project's name; everything fedctl makes has it.
-pub const PROJECT_LABEL: &str = "io.fedctl.project";
-/// The label that carries the region's name.
-pub const REGION_LABEL: &str = "io.fedctl.region";
-/// The label that carries the service's name; a broker's is [`BROKER`].
-pub const SERVICE_LABEL: &str = "io.fedctl.service";
-/// The label that carries the name of one of a service's replicas; a broker's is [`BROKER`].
-pub const INSTANCE_LABEL: &str = "io.fedctl.instance";
-/// The label that carries the fingerprint of what a container was made from.
-pub const CONFIG_LABEL: &str = "io.fedctl.config";
-/// The label of images that fedctl made: `service` or `broker`.
-pub const IMAGE_LABEL: &str = "io.fedctl.image";
-/// The service name of a region's broker.
-pub const BROKER: &str = "broker";
-/// The user that a region's services connect as.
-pub const APPLICATION: &str = "services";
-/// The repository of the image that fedctl makes of itself for its services.
-pub const SERVICE_IMAGE: &str = "fedctl-service";
 /// Where the service image holds fedctl.
 pub const SERVICE_EXECUTABLE: &str = "/usr/bin/fedctl";
 /// Processes and threads in a container: room for a broker's Erlang threads; a service needs far fewer.
@@ -216,9 +200,6 @@ pub struct PasswordId {
     pub user: String,
 }
 
-/// The entry of a region's passwords that holds its Erlang cookie.
-pub const COOKIE: &str = "erlang-cookie";
-
 impl PasswordId {
     fn new(region: &RegionName, user: impl Into<String>) -> Self {
         Self { region: region.clone(), user: user.into() }
@@ -234,36 +215,6 @@ pub fn passwords(topology: &Topology) -> Vec<PasswordId> {
     let links =
         topology.pairs().into_iter().map(|pair| PasswordId::new(&pair.upstream, link_user(&pair.downstream)));
     own.chain(links).collect()
-}
-
-/// The user that a downstream's links connect as, on every upstream.
-#[must_use]
-pub fn link_user(downstream: &RegionName) -> String {
-    format!("link-{downstream}")
-}
-
-/// The network between the regions.
-#[must_use]
-pub fn wan(project: &str) -> String {
-    format!("{project}_wan")
-}
-
-/// A region's own network.
-#[must_use]
-pub fn lan(project: &str, region: &RegionName) -> String {
-    format!("{project}_{region}_lan")
-}
-
-/// The container of a service's instance, or of the broker, in a region.
-#[must_use]
-pub fn container(project: &str, region: &RegionName, instance: &str) -> String {
-    format!("{project}_{region}_{instance}")
-}
-
-/// The global parameter in which a broker records what a project owns on it.
-#[must_use]
-pub fn ownership_parameter(project: &str) -> String {
-    format!("fedctl.{project}")
 }
 
 /// Lowers a topology to what should exist.
@@ -295,8 +246,7 @@ pub fn desired(
         .regions
         .iter()
         .flat_map(|region| {
-            let services =
-                (!region.services.is_empty()).then(|| containers::services_volume(project, &region.name));
+            let services = (!region.services.is_empty()).then(|| services_volume(project, &region.name));
             [Some(container(project, &region.name, BROKER)), services]
                 .into_iter()
                 .flatten()

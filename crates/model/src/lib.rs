@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod export;
 pub mod federation;
+pub mod names;
 pub mod observed;
 pub mod outcome;
 pub mod password;

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, fmt};
 pub(crate) use codes::ALL as CODES;
 
 use crate::{
-    desired::{BROKER, PasswordId, Passwords, container},
+    desired::{PasswordId, Passwords},
     diagnostic::{Code, Diagnostic, Place},
+    names::{BROKER, container},
     observed::{ContainerState, EngineState},
     secret::Secret,
     topology::{RegionName, Topology},

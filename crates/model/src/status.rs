@@ -17,8 +17,8 @@ pub use links::links;
 pub use reason::Reason;
 
 use crate::{
-    desired::container,
     diagnostic::Code,
+    names::container,
     observed::{BrokerHealth, ContainerState, Observed, Snapshot},
     site::{Address, Unavailable},
     topology::{Region, RegionName, Service, Topology},

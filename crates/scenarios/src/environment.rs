@@ -9,7 +9,7 @@ use fedctl_engine::{
     rabbitmq::Broker,
 };
 use fedctl_model::{
-    desired::{BROKER, container},
+    names::{BROKER, container},
     observed::{ContainerState, EngineState},
     proof::Proof,
     site::Address,

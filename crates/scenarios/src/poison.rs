@@ -2,7 +2,7 @@
 
 use fedctl_contract::program::Program;
 use fedctl_model::{
-    desired::BROKER,
+    names::BROKER,
     proof::{Expectation, LogMatcher},
 };
 

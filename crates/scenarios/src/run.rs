@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use fedctl_contract::{http, program::Program};
 use fedctl_engine::{chain::chain, endpoint::Answer};
 use fedctl_model::{
-    desired::container,
+    names::container,
     proof::{Expectation, Failure, LogMatcher, Observation},
     status::{LinkRef, LinkStatus},
     topology::{RegionName, Topology},

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{APPLICATION, BROKER, Broker, Passwords, User, container, link_user, password};
+use super::{Broker, Passwords, User, password};
 use crate::{
     definition::{Permissions, Policy, Upstream, object},
     federation::{all_but_internal_names, internal_names_of},
+    names::{APPLICATION, BROKER, container, link_user},
     secret::Secret,
     site::{ADMINISTRATOR, VHOST, amqp_uri},
     topology::{AckMode, ApplyTo, FederationPolicy, Pair, Region, Topology, UpstreamSettings},

@@ -7,10 +7,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    APPLICATION, Attachment, BROKER, CONFIG_LABEL, COOKIE, Container, File, INSTANCE_LABEL, Mount, Passwords,
-    Readiness, SERVICE_EXECUTABLE, SERVICE_LABEL, broker, container, labels, lan, password, wan,
+    Attachment, Container, File, Mount, Passwords, Readiness, SERVICE_EXECUTABLE, broker, labels, password,
 };
 use crate::{
+    names::{
+        APPLICATION, BROKER, CONFIG_LABEL, COOKIE, INSTANCE_LABEL, SERVICE_LABEL, container, lan,
+        services_volume, wan,
+    },
     secret::Secret,
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, amqp_uri},
     topology::{Catalogue, Port, Region, RegionName, Service, Topology},
@@ -61,11 +64,6 @@ pub(super) fn containers(
 #[must_use]
 pub fn service_store(catalogue: &Catalogue) -> String {
     format!("{}/{STORE}", catalogue.directory)
-}
-
-/// The volume that a region's services share: their store and their AMQP URI.
-pub(super) fn services_volume(project: &str, region: &RegionName) -> String {
-    format!("{project}_{region}_services")
 }
 
 fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords) -> Container {

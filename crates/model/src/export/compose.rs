@@ -8,9 +8,8 @@ mod yaml;
 
 use super::Files;
 use crate::{
-    desired::{
-        self, COOKIE_FILE, Container, DEFINITIONS, Desired, File, PasswordId, Passwords, SERVICE_IMAGE,
-    },
+    desired::{self, COOKIE_FILE, Container, DEFINITIONS, Desired, File, PasswordId, Passwords},
+    names::SERVICE_IMAGE,
     secret::Secret,
     topology::{Catalogue, Topology},
 };

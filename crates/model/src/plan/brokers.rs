@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::{Cause, Change, Plan, blocked, containers::Touched};
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream, difference},
-    desired::{APPLICATION, BROKER, Broker, Desired, User, container, link_user, ownership_parameter},
+    desired::{Broker, Desired, User},
     diagnostic::Place,
     federation::{downstream_of_exchange, downstream_of_queue},
+    names::{APPLICATION, BROKER, container, link_user, ownership_parameter},
     observed::{Definitions, Owned, Snapshot},
     password,
     topology::RegionName,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cause, Operation, Plan, removal::remove_container};
 use crate::{
-    desired::{BROKER, CONFIG_LABEL, Container, Desired, container},
+    desired::{Container, Desired},
+    names::{BROKER, CONFIG_LABEL, container},
     observed::{self, ContainerState, Definitions, Snapshot},
     site::Unavailable,
     topology::RegionName,

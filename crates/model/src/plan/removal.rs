@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Cause, Operation, Plan};
 use crate::{
-    desired::PROJECT_LABEL,
+    names::PROJECT_LABEL,
     observed::{Container, ContainerState, EngineState},
 };
 

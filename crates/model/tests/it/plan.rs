@@ -10,8 +10,9 @@ use std::{
 
 use fedctl_model::{
     definition::Policy,
-    desired::{self, Desired, INSTANCE_LABEL, SERVICE_LABEL},
+    desired::{self, Desired},
     federation::internal_queue,
+    names::{self, INSTANCE_LABEL, SERVICE_LABEL},
     observed::{ContainerState, Object, Queue, Resource},
     plan::{Change, Operation, Plan, Removal, Step, is_stalled, plan, remove, repair},
     secret::Secret,
@@ -197,7 +198,7 @@ fn a_container_made_from_other_settings_is_replaced() {
     check(
         |world| {
             let labels = &mut world.container("shop_asia_broker").labels;
-            labels.insert(desired::CONFIG_LABEL.into(), "other".into());
+            labels.insert(names::CONFIG_LABEL.into(), "other".into());
         },
         &[
             "- container shop_asia_broker: stop (configuration changed)",
@@ -418,7 +419,7 @@ fn an_upstream_is_put_once_its_user_and_its_network_exist() {
         else {
             continue;
         };
-        let user = desired::link_user(downstream);
+        let user = names::link_user(downstream);
         let before = predecessors(&plan, number);
         let comes_before = |wanted: &dyn Fn(&Step) -> bool| before.contains(&index(&plan, wanted));
         let broker = |region: &str| format!("shop_{region}_broker");
@@ -453,7 +454,7 @@ fn predecessors(plan: &Plan, number: usize) -> BTreeSet<usize> {
 #[test]
 fn what_others_put_there_under_our_name_is_never_touched() {
     let plan = plan_after(TWO, |world| {
-        world.engine.networks[0].labels.insert(desired::PROJECT_LABEL.into(), "others".into());
+        world.engine.networks[0].labels.insert(names::PROJECT_LABEL.into(), "others".into());
         world.engine.volumes[0].labels.clear();
         world.container("shop_europe_taxes").labels.clear();
     });

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::catalogue::catalogue;
 use fedctl_model::{
-    desired::{self, Passwords},
+    desired::Passwords,
     diagnostic::Place,
     federation::internal_queue,
+    names,
     observed::{
         Binding, BrokerHealth, Container, ContainerState, EngineState, Link, Observed, Queue, Resource,
         Snapshot,
@@ -40,9 +41,9 @@ impl World {
         for region in &topology.regions {
             let services =
                 region.services.iter().map(|service| (service.name.as_str(), [(8000, 32_800)].into()));
-            let broker = (desired::BROKER, [(5672, 32_768), (15672, 32_769)].into());
+            let broker = (names::BROKER, [(5672, 32_768), (15672, 32_769)].into());
             for (service, ports) in services.chain([broker]) {
-                engine.containers.push(container(desired::container("shop", &region.name, service), ports));
+                engine.containers.push(container(names::container("shop", &region.name, service), ports));
             }
             let others =
                 topology.regions.iter().map(|other| &other.name).filter(|name| **name != region.name);

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::{SECRETS, ServiceExport, Source};
-use crate::desired::{COOKIE, PasswordId};
+use crate::desired::PasswordId;
+use crate::names::COOKIE;
 
 /// No password appears in a command's arguments, which other users can see: they go from file to file, by a sed script
 /// that is a file too.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fedctl_model::{
     definition::Upstream,
-    desired::{self, Attachment, BROKER, Desired, Network, Volume},
+    desired::{self, Attachment, Desired, Network, Volume},
+    names::{self, BROKER},
     observed::{self, Container, ContainerState, Definitions, EngineState, Object, Observed, Snapshot},
     password,
     plan::{Change, Operation, Plan, Step, plan},
@@ -152,7 +153,7 @@ impl World {
         assert!(self.uploaded.contains(name), "`{name}` was started without its files");
         assert!(!self.runs(name), "`{name}` was started twice");
         self.container(name).state = ContainerState::Running;
-        let other = |region: &RegionName| desired::container(&self.project, region, BROKER) != *name;
+        let other = |region: &RegionName| names::container(&self.project, region, BROKER) != *name;
         self.answering.retain(other);
         self.locked.retain(other);
     }
@@ -221,9 +222,9 @@ impl World {
     /// A service's consumers are attached once its broker knows its user.
     fn await_service(&mut self, name: &str) {
         assert!(self.runs(name), "`{name}` was waited for and does not run");
-        let region = RegionName::new(&self.container(name).labels[desired::REGION_LABEL]);
+        let region = RegionName::new(&self.container(name).labels[names::REGION_LABEL]);
         let permissions = &self.asked(&region).permissions;
-        assert!(permissions.contains_key(desired::APPLICATION), "`{name}` can never connect");
+        assert!(permissions.contains_key(names::APPLICATION), "`{name}` can never connect");
         self.not_ready.remove(name);
     }
 
@@ -238,7 +239,7 @@ impl World {
     }
 
     fn name_of(&self, region: &RegionName) -> String {
-        desired::container(&self.project, region, BROKER)
+        names::container(&self.project, region, BROKER)
     }
 
     fn runs(&self, name: &str) -> bool {
@@ -277,7 +278,7 @@ impl World {
     pub fn remove_volume(&mut self, name: &str) {
         self.engine.volumes.retain(|volume| volume.name != name);
         let project = &self.project;
-        self.brokers.retain(|region, _| desired::container(project, region, BROKER) != name);
+        self.brokers.retain(|region, _| names::container(project, region, BROKER) != name);
     }
 
     pub fn forget_files(&mut self, name: &str) {

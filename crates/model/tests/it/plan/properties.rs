@@ -1,8 +1,9 @@
 //! What holds for every topology and every damage.
 
 use fedctl_model::{
-    desired::{self, Desired},
+    desired::Desired,
     federation::internal_queue,
+    names,
     observed::{Container, ContainerState, Definitions, Queue},
     plan::{Plan, plan},
     secret::Secret,
@@ -99,7 +100,7 @@ const DAMAGE: &[Damage] = &[
     Damage::Container(|container| container.state = ContainerState::Stopped),
     Damage::Container(|container| container.state = ContainerState::Paused),
     Damage::Container(|container| container.state = ContainerState::Restarting),
-    Damage::Container(|container| drop(container.labels.remove(desired::CONFIG_LABEL))),
+    Damage::Container(|container| drop(container.labels.remove(names::CONFIG_LABEL))),
     Damage::Container(|container| container.image_id = "older".into()),
     Damage::Container(|container| container.networks.clear()),
     Damage::Broker(|broker| *broker = Definitions::default()),

@@ -1,0 +1,60 @@
+//! Every name and label that fedctl gives to anything.
+
+use crate::topology::RegionName;
+
+/// The label that carries the project's name; everything fedctl makes has it.
+pub const PROJECT_LABEL: &str = "io.fedctl.project";
+/// The label that carries the region's name.
+pub const REGION_LABEL: &str = "io.fedctl.region";
+/// The label that carries the service's name; a broker's is [`BROKER`].
+pub const SERVICE_LABEL: &str = "io.fedctl.service";
+/// The label that carries the name of one of a service's replicas; a broker's is [`BROKER`].
+pub const INSTANCE_LABEL: &str = "io.fedctl.instance";
+/// The label that carries the fingerprint of what a container was made from.
+pub const CONFIG_LABEL: &str = "io.fedctl.config";
+/// The label of images that fedctl made: `service` or `broker`.
+pub const IMAGE_LABEL: &str = "io.fedctl.image";
+/// The service name of a region's broker.
+pub const BROKER: &str = "broker";
+/// The user that a region's services connect as.
+pub const APPLICATION: &str = "services";
+/// The repository of the image that fedctl makes of itself for its services.
+pub const SERVICE_IMAGE: &str = "fedctl-service";
+/// The entry of a region's passwords that holds its Erlang cookie.
+pub const COOKIE: &str = "erlang-cookie";
+
+/// The user that a downstream's links connect as, on every upstream.
+#[must_use]
+pub fn link_user(downstream: &RegionName) -> String {
+    format!("link-{downstream}")
+}
+
+/// The network between the regions.
+#[must_use]
+pub fn wan(project: &str) -> String {
+    format!("{project}_wan")
+}
+
+/// A region's own network.
+#[must_use]
+pub fn lan(project: &str, region: &RegionName) -> String {
+    format!("{project}_{region}_lan")
+}
+
+/// The container of a service's instance, or of the broker, in a region.
+#[must_use]
+pub fn container(project: &str, region: &RegionName, instance: &str) -> String {
+    format!("{project}_{region}_{instance}")
+}
+
+/// The global parameter in which a broker records what a project owns on it.
+#[must_use]
+pub fn ownership_parameter(project: &str) -> String {
+    format!("fedctl.{project}")
+}
+
+/// The volume that a region's services share: their store and their AMQP URI.
+#[must_use]
+pub fn services_volume(project: &str, region: &RegionName) -> String {
+    format!("{project}_{region}_services")
+}
