@@ -1,7 +1,7 @@
 //! The programs and names of the contract, in the form in which the model takes them.
 
-use fedctl_contract::{environment, http, program::Program};
-use fedctl_model::topology::{BuiltIn, Catalogue, Variables};
+use fedctl_contract::{dead_letters, environment, http, log::field, program::Program};
+use fedctl_model::topology::{BuiltIn, Catalogue, LogFields, Variables};
 
 #[must_use]
 pub fn catalogue() -> Catalogue {
@@ -24,6 +24,15 @@ pub fn catalogue() -> Catalogue {
             uri: environment::AMQP_URI,
             store: environment::STORE,
             listen: environment::LISTEN,
+        },
+        dead_letters: dead_letters::PREFIX,
+        log: LogFields {
+            at: field::AT,
+            level: field::LEVEL,
+            region: field::REGION,
+            service: field::SERVICE,
+            event: field::EVENT,
+            correlation_id: field::CORRELATION_ID,
         },
     }
 }

@@ -24,7 +24,8 @@ use crate::{
     cli::{Cli, Command, Explain, SchemaOf},
     output::Output,
 };
-use fedctl_model::{diagnostic::Code, outcome::Outcome, proof, status as report, topology};
+use fedctl_model::{diagnostic::Code, outcome::Outcome, status as report, topology};
+use fedctl_scenarios::proof;
 
 pub use complete::complete;
 use failure::Failure;

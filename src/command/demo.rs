@@ -4,10 +4,8 @@ use crate::{
     cli::{self, Global, TextFormat},
     output::{self, Output},
 };
-use fedctl_model::{
-    outcome::Outcome,
-    proof::{FORMAT_VERSION, Proofs},
-};
+use fedctl_model::outcome::Outcome;
+use fedctl_scenarios::proof::{FORMAT_VERSION, Proofs};
 use fedctl_scenarios::{self as scenarios, Environment, EnvironmentError, Scenario, is_up};
 
 use super::{failure::Failure, project::Project, stop::Stop, up};

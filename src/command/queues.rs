@@ -1,6 +1,7 @@
 //! `fedctl queues`.
 
 use crate::{
+    catalogue::catalogue,
     cli::{self, Format, Global},
     output::{self, Output},
 };
@@ -14,10 +15,10 @@ use super::{failure::Failure, project::Project, repeat::repeat};
 pub async fn run(global: &Global, asked: &cli::Queues, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
     let mut inspect = project.inspect(global)?;
-    let mut history = History::default();
+    let (catalogue, mut history) = (catalogue(), History::default());
     repeat(asked.watch, output, async || {
         inspect.inventory = project.inventory()?;
-        report(&inspect.queues(&project.topology, &mut history).await?, asked.output, output)
+        report(&inspect.queues(&project.topology, &catalogue, &mut history).await?, asked.output, output)
     })
     .await
 }

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 
 use crate::{
+    catalogue::catalogue,
     cli::{self, Global, TextFormat},
     output::{self, Output},
 };
@@ -13,7 +14,7 @@ use super::{failure::Failure, project::Project};
 
 pub async fn run(global: &Global, asked: &cli::Trace, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
-    let trace = project.inspect(global)?.trace(&asked.correlation_id).await?;
+    let trace = project.inspect(global)?.trace(&catalogue(), &asked.correlation_id).await?;
     if trace.steps.is_empty() {
         let error = anyhow!("no service has logged anything about `{}`", asked.correlation_id);
         return Err(Failure::new(Outcome::Failed, error)

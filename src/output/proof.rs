@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::OwoColorize;
 
-use fedctl_model::proof::{Proof, Proofs};
+use fedctl_scenarios::proof::{Proof, Proofs};
 
 /// Each scenario's claim, timeline and verdict.
 #[must_use]

@@ -87,6 +87,14 @@ pub mod event {
 
 /// The names of fields.
 pub mod field {
+    /// When, by the service's clock, RFC 3339. The messaging library writes it, like the four that follow.
+    pub const AT: &str = "at";
+    /// How much it matters.
+    pub const LEVEL: &str = "level";
+    /// The service's region.
+    pub const REGION: &str = "region";
+    /// The service.
+    pub const SERVICE: &str = "service";
     /// The word for what happened.
     pub const EVENT: &str = "event";
     /// What belongs to one request, across services and regions.

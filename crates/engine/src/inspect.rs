@@ -20,7 +20,7 @@ use fedctl_model::{
     queues::{self, History, Queues},
     site::{Address, Inventory, Site, Unavailable},
     status::{self, LinkStatus, Status},
-    topology::{RegionName, Topology},
+    topology::{Catalogue, RegionName, Topology},
     trace::{self, Trace},
 };
 
@@ -87,15 +87,20 @@ impl Inspect {
     }
 
     /// Every queue, and how it moves.
-    pub async fn queues(&self, topology: &Topology, history: &mut History) -> Result<Queues, EngineError> {
+    pub async fn queues(
+        &self,
+        topology: &Topology,
+        catalogue: &Catalogue,
+        history: &mut History,
+    ) -> Result<Queues, EngineError> {
         let engine = self.containers().await?;
         let brokers = self.ask(&engine, Broker::queue_details).await;
         let found: Snapshot<Vec<QueueDetails>> = Snapshot { engine, brokers, not_ready: BTreeMap::new() };
-        Ok(queues::queues(topology, &found, history))
+        Ok(queues::queues(topology, catalogue.dead_letters, &found, history))
     }
 
     /// One request's path through services and regions, by its correlation identifier.
-    pub async fn trace(&self, correlation_id: &str) -> Result<Trace, EngineError> {
+    pub async fn trace(&self, catalogue: &Catalogue, correlation_id: &str) -> Result<Trace, EngineError> {
         let found = self.containers().await?.containers;
         let instances: Vec<(RegionName, &str, &str)> = found.iter().filter_map(instance_of).collect();
         let names: Vec<&str> = instances.iter().map(|(_, _, name)| *name).collect();
@@ -104,7 +109,7 @@ impl Inspect {
             let (region, instance, _) = &instances[*index];
             (region, *instance, line.text.as_str())
         });
-        Ok(trace::trace(correlation_id, lines))
+        Ok(trace::trace(correlation_id, &catalogue.log, lines))
     }
 
     /// Everything that a plan is made from.

@@ -12,7 +12,6 @@ pub mod outcome;
 pub mod password;
 pub mod pattern;
 pub mod plan;
-pub mod proof;
 pub mod queues;
 pub mod secret;
 pub mod site;

@@ -14,8 +14,6 @@ use crate::{
 
 /// The version of the JSON form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
-/// How the names of queues begin that hold messages which could not be processed.
-const DEAD_LETTERS: &str = "dead-letters.";
 /// A queue that grew at each of so many looks in a row, and shrank at none, grows without bound.
 const GROWING_LOOKS: usize = 5;
 
@@ -108,13 +106,21 @@ impl History {
     }
 }
 
-/// Every queue of every broker that answered, and what is wrong with it or with those that did not.
+/// Every queue of every broker that answered, and what is wrong with it or with those that did not. `dead_letters` is
+/// how the names of dead-letter queues begin.
 #[must_use]
-pub fn queues(topology: &Topology, found: &Snapshot<Vec<QueueDetails>>, history: &mut History) -> Queues {
+pub fn queues(
+    topology: &Topology,
+    dead_letters: &str,
+    found: &Snapshot<Vec<QueueDetails>>,
+    history: &mut History,
+) -> Queues {
     let regions = || topology.regions.iter().map(|region| &region.name);
     let queues: Vec<QueueStatus> = regions()
         .filter_map(|region| Some((region, found.answer(region)?)))
-        .flat_map(|(region, queues)| queues.iter().map(move |queue| queue_status(region, queue)))
+        .flat_map(|(region, queues)| {
+            queues.iter().map(move |queue| queue_status(region, queue, dead_letters))
+        })
         .collect();
     let growing = history.growing(&queues);
     let silent = regions().filter_map(|region| Some(found.unavailable(region)?.diagnostic(region)));
@@ -126,7 +132,7 @@ pub fn queues(topology: &Topology, found: &Snapshot<Vec<QueueDetails>>, history:
     Queues { version: FORMAT_VERSION, project: topology.name.clone(), queues, warnings, diagnostics }
 }
 
-fn queue_status(region: &RegionName, queue: &QueueDetails) -> QueueStatus {
+fn queue_status(region: &RegionName, queue: &QueueDetails, dead_letters: &str) -> QueueStatus {
     QueueStatus {
         region: region.clone(),
         name: queue.name.clone(),
@@ -134,7 +140,7 @@ fn queue_status(region: &RegionName, queue: &QueueDetails) -> QueueStatus {
         unacknowledged: queue.unacknowledged,
         consumers: queue.consumers,
         growth: queue.growth,
-        dead_letters: queue.name.starts_with(DEAD_LETTERS),
+        dead_letters: queue.name.starts_with(dead_letters),
     }
 }
 
@@ -170,7 +176,7 @@ mod tests {
             .cloned()
             .map(|(region, answer)| (RegionName::new(region), Observed { site: None, answer }));
         let found = Snapshot { brokers: brokers.collect(), ..Snapshot::default() };
-        queues(&topology, &found, history)
+        queues(&topology, "dead-letters.", &found, history)
     }
 
     fn look(history: &mut History, name: &str, ready: u64, consumers: u64, growth: f64) -> Vec<String> {

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic};
-pub use catalogue::{BuiltIn, Catalogue, Variables};
+pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
 pub use federation::{AckMode, ApplyTo, Federation, FederationPolicy, Pair, Shape, UpstreamSettings};
 use findings::Findings;
 

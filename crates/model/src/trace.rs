@@ -4,12 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::topology::RegionName;
+use crate::topology::{LogFields, RegionName};
 
 /// The version of the JSON form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
-/// Fields of a line that say when, where and about what; they have a place of their own, or are the same in all.
-const KNOWN: [&str; 6] = ["at", "level", "region", "service", "event", "correlation_id"];
 
 /// Everything that `fedctl trace` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -49,10 +47,12 @@ pub fn schema() -> Value {
 #[must_use]
 pub fn trace<'l>(
     correlation_id: &str,
+    names: &LogFields,
     lines: impl Iterator<Item = (&'l RegionName, &'l str, &'l str)>,
 ) -> Trace {
-    let mut found: Vec<(jiff::Timestamp, Step)> =
-        lines.filter_map(|(region, service, line)| step(correlation_id, region, service, line)).collect();
+    let mut found: Vec<(jiff::Timestamp, Step)> = lines
+        .filter_map(|(region, service, line)| step(correlation_id, names, region, service, line))
+        .collect();
     found.sort_by_key(|(at, _)| *at);
     let first = found.first().map(|(at, _)| *at);
     let steps = found.into_iter().map(|(at, step)| {
@@ -64,6 +64,7 @@ pub fn trace<'l>(
 
 fn step(
     correlation_id: &str,
+    names: &LogFields,
     region: &RegionName,
     service: &str,
     line: &str,
@@ -73,13 +74,16 @@ fn step(
         return None;
     }
     let mut fields: Map<String, Value> = serde_json::from_str(line).ok()?;
-    if fields.get("correlation_id").and_then(Value::as_str) != Some(correlation_id) {
+    if fields.get(names.correlation_id).and_then(Value::as_str) != Some(correlation_id) {
         return None;
     }
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (at, event) = (text("at"), text("event"));
+    let (at, event) = (text(names.at), text(names.event));
     let time = at.parse().ok()?;
-    fields.retain(|name, value| !KNOWN.contains(&name.as_str()) && !value.is_null());
+    let LogFields { at: when, level, region: place, service: who, event: what, correlation_id: id } = *names;
+    fields.retain(|name, value| {
+        ![when, level, place, who, what, id].contains(&name.as_str()) && !value.is_null()
+    });
     Some((
         time,
         Step { at, after_ms: 0.0, region: region.clone(), service: service.to_owned(), event, fields },
@@ -89,6 +93,15 @@ fn step(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FIELDS: LogFields = LogFields {
+        at: "at",
+        level: "level",
+        region: "region",
+        service: "service",
+        event: "event",
+        correlation_id: "correlation_id",
+    };
 
     #[test]
     fn only_the_requests_own_lines_are_told_in_order_of_time() {
@@ -105,7 +118,7 @@ mod tests {
             ("europe", "no JSON that mentions a".to_owned()),
         ];
         let lines: Vec<_> = lines.map(|(region, line)| (RegionName::new(region), line)).into();
-        let trace = trace("a", lines.iter().map(|(region, line)| (region, "taxes", line.as_str())));
+        let trace = trace("a", &FIELDS, lines.iter().map(|(region, line)| (region, "taxes", line.as_str())));
         let told: Vec<_> = trace
             .steps
             .iter()

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
+use crate::proof::Expectation;
 use fedctl_contract::{
     checkout::{CHECKOUTS_PATH, EVENTS, ORDER_CREATED},
     log::event,
     program::Program,
 };
-use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{
     Scenario,

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::proof::Expectation;
 use fedctl_contract::{
     compute::{COMMANDS, CREATE_VM, TIMEOUT_MS, VMS_PATH, host_queue, replies},
     log::event,
     program::Program,
 };
-use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{Scenario, poison::PoisonTarget, request::Request, run::Run, shop::fresh_id};
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::proof::Proof;
 use fedctl_contract::http;
 use fedctl_engine::{
     endpoint::{Endpoint, Endpoints},
@@ -11,7 +12,6 @@ use fedctl_engine::{
 use fedctl_model::{
     names::{BROKER, container},
     observed::{ContainerState, EngineState},
-    proof::Proof,
     site::Address,
     topology::{Region, RegionName, Topology},
 };

@@ -10,6 +10,7 @@ mod log_tail;
 mod master;
 mod poison;
 mod profile;
+pub mod proof;
 mod reply;
 mod request;
 mod rpc;

@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::{
     log::{event, field},
     program::Program,
     shop::{ORDER_QUEUE, ORDERS_PATH, PRODUCT_EVENTS, PRODUCT_UPDATED},
 };
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, LogMatcher},
-    status::LinkRef,
-    topology::RegionName,
-};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{
     Scenario,

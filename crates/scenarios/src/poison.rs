@@ -1,10 +1,8 @@
 //! A message that no consumer can process, to see a scenario fail and name the queue where the message is.
 
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::program::Program;
-use fedctl_model::{
-    names::BROKER,
-    proof::{Expectation, LogMatcher},
-};
+use fedctl_model::names::BROKER;
 
 use super::run::Run;
 

@@ -2,16 +2,13 @@
 
 use serde_json::json;
 
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::{
     log::event,
     profile::{UPDATED_KEY, UPDATES, USERS_PATH},
     program::Program,
 };
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, LogMatcher},
-    status::LinkRef,
-};
+use fedctl_model::{observed::Resource, status::LinkRef};
 
 use super::{
     Scenario,

@@ -2,17 +2,13 @@
 
 use serde_json::Value;
 
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::{
     log::{event, field},
     program::Program,
     shop::{TAX_PATH, federated_queue, tax, taxes_key, taxes_reply_key},
 };
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, LogMatcher},
-    status::LinkRef,
-    topology::RegionName,
-};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{
     Scenario,

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::proof::Expectation;
 use fedctl_contract::{
     log::event,
     program::Program,
     rpc::{ANALYZE, PATH, REQUESTS, SLOW, SUCCESS, TIMEOUT, UNKNOWN_PATTERN, replies},
 };
-use fedctl_model::{observed::Resource, proof::Expectation, status::LinkRef, topology::RegionName};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{
     Scenario,

@@ -5,11 +5,11 @@ mod verdict;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::proof::{Expectation, Failure, LogMatcher, Observation, describe};
 use fedctl_contract::{http, program::Program};
 use fedctl_engine::{chain::chain, endpoint::Answer};
 use fedctl_model::{
     names::container,
-    proof::{Expectation, Failure, LogMatcher, Observation},
     status::{LinkRef, LinkStatus},
     topology::{RegionName, Topology},
 };
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
     pub async fn suspect(&mut self, suspected: impl IntoIterator<Item = LinkRef>) {
         let links = self.links().await;
         if let Some(failure) = self.failures.last_mut() {
-            failure.suspects.extend(suspected.into_iter().map(|link| link.described(&links)));
+            failure.suspects.extend(suspected.into_iter().map(|link| describe(&link, &links)));
         }
     }
 

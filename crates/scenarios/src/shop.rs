@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::{
     log::{event, field},
     program::Program,
     shop::{PRODUCT_ADDED, PRODUCT_EVENTS, PRODUCTS_PATH},
 };
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, LogMatcher},
-    status::LinkRef,
-    topology::RegionName,
-};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{
     poison::PoisonTarget,

@@ -16,6 +16,22 @@ pub struct Catalogue {
     /// Where the volume that a region's services share is mounted.
     pub directory: &'static str,
     pub variables: Variables,
+    /// How the names of dead-letter queues begin.
+    pub dead_letters: &'static str,
+    pub log: LogFields,
+}
+
+/// The fields that every line of a service's log has.
+#[derive(Debug, Clone, Copy)]
+pub struct LogFields {
+    /// When, RFC 3339.
+    pub at: &'static str,
+    pub level: &'static str,
+    pub region: &'static str,
+    pub service: &'static str,
+    pub event: &'static str,
+    /// What belongs to one request.
+    pub correlation_id: &'static str,
 }
 
 /// A program that fedctl brings.

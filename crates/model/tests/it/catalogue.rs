@@ -1,6 +1,6 @@
 //! What topologies may count on in these tests.
 
-use fedctl_model::topology::{BuiltIn, Catalogue, Variables};
+use fedctl_model::topology::{BuiltIn, Catalogue, LogFields, Variables};
 
 const PROGRAMS: [(&str, &[&str]); 7] = [
     ("products", &[]),
@@ -30,5 +30,14 @@ pub fn catalogue() -> Catalogue {
         readiness_path: "/healthz",
         directory: "/var/lib/fedctl",
         variables,
+        dead_letters: "dead-letters.",
+        log: LogFields {
+            at: "at",
+            level: "level",
+            region: "region",
+            service: "service",
+            event: "event",
+            correlation_id: "correlation_id",
+        },
     }
 }

@@ -4,17 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
+use crate::proof::{Expectation, LogMatcher, describe};
 use fedctl_contract::log::{event, field};
 use fedctl_engine::{
     endpoint::Answer,
     wait::{Poll, WaitError, poll_until, quiet},
 };
-use fedctl_model::{
-    observed::Resource,
-    proof::{Expectation, LogMatcher},
-    status::LinkRef,
-    topology::RegionName,
-};
+use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 
 use super::{Run, Sent, Source};
 use crate::log_tail::Entry;
@@ -86,7 +82,7 @@ impl Run<'_> {
         let mut suspects = Vec::new();
         let exchange = Resource::Exchange(source.exchange.into());
         if let Some(link) = LinkRef::between(&self.sent[cause].region, region, exchange) {
-            suspects.push(link.described(&self.links().await));
+            suspects.push(describe(&link, &self.links().await));
         }
         suspects.push(self.service_state(region, source.writer.name()).await);
         suspects
@@ -123,7 +119,7 @@ impl Run<'_> {
                 "`{}` in {place} {} {found} times, not {}, after {what} in `{region}`",
                 expected.service, expected.meaning, expected.times
             );
-            let mut suspects: Vec<String> = expected.link.iter().map(|link| link.described(&links)).collect();
+            let mut suspects: Vec<String> = expected.link.iter().map(|link| describe(link, &links)).collect();
             let mut homes = self.environment.regions_of(&expected.service);
             homes.retain(|home| expected.region.as_ref().is_none_or(|region| region == home));
             for home in homes {

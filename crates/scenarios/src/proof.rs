@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
+use fedctl_contract::log::field;
+use fedctl_model::{
     status::{LinkRef, LinkStatus},
     topology::RegionName,
 };
@@ -95,14 +96,14 @@ pub struct LogMatcher {
 impl LogMatcher {
     #[must_use]
     pub fn matches(&self, line: &Map<String, Value>) -> bool {
-        line.get("event").is_some_and(|found| self.events.iter().any(|event| found == event))
+        line.get(field::EVENT).is_some_and(|found| self.events.iter().any(|event| found == event))
             && self.fields.iter().all(|(field, value)| line.get(*field) == Some(value))
     }
 
     /// The lines of these events with the correlation identifier of a request.
     #[must_use]
     pub fn about(events: &'static [&'static str], correlation_id: &str) -> Self {
-        Self { events, fields: vec![("correlation_id", correlation_id.into())] }
+        Self { events, fields: vec![(field::CORRELATION_ID, correlation_id.into())] }
     }
 
     /// The lines of these events with a correlation identifier, or with these fields where the service that was asked
@@ -120,18 +121,18 @@ impl LogMatcher {
     }
 }
 
-impl LinkRef {
-    /// This link in words, with its state and what waits for it.
-    #[must_use]
-    pub fn described(&self, links: &[LinkStatus]) -> String {
-        let Some(found) = links.iter().find(|found| found.link == *self) else {
-            return format!("link {self}: not reported by the broker of `{}`", self.downstream);
-        };
-        let reported = if found.is_running() { "reported as " } else { "" };
-        let condition = &found.condition;
-        let waiting = found.waiting.filter(|waiting| *waiting > 0).map_or_else(String::new, |waiting| {
-            format!(", {waiting} messages wait for it on `{}`", self.upstream)
-        });
-        format!("link {self}: {reported}{condition}{waiting}")
-    }
+/// A link in words, with its state and the messages that wait for it.
+#[must_use]
+pub fn describe(link: &LinkRef, links: &[LinkStatus]) -> String {
+    let Some(found) = links.iter().find(|found| found.link == *link) else {
+        return format!("link {link}: not reported by the broker of `{}`", link.downstream);
+    };
+    let reported = if found.is_running() { "reported as " } else { "" };
+    let condition = &found.condition;
+    let waiting = match found.waiting {
+        None | Some(0) => String::new(),
+        Some(1) => format!(", 1 message waits for it on `{}`", link.upstream),
+        Some(waiting) => format!(", {waiting} messages wait for it on `{}`", link.upstream),
+    };
+    format!("link {link}: {reported}{condition}{waiting}")
 }
