@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::{
     body_try_stream,
+    models::ImageSummary,
     query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder},
 };
 use futures_util::{Stream, TryStreamExt, future::try_join_all};
@@ -29,13 +30,13 @@ impl Engine {
         Ok(found.filter_map(|(reference, id)| Some((reference.clone(), id?))).collect())
     }
 
-    /// The references of all images that carry `label`.
+    /// The references of all images that carry `label`; the id of one that has lost its tag to another.
     pub async fn images_labelled(&self, label: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = self.docker.list_images(Some(options)).await;
         let images = images.map_err(|source| EngineError::new(Operation::List, "images", source))?;
-        Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
+        Ok(images.into_iter().flat_map(references).collect())
     }
 
     /// Pulls an image from its registry; `progress` gets how far it is, in words.
@@ -84,5 +85,32 @@ impl Engine {
         let options = RemoveImageOptionsBuilder::default().build();
         let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);
         absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, reference, source)))
+    }
+}
+
+/// What an image is removed by. An engine before 25.0 lists an image without a tag as `<none>:<none>`.
+fn references(image: ImageSummary) -> Vec<String> {
+    let mut tags = image.repo_tags;
+    tags.retain(|tag| tag != "<none>:<none>");
+    if tags.is_empty() { vec![image.id] } else { tags }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_tag_is_removed_by_its_id() {
+        let image = |tags: &[&str]| ImageSummary {
+            id: "sha256:1".into(),
+            repo_tags: tags.iter().map(ToString::to_string).collect(),
+            ..ImageSummary::default()
+        };
+        assert_eq!(references(image(&["<none>:<none>"])), ["sha256:1"]);
+        assert_eq!(references(image(&[])), ["sha256:1"]);
+        assert_eq!(
+            references(image(&["fedctl-service:a", "fedctl-service:b"])),
+            ["fedctl-service:a", "fedctl-service:b"]
+        );
     }
 }
