@@ -18,18 +18,18 @@ pub async fn run(global: &Global, asked: &cli::Queues, output: Output) -> Result
     let (catalogue, mut history) = (catalogue(), History::default());
     repeat(asked.watch, output, async || {
         inspect.inventory = project.inventory()?;
-        report(&inspect.queues(&project.topology, &catalogue, &mut history).await?, asked.output, output)
+        report(&inspect.queues(&project.topology, &catalogue, &mut history).await?, asked.output)
     })
     .await
 }
 
-fn report(queues: &Queues, format: Format, output: Output) -> Result<Outcome, Failure> {
+fn report(queues: &Queues, format: Format) -> Result<(String, Outcome), Failure> {
     let text = match format {
         Format::Table => output::queues::render(queues, false),
         Format::Wide => output::queues::render(queues, true),
         Format::Json => output::json(queues)?,
         Format::Yaml => output::yaml(queues)?,
     };
-    output.data(&text)?;
-    Ok(if queues.diagnostics.is_empty() { Outcome::Done } else { Outcome::Degraded })
+    let outcome = if queues.diagnostics.is_empty() { Outcome::Done } else { Outcome::Degraded };
+    Ok((text, outcome))
 }

@@ -10,15 +10,19 @@ use crate::output::Output;
 pub async fn repeat(
     watch: bool,
     output: Output,
-    mut report: impl AsyncFnMut() -> Result<Outcome, Failure>,
+    mut report: impl AsyncFnMut() -> Result<(String, Outcome), Failure>,
 ) -> Result<Outcome, Failure> {
     if !watch {
-        return report().await;
+        let (text, outcome) = report().await?;
+        output.data(&text)?;
+        return Ok(outcome);
     }
     let stop = Stop::listen()?;
     loop {
+        // the last report stays on the screen until there is a new one
+        let (text, _) = report().await?;
         output.clear_screen()?;
-        report().await?;
+        output.data(&text)?;
         tokio::select! {
             () = wait::second() => {}
             () = stop.token.cancelled() => return Ok(stop.outcome()),

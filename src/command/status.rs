@@ -13,18 +13,18 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
     let mut inspect = project.inspect(global)?;
     repeat(asked.watch, output, async || {
         inspect.inventory = project.inventory()?;
-        report(&inspect.status(&project.topology).await?, asked.output, output)
+        report(&inspect.status(&project.topology).await?, asked.output)
     })
     .await
 }
 
-fn report(status: &Status, format: Format, output: Output) -> Result<Outcome, Failure> {
+fn report(status: &Status, format: Format) -> Result<(String, Outcome), Failure> {
     let text = match format {
         Format::Table => output::status::render(status, false),
         Format::Wide => output::status::render(status, true),
         Format::Json => output::json(status)?,
         Format::Yaml => output::yaml(status)?,
     };
-    output.data(&text)?;
-    Ok(if status.is_healthy() { Outcome::Done } else { Outcome::Degraded })
+    let outcome = if status.is_healthy() { Outcome::Done } else { Outcome::Degraded };
+    Ok((text, outcome))
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 use fedctl_model::{
     desired::{self, Desired, Readiness},
-    names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, ownership_parameter},
+    names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, ownership_parameter},
     observed::{Container, ContainerState, Definitions, EngineState, Observed, QueueDetails, Snapshot},
     queues::{self, History, Queues},
     site::{Address, Inventory, Site, Unavailable},
@@ -222,6 +222,8 @@ fn unavailable(error: &BrokerError) -> Unavailable {
 /// The region, instance and name of a container that is a service's.
 fn instance_of(container: &Container) -> Option<(RegionName, &str, &str)> {
     let region = container.labels.get(REGION_LABEL)?;
-    let instance = container.labels.get(INSTANCE_LABEL).filter(|instance| *instance != BROKER)?;
+    // containers of older versions have the instance's name in the label of the service
+    let instance = container.labels.get(INSTANCE_LABEL).or_else(|| container.labels.get(SERVICE_LABEL));
+    let instance = instance.filter(|instance| *instance != BROKER)?;
     Some((RegionName::new(region), instance, &container.name))
 }

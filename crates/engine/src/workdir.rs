@@ -34,9 +34,9 @@ pub struct Lock {
 pub enum WorkdirError {
     #[error("cannot {operation} `{}`", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
-    /// The file of passwords is not what fedctl writes.
-    #[error("`{}` is not a valid password file", path.display())]
-    Malformed { path: PathBuf, source: serde_json::Error },
+    /// The file of passwords is not what fedctl writes. The parser's own words may quote a password.
+    #[error("`{}` is not a valid password file: see line {line}, column {column}", path.display())]
+    Malformed { path: PathBuf, line: usize, column: usize },
     #[error("another fedctl is changing this project (it holds `{}`)", path.display())]
     Locked { path: PathBuf },
 }
@@ -78,8 +78,8 @@ impl Workdir {
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Passwords::new()),
             Err(source) => return Err(WorkdirError::Io { operation: "read", path, source }),
         };
-        let regions: BTreeMap<String, BTreeMap<String, String>> =
-            serde_json::from_str(&text).map_err(|source| WorkdirError::Malformed { path, source })?;
+        let regions: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text)
+            .map_err(|error| WorkdirError::Malformed { path, line: error.line(), column: error.column() })?;
         let entry = |region: &str, (user, password): (String, String)| {
             (PasswordId { region: RegionName::new(region), user }, Secret::new(password))
         };
@@ -216,5 +216,15 @@ mod tests {
         fs::write(workdir.passwords_file(), "{").unwrap();
         let error = workdir.passwords().unwrap_err().to_string();
         assert!(error.contains("passwords.json"), "{error}");
+    }
+
+    #[test]
+    fn a_malformed_password_file_shows_no_password() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        workdir.complete_passwords(&[id("a")]).unwrap();
+        fs::write(workdir.passwords_file(), r#"{"europe": "hunter2"}"#).unwrap();
+        let shown = crate::chain::chain(&workdir.passwords().unwrap_err());
+        assert!(shown.ends_with("see line 1, column 20") && !shown.contains("hunter2"), "{shown}");
     }
 }

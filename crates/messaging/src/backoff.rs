@@ -5,10 +5,12 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// The pause after `failures` failures in a row, 0 for the first: random, below a ceiling that doubles from 100 ms up
-/// to half a second. Without the full jitter, services that lost the same broker would all come back in step.
+/// The pause after `failures` failures in a row, 0 for the first: random, between half of a ceiling and the whole of it,
+/// which doubles from 100 ms up to half a second. Without the jitter, services that lost the same broker would all
+/// reconnect in step; with the lower half, a number of retries lasts for a time that can be relied on.
 pub fn backoff(failures: u32) -> Duration {
-    rand::random_range(Duration::ZERO..=ceiling(failures))
+    let ceiling = ceiling(failures);
+    rand::random_range(ceiling / 2..=ceiling)
 }
 
 fn ceiling(failures: u32) -> Duration {
@@ -26,12 +28,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_spread_over_all_that_is_below_the_ceiling() {
+    fn pauses_are_spread_over_the_upper_half_of_the_ceiling() {
         let pauses: Vec<Duration> = (0..1000).map(|_| backoff(9)).collect();
-        assert!(pauses.iter().all(|pause| *pause <= LONGEST));
-        assert!(
-            pauses.iter().any(|pause| *pause < LONGEST / 4)
-                && pauses.iter().any(|pause| *pause > LONGEST / 4 * 3)
-        );
+        assert!(pauses.iter().all(|pause| (LONGEST / 2..=LONGEST).contains(pause)));
+        let middle = LONGEST / 4 * 3;
+        assert!(pauses.iter().any(|pause| *pause < middle) && pauses.iter().any(|pause| *pause > middle));
     }
 }

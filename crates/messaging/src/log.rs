@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
@@ -36,7 +36,7 @@ impl Log {
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
         let stdout = Arc::new(Stdout::default());
-        tokio::spawn(flush_when_idle(Arc::clone(&stdout)));
+        tokio::spawn(flush_when_idle(Arc::downgrade(&stdout), Arc::clone(&stdout.filled)));
         Self::with_sink(region, service, move |line| stdout.append(line))
     }
 
@@ -73,7 +73,7 @@ impl Log {
 #[derive(Default)]
 struct Stdout {
     lines: Mutex<Vec<u8>>,
-    filled: Notify,
+    filled: Arc<Notify>,
 }
 
 impl Stdout {
@@ -98,14 +98,17 @@ impl Stdout {
 impl Drop for Stdout {
     fn drop(&mut self) {
         write(&mut self.lock());
+        self.filled.notify_one();
     }
 }
 
-async fn flush_when_idle(stdout: Arc<Stdout>) {
+/// Flushes until the last clone of the log is dropped.
+async fn flush_when_idle(stdout: Weak<Stdout>, filled: Arc<Notify>) {
     loop {
-        stdout.filled.notified().await;
+        filled.notified().await;
         // a task that yields runs again after all others that are ready
         yield_now().await;
+        let Some(stdout) = stdout.upgrade() else { return };
         write(&mut stdout.lock());
     }
 }

@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         let what = request.described(path);
         let answer = match self.environment.endpoints.get(&(region.clone(), service.name().to_owned())) {
             None => Err("it publishes no port".to_owned()),
-            Some(endpoint) => request.send(endpoint, path).await.map_err(|error| error.to_string()),
+            Some(endpoint) => request.send(endpoint, path).await.map_err(|error| chain(&error)),
         };
         let id =
             answer.as_ref().ok().and_then(|answer| answer.header(http::CORRELATION_ID).map(str::to_owned));

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::proof::{Expectation, LogMatcher, describe};
 use fedctl_contract::log::{event, field};
 use fedctl_engine::{
+    chain::chain,
     endpoint::Answer,
     wait::{Poll, WaitError, poll_until, quiet},
 };
@@ -58,7 +59,7 @@ impl Run<'_> {
                 Ok(Answer { status, body, .. }) => {
                     Poll::<_, ()>::Pending(format!("{status} {}", body.unwrap_or_default()))
                 }
-                Err(error) => Poll::Pending(error.to_string()),
+                Err(error) => Poll::Pending(chain(&error)),
             };
             (region.clone(), poll_until(self.deadline, poll, |_| {}).await)
         });
