@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds fedctl as one static executable and writes the root file system of its service image, a tar, to standard
-# output. For engines that cannot run the fedctl in front of them: put the image's name as `service-image` in the
-# topology.
+# Builds fedctl as a static executable and writes the root file system of the built-in services' image to standard
+# output, as a tar. For engines that cannot run the fedctl that controls them: set `service-image` in the topology to
+# the image.
 #
 #   scripts/service-image.sh | docker import - fedctl-service:static
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what fedctl's recipes need beyond a Rust toolchain and a Docker engine, and says so. Where it may not, one
-# line says what is missing and the command that mends it. Quick and silent when nothing is missing.
+# Installs what fedctl's Makefile needs beyond a Rust toolchain and a Docker engine. Without root it prints what is
+# missing and the command that installs it. Quick and silent when nothing is missing.
 set -euo pipefail
 
 fail() {
@@ -8,7 +8,7 @@ fail() {
     exit 1
 }
 
-# need PACKAGE COMMAND…: where the command fails, the package is missing
+# need PACKAGE COMMAND…: if the command fails, the package is missing
 missing=()
 need() {
     local package=$1
@@ -23,12 +23,12 @@ command -v docker >/dev/null || fail "Docker is missing: run \`sudo apt-get inst
 need build-essential command -v cc
 need mmdebstrap command -v mmdebstrap
 need debian-archive-keyring test -r /usr/share/keyrings/debian-archive-keyring.gpg
-need docker-compose compose                      # a test holds our Compose file against the real reader
-need shellcheck command -v shellcheck              # a test holds the exported script against it
-need python3-pip python3 -m pip --version         # tests make an image of Python services
+need docker-compose compose                      # a test runs our Compose file with it
+need shellcheck command -v shellcheck              # a test checks the exported script with it
+need python3-pip python3 -m pip --version         # tests build an image of Python services
 
 if ((${#missing[@]})); then
-    command -v apt-get >/dev/null || fail "missing: ${missing[*]}: this is no Debian, install their like by hand"
+    command -v apt-get >/dev/null || fail "missing: ${missing[*]}: not a Debian-family system; install the equivalents by hand"
     [[ $(id -u) -eq 0 ]] || fail "missing: ${missing[*]}: run \`sudo apt-get install ${missing[*]}\`"
     echo "setup: installing ${missing[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
@@ -38,7 +38,7 @@ fi
 
 if ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
     case $answer in
-    *"permission denied"*) fail "the engine's socket is forbidden: run \`sudo usermod -aG docker $(id -un)\`, log in again" ;;
-    *) fail "the engine does not answer: run \`sudo systemctl start docker\` (${answer##*$'\n'})" ;;
+    *"permission denied"*) fail "permission denied on the Docker socket: run \`sudo usermod -aG docker $(id -un)\`, then log in again" ;;
+    *) fail "cannot connect to the Docker engine: run \`sudo systemctl start docker\` (${answer##*$'\n'})" ;;
     esac
 fi

@@ -1,4 +1,4 @@
-//! The programs and names of the contract, in the form in which the model takes them.
+//! The built-in services and names of the contract, in the model's form.
 
 use fedctl_contract::{dead_letters, environment, http, log::field, program::Program};
 use fedctl_model::topology::{BuiltIn, Catalogue, LogFields, Variables};

@@ -16,10 +16,10 @@ use fedctl_scenarios::{self as scenarios, Scenario};
     name = "fedctl",
     version,
     max_term_width = 100,
-    before_help = "Examples:\n  fedctl up        stand up every region of regions.yaml and federate them\n  fedctl status    show every broker, service and link, expected against actual"
+    before_help = "Examples:\n  fedctl up        stand up every region of regions.yaml and federate them\n  fedctl status    show every broker, service and link, expected vs. actual"
 )]
 pub struct Cli {
-    /// What applies to every command.
+    /// The flags of every command.
     #[command(flatten)]
     pub global: Global,
     /// The command.
@@ -27,13 +27,13 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What applies to every command.
+/// The flags of every command.
 #[derive(Debug, Args)]
 pub struct Global {
     /// The topology file
     #[arg(long, global = true, value_name = "FILE", env = "FEDCTL_FILE", default_value = "regions.yaml")]
     pub file: PathBuf,
-    /// The Docker engine [default: its local socket]
+    /// Docker engine to connect to [default: the local socket]
     #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true)]
     pub host: Option<String>,
     /// When to use colour
@@ -58,35 +58,35 @@ pub enum Color {
 /// How to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// Moving lines on a terminal, plain ones elsewhere.
+    /// Live display on a terminal, plain lines elsewhere.
     Auto,
-    /// Moving lines.
+    /// Live display, redrawn in place.
     Tty,
-    /// One line for everything that is done.
+    /// One line for each completed object.
     Plain,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Nothing.
+    /// No progress.
     Quiet,
 }
 
-/// The form of a report.
+/// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table.
     Table,
-    /// A table with everything.
+    /// A table with every detail.
     Wide,
-    /// JSON, of a stable and versioned form.
+    /// JSON, in a stable, versioned format.
     Json,
-    /// The same as YAML.
+    /// The same report as YAML.
     Yaml,
 }
 
 /// What has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
-    /// The file regions.yaml.
+    /// The topology file, regions.yaml.
     Topology,
     /// The report of `fedctl status -o json`.
     Status,
@@ -105,34 +105,34 @@ pub enum Command {
     Up(Up),
     /// Show what `up` would change, without changing anything
     Plan(Plan),
-    /// Pull the images ahead of time; the broker's is built if no registry has it
+    /// Pull the images ahead of time; build the broker image if it cannot be pulled
     #[command(
         before_help = "Examples:\n  fedctl pull                        the images of regions.yaml\n  fedctl pull --file systems.yaml    those of another topology"
     )]
     Pull,
-    /// Show every broker, service and link, expected against actual
+    /// Show every broker, service and link, expected vs. actual
     Status(Status),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers
     Queues(Queues),
-    /// Trace one request through services and regions, by its correlation id
+    /// Trace one request through services and regions, by its correlation ID
     Trace(Trace),
     /// Remove containers and networks; data is kept unless --volumes is given
     Down(Down),
     /// Show the logs of containers
     Logs(Logs),
-    /// Export the topology to the format of another tool
+    /// Export the topology for another tool
     Export(Export),
     /// Explain a diagnostic by its code, such as FED0107
     Explain(Explain),
     /// Print the JSON schema of regions.yaml, or of a report
     #[command(
-        before_help = "Examples:\n  fedctl schema > regions.schema.json    what an editor completes regions.yaml by\n  fedctl schema status                   the form of `fedctl status -o json`"
+        before_help = "Examples:\n  fedctl schema > regions.schema.json    completion and checks in an editor\n  fedctl schema status                   the schema of `fedctl status -o json`"
     )]
     Schema {
-        /// Of what
-        #[arg(value_name = "FORM", default_value = "topology")]
+        /// Which schema
+        #[arg(value_name = "SCHEMA", default_value = "topology")]
         of: SchemaOf,
     },
     /// Print a completion script for a shell
@@ -148,14 +148,14 @@ pub enum Command {
         before_help = "Examples:\n  fedctl man | man -l -                                  read it\n  fedctl man > /usr/local/share/man/man1/fedctl.1    install it"
     )]
     Man,
-    /// Run one of the built-in services, as their containers do
+    /// Run one of the built-in services, as its container does
     #[command(
         hide = true,
         before_help = "Examples:\n  fedctl service products    what the container of `products` runs\n  fedctl service indexer     the settings come from the environment"
     )]
     Service {
-        /// Which program
-        #[arg(value_name = "PROGRAM", value_parser = program())]
+        /// Which built-in service
+        #[arg(value_name = "SERVICE", value_parser = program())]
         program: Program,
     },
 }
@@ -177,14 +177,14 @@ pub struct Up {
 /// `fedctl plan`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if there are any"
+    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if there are changes"
 )]
 pub struct Plan {
     /// Only these regions
     #[arg(value_name = "REGION")]
     pub regions: Vec<String>,
-    /// The form of the report
-    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: TextFormat,
     /// Exit with 2 if there are changes to make
     #[arg(long)]
@@ -194,11 +194,11 @@ pub struct Plan {
 /// `fedctl status`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl status --watch      repeat every second\n  fedctl status -o json      for programs; exit code 4 if anything is degraded"
+    before_help = "Examples:\n  fedctl status --watch      repeat every second\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded"
 )]
 pub struct Status {
-    /// The form of the report
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
     /// Repeat every second until interrupted
     #[arg(short, long)]
@@ -208,20 +208,20 @@ pub struct Status {
 /// `fedctl demo`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl demo                                events, master and reply; the regions are brought up first\n  fedctl demo master                         only this one; exit code 5 if it fails\n  fedctl --file systems.yaml demo --all      every scenario there is"
+    before_help = "Examples:\n  fedctl demo                                events, master and reply; the regions are brought up first\n  fedctl demo master                         only this one; exit code 5 if it fails\n  fedctl --file systems.yaml demo --all      every scenario"
 )]
 pub struct Demo {
     /// Which scenarios [default: events, master and reply]
     #[arg(value_name = "SCENARIO", value_parser = scenario())]
     pub scenarios: Vec<&'static Scenario>,
-    /// Every scenario there is
+    /// Run every scenario
     #[arg(long, conflicts_with = "scenarios")]
     pub all: bool,
-    /// Also send each scenario a message that cannot be processed: it must fail and report where the message is
+    /// Also send each scenario a message that cannot be processed; it must fail and report where the message ended up
     #[arg(long)]
     pub poison: bool,
-    /// The form of the report
-    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: TextFormat,
     /// How long each scenario may take
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
@@ -231,23 +231,23 @@ pub struct Demo {
 fn scenario() -> impl TypedValueParser<Value = &'static Scenario> {
     let known = scenarios::ALL.map(|known| PossibleValue::new(known.name).help(known.claim));
     let named = |name: String| scenarios::ALL.into_iter().find(|known| known.name == name);
-    PossibleValuesParser::new(known).try_map(move |name| named(name).ok_or("there is no such scenario"))
+    PossibleValuesParser::new(known).try_map(move |name| named(name).ok_or("no such scenario"))
 }
 
 fn program() -> impl TypedValueParser<Value = Program> {
     let known = Program::ALL.iter().map(|known| PossibleValue::new(known.name()).help(known.summary()));
     PossibleValuesParser::new(known)
-        .try_map(|name| Program::from_name(&name).ok_or("there is no such program"))
+        .try_map(|name| Program::from_name(&name).ok_or("no such built-in service"))
 }
 
-/// The form of a report that is no table.
+/// The output format of a report that is not a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TextFormat {
     /// Text, for people.
     Text,
-    /// JSON, of a stable and versioned form.
+    /// JSON, in a stable, versioned format.
     Json,
-    /// The same as YAML.
+    /// The same report as YAML.
     Yaml,
 }
 
@@ -257,8 +257,8 @@ pub enum TextFormat {
     before_help = "Examples:\n  fedctl queues --watch      repeat every second, and warn about queues that only grow\n  fedctl queues -o wide      the empty ones too; exit code 4 if there is a warning"
 )]
 pub struct Queues {
-    /// The form of the report
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
     /// Repeat every second until interrupted
     #[arg(short, long)]
@@ -268,14 +268,14 @@ pub struct Queues {
 /// `fedctl trace`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11              the identifier that a service or `fedctl demo` gave\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11 -o json      for programs"
+    before_help = "Examples:\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11              the correlation ID that a service or `fedctl demo` printed\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11 -o json      for scripts"
 )]
 pub struct Trace {
-    /// The request's correlation identifier
+    /// Correlation ID of the request
     #[arg(value_name = "CORRELATION_ID")]
     pub correlation_id: String,
-    /// The form of the report
-    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: TextFormat,
 }
 
@@ -288,10 +288,10 @@ pub struct Down {
     /// Also remove the volumes, with every message in them, and the passwords
     #[arg(long)]
     pub volumes: bool,
-    /// Also remove the images that fedctl made
+    /// Also remove the images that fedctl built
     #[arg(long)]
     pub images: bool,
-    /// The project's name, to confirm without being asked
+    /// Project name, to confirm without a prompt
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
 }
@@ -311,7 +311,7 @@ pub struct Logs {
     /// Follow the logs
     #[arg(short, long)]
     pub follow: bool,
-    /// Only the last lines of each container
+    /// Only the last LINES lines of each container
     #[arg(short = 'n', long, value_name = "LINES")]
     pub tail: Option<usize>,
 }
@@ -319,7 +319,7 @@ pub struct Logs {
 /// `fedctl export`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl export compose                         write compose/compose.yaml and what belongs to it\n  fedctl export service-image >service.tar      the image of fedctl's own services, for `docker import`"
+    before_help = "Examples:\n  fedctl export compose                         write compose/compose.yaml and the files it needs\n  fedctl export service-image >service.tar      the built-in services' image, for `docker import`"
 )]
 pub struct Export {
     /// In which form.
@@ -330,9 +330,9 @@ pub struct Export {
 /// What can be exported.
 #[derive(Debug, Subcommand)]
 pub enum ExportForm {
-    /// Write files for Docker Compose, which then needs no fedctl
+    /// Write a Docker Compose project that runs without fedctl
     Compose(ExportCompose),
-    /// Write the root file system of the image of fedctl's own services, a tar, to standard output
+    /// Write the root file system of the built-in services' image to standard output, as a tar
     #[command(
         before_help = "Examples:\n  fedctl export service-image | docker import - fedctl-service:local\n  fedctl export service-image >service.tar"
     )]
@@ -342,10 +342,10 @@ pub enum ExportForm {
 /// `fedctl export compose`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl export compose                      below ./compose\n  fedctl export compose --output /srv/shop   below /srv/shop"
+    before_help = "Examples:\n  fedctl export compose                      write to ./compose\n  fedctl export compose --output /srv/shop   write to /srv/shop"
 )]
 pub struct ExportCompose {
-    /// The directory to write below; files of the same names are replaced
+    /// Directory to write to; existing files of the same name are overwritten
     #[arg(short, long, value_name = "DIR", default_value = "compose")]
     pub output: PathBuf,
 }

@@ -86,7 +86,7 @@ fn print(output: Output, text: &str) -> Result<Outcome, Failure> {
 fn explanation(explain: &Explain) -> Result<String, Failure> {
     let found = Code::find(&explain.code);
     found.map(|code| format!("{}\n", code.explanation())).ok_or_else(|| {
-        Failure::new(Outcome::Usage, anyhow::anyhow!("there is no code `{}`", explain.code))
+        Failure::new(Outcome::Usage, anyhow::anyhow!("unknown code `{}`", explain.code))
             .hint("codes are printed with findings, links and warnings, such as FED0107")
     })
 }

@@ -1,4 +1,4 @@
-//! What people and programs see: every word and colour.
+//! What people and scripts see: every word and colour.
 #![expect(clippy::disallowed_methods, reason = "the owner of standard output and standard error")]
 
 pub mod failure;
@@ -61,7 +61,7 @@ impl Output {
         io::stdout().is_terminal()
     }
 
-    /// Writes to standard error. If that fails there is nowhere left to say so.
+    /// Writes to standard error. A failure is ignored: there is nowhere left to report it.
     pub fn message(&self, text: &str) {
         AutoStream::new(io::stderr().lock(), self.choice()).write_all(text.as_bytes()).ok();
     }
@@ -78,7 +78,7 @@ impl Output {
         io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Whether there is somebody to answer a question.
+    /// Whether a question can be answered: standard input is a terminal.
     #[must_use]
     pub fn can_ask() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()

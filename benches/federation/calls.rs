@@ -141,7 +141,7 @@ async fn hand_out(_channel: Channel, mut deliveries: Consumer, pending: Pending)
             waits.send(delivery).ok();
         }
     }
-    // whoever still waits shall know
+    // callers that still wait get an error
     pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 

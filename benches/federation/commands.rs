@@ -22,7 +22,7 @@ use crate::{
 const QUICK: usize = 50;
 const MOST_MEMORY: f64 = 30.0;
 
-/// `up` from nothing beside plain brokers, in turns; the last one stays up.
+/// `up` from nothing and plain brokers, in turns; the last one stays up.
 pub fn up(project: &Project, baseline: &Baseline, repetitions: usize) -> Result<()> {
     let (mut plain, mut ups, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     // the first one has to make the services' image, and is not counted
@@ -50,7 +50,7 @@ pub fn second_up(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// `status` beside the broker's own tool.
+/// `status` compared with the broker's own tool.
 pub fn status(project: &Project, repetitions: usize) -> Result<()> {
     let ours = (0..QUICK).map(|_| project.time(&["status"])).collect::<Result<Vec<_>>>()?;
     let (mut turns, mut together) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! How many events a second the services of a region work off.
+//! How many events per second the services of a region process.
 
 use std::time::{Duration, Instant};
 
@@ -23,17 +23,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How many of a load's events are read in each region afterwards.
 const READ: usize = 50;
 
-/// An event that services of every region work off.
+/// An event that services of every region process.
 pub struct Event {
-    /// The federated exchange that it is told over.
+    /// The federated exchange that it is published to.
     pub exchange: &'static str,
     pub key: &'static str,
-    /// Who works it off.
+    /// The service that processes it.
     pub service: &'static str,
     pub body: fn(i64) -> Value,
     /// What makes a service publish it.
     pub form: fn(i64) -> Form,
-    /// Where the service shows what it was told, by its number.
+    /// The path at which the service shows the result, by its number.
     pub read_at: &'static str,
 }
 
@@ -84,7 +84,7 @@ pub struct Load {
     pub per_core: f64,
 }
 
-/// Publishes events here and waits until they are worked off here and there.
+/// Publishes events here and waits until both regions have processed them.
 pub async fn load(
     engine: &Engine,
     here: &Region,

@@ -21,7 +21,7 @@ use crate::{
 const KEY: &str = "bench";
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// From the beginning of a `POST` here to the first `GET` there that finds what it told.
+/// From the beginning of a `POST` here to the first `GET` there that finds it.
 pub async fn through_services(
     here: &Region,
     there: &Region,

@@ -1,4 +1,4 @@
-//! Prints how fast and how small fedctl is on this machine, beside what it is held against: `make bench`.
+//! Prints how fast and how small fedctl is on this machine, compared with its baselines: `make bench`.
 //!
 //! Nothing here passes or fails. An aim that is missed is said to be missed, and docs/performance.md says why.
 

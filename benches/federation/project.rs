@@ -73,7 +73,7 @@ impl Project {
         Ok(started.elapsed())
     }
 
-    /// As [`Self::time`], with the most memory that it had, in MiB; none where nothing tells that.
+    /// As [`Self::time`], with the most memory that it had, in MiB; none where that is not known.
     pub fn time_and_memory(&self, arguments: &[&str]) -> Result<(Duration, Option<f64>)> {
         if !Path::new(TIME).exists() {
             return Ok((self.time(arguments)?, None));

@@ -111,7 +111,7 @@ impl Region {
         Ok(())
     }
 
-    /// Whether what an event told can be read here.
+    /// Whether the content of an event can be read here.
     pub async fn has(&self, event: &Event, id: i64) -> Result<bool> {
         let answer = self.client.get(format!("{}/{}/{id}", self.front, event.read_at)).send().await?;
         let found = answer.status().is_success();
@@ -121,7 +121,7 @@ impl Region {
     }
 }
 
-/// An id that nobody used before, with room for many more after it.
+/// An unused id, with room for many more after it.
 pub fn fresh_id() -> i64 {
     jiff::Timestamp::now().as_millisecond() * 1000
 }

@@ -1,4 +1,4 @@
-//! fedctl's services under load, beside a Nameko service that does the same.
+//! fedctl's services under load, compared with a Nameko service that does the same.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn measure(engine: &Engine, regions: &[Region], settings: &Settings, event
     Ok(Half { events, loads, latency, memory: Figure::new(Unit::Mebibytes, memory) })
 }
 
-/// The same regions made anew, with services from this image in place of fedctl's own.
+/// The same regions created again, with services from this image in place of fedctl's own.
 async fn measure_nameko(
     project: &Project,
     engine: &Engine,
@@ -108,8 +108,8 @@ fn print(ours: &Half, nameko: Option<&Half>) {
     };
     row("events in a load", &|half| half.events.to_string());
     rate("events published and confirmed", &|load| load.published);
-    rate("events worked off in the region", &|load| load.here);
-    rate("events worked off in another region", &|load| load.there);
+    rate("events processed in the region", &|load| load.here);
+    rate("events processed in another region", &|load| load.there);
     rate("events for a second of the indexer's processor time", &|load| load.per_core);
     row("POST in a region → GET in another", &|half| half.latency.to_string());
     row("  99 of 100 within", &|half| half.latency.show(half.latency.p99()));

@@ -1,4 +1,4 @@
-//! The four systems that span regions under load, beside the same consumers in Python.
+//! The four systems that span regions under load, compared with the same consumers in Python.
 
 use anyhow::{Error, Result, anyhow, bail};
 use fedctl_contract::{checkout, compute, rpc};
@@ -76,7 +76,7 @@ struct Plan {
 
 const PLANS: [Plan; 4] = [
     Plan { name: "rpc: analyze", service: "rpc-worker", ask: analyze, sizes: fewer_for_python },
-    // while no host has many machines to tell
+    // while no host has many machines to list
     Plan { name: "compute: list-vms", service: "compute-host", ask: list, sizes: fewer_for_python },
     Plan { name: "compute: create-vm", service: "compute-host", ask: create, sizes: machines },
     Plan {
@@ -110,7 +110,7 @@ pub async fn compare(project: &Project, engine: &Engine, settings: &Settings) ->
     Ok(())
 }
 
-/// The same regions made anew, with this image in place of fedctl's own services.
+/// The same regions created again, with this image in place of fedctl's own services.
 async fn measure_python(
     project: &Project,
     engine: &Engine,

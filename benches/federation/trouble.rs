@@ -1,4 +1,4 @@
-//! What a slow step, and messages that can never be worked off, do to the orders before and beside them.
+//! What a slow step, and messages that can never be processed, do to the other orders.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ struct Column {
     dead_lettered: u64,
 }
 
-/// Makes the payment slow at the end, and leaves it so.
+/// Makes the payment slow at the end, and leaves it slow.
 pub async fn measure(
     project: &Project,
     engine: &Engine,

@@ -9,6 +9,7 @@ use crate::{
 };
 use fedctl_engine::{apply::apply, docker::Engine};
 use fedctl_model::{
+    counted::counted,
     names::IMAGE_LABEL,
     outcome::Outcome,
     plan::{self, Removal},
@@ -44,8 +45,8 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
     }
     let kept = if asked.volumes { "nothing is left" } else { "volumes are kept; remove them with --volumes" };
     output.message(&format!(
-        "down: {} steps, {:.1} s; {kept}\n",
-        report.done,
+        "down: {}, {:.1} s; {kept}\n",
+        counted(report.done, "step"),
         started.elapsed().as_secs_f64()
     ));
     Ok(Outcome::Done)
@@ -55,14 +56,14 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
 fn confirm(name: &str, given: Option<&str>, output: Output) -> Result<(), Failure> {
     let given = match given {
         Some(given) => given.to_owned(),
-        None if Output::can_ask() => {
-            output.ask(&format!("remove every message of project `{name}`? type its name: "))?
-        }
+        None if Output::can_ask() => output.ask(&format!(
+            "remove all data of project `{name}`, messages included? type its name to confirm: "
+        ))?,
         None => String::new(),
     };
     if given == *name {
         return Ok(());
     }
-    let error = anyhow!("volumes are removed only when the project's name is given");
+    let error = anyhow!("removing volumes must be confirmed with the project's name");
     Err(Failure::new(Outcome::Usage, error).hint(format!("fedctl down --volumes --confirm {name}")))
 }

@@ -11,7 +11,7 @@ use fedctl_engine::{
     up::UpError,
     workdir::WorkdirError,
 };
-use fedctl_model::outcome::Outcome;
+use fedctl_model::{counted::counted, outcome::Outcome};
 
 /// Why a command failed, its exit code, and what to do about it.
 #[derive(Debug)]
@@ -117,7 +117,8 @@ impl Failure {
     pub fn of_report(report: Report, interrupted: Outcome, output: Output) -> Self {
         let Report { done, failures, skipped, interrupted: is_interrupted, partly } = report;
         if is_interrupted {
-            let error = anyhow::anyhow!("interrupted: {done} steps completed, {skipped} not started");
+            let error =
+                anyhow::anyhow!("interrupted: {} completed, {skipped} not started", counted(done, "step"));
             return Self::new(interrupted, error).hint(RESUME);
         }
         let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
@@ -130,7 +131,7 @@ impl Failure {
             let error = anyhow::anyhow!("{}: {error}", subjects.join(", "));
             output.message(&output::failure::render(&error, None));
         }
-        let error = anyhow::anyhow!("{done} steps completed, {skipped} skipped after failures");
+        let error = anyhow::anyhow!("{} completed, {skipped} skipped after failures", counted(done, "step"));
         Self::new(outcome, error).hint(hint.unwrap_or(RESUME))
     }
 }

@@ -35,7 +35,7 @@ pub async fn run(global: &Global, asked: &cli::Logs, output: Output) -> Result<O
     names.sort_unstable();
     if names.is_empty() {
         let error = anyhow!("no such container: is `{}` up?", project.topology.name);
-        return Err(Failure::new(Outcome::Failed, error).hint("fedctl status shows what runs"));
+        return Err(Failure::new(Outcome::Failed, error).hint("`fedctl status` shows what is running"));
     }
     let width = names.iter().map(|name| name.len()).max().unwrap_or_default();
     let show = |(name, line): (&str, LogLine)| -> Result<(), Failure> {

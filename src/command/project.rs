@@ -14,6 +14,7 @@ use fedctl_engine::{
     apply::Tools, docker::Engine, executable::Executable, inspect::Inspect, workdir::Workdir,
 };
 use fedctl_model::{
+    counted::counted,
     desired::{self, Desired, Passwords},
     diagnostic::Diagnostic,
     event::Events,
@@ -29,19 +30,20 @@ use super::failure::Failure;
 pub struct Project {
     /// The topology.
     pub topology: Topology,
-    /// The directory beside it.
+    /// The directory next to it.
     pub workdir: Workdir,
 }
 
 impl Project {
-    /// Reads and checks the topology. Warnings are printed where `warn` says so.
+    /// Reads and checks the topology; prints the warnings if `warn`.
     pub fn load(global: &Global, output: Output, warn: bool) -> Result<Self, Failure> {
         let path = &global.file;
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"));
         let text = text.map_err(|error| {
-            Failure::new(Outcome::InvalidTopology, error)
-                .hint("name the topology with `--file FILE`, or run fedctl where `regions.yaml` is")
+            Failure::new(Outcome::InvalidTopology, error).hint(
+                "pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`",
+            )
         })?;
         let catalogue = catalogue();
         let print = |findings: &[Diagnostic]| {
@@ -56,7 +58,7 @@ impl Project {
             }
             Err(findings) => {
                 print(&findings);
-                let error = anyhow!("`{shown}` has {} findings", findings.len());
+                let error = anyhow!("`{shown}` has {}", counted(findings.len(), "finding"));
                 Err(Failure::new(Outcome::InvalidTopology, error))
             }
         }

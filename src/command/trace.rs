@@ -17,10 +17,9 @@ pub async fn run(global: &Global, asked: &cli::Trace, output: Output) -> Result<
     let trace = project.inspect(global)?.trace(&catalogue(), &asked.correlation_id).await?;
     if trace.steps.is_empty() {
         let error = anyhow!("no service has logged anything about `{}`", asked.correlation_id);
-        return Err(Failure::new(Outcome::Failed, error)
-            .hint(format!(
-                "services answer with the identifier in the header `{CORRELATION_ID}`, and `fedctl demo` prints it"
-            )));
+        return Err(Failure::new(Outcome::Failed, error).hint(format!(
+            "services return the correlation ID in the header `{CORRELATION_ID}`, and `fedctl demo` prints it"
+        )));
     }
     output.data(&match asked.output {
         TextFormat::Text => output::trace::render(&trace),

@@ -9,7 +9,7 @@ use crate::{
     output::{Output, progress},
 };
 use fedctl_engine::{docker::Engine, up::Up};
-use fedctl_model::{desired, outcome::Outcome, site::Inventory};
+use fedctl_model::{counted::counted, desired, outcome::Outcome, site::Inventory};
 
 use super::{
     failure::Failure,
@@ -17,7 +17,7 @@ use super::{
     stop::Stop,
 };
 
-/// How long `up` waits unless told.
+/// How long `up` waits by default.
 pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Outcome, Failure> {
@@ -36,11 +36,13 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let tools = project::tools(&project, engine, inventory, executable, events, deadline);
     let up = Up { topology: &project.topology, desired: &desired, tools: &tools, stop: &stop.token };
     match up.run().await {
-        Ok((0, links)) => output.message(&format!("nothing to do: {links} links run\n")),
+        Ok((0, links)) => output.message(&format!("nothing to do: {} running\n", counted(links, "link"))),
         Ok((steps, links)) => {
             let seconds = started.elapsed().as_secs_f64();
             output.message(&format!(
-                "up: {steps} steps, {links} links run, {seconds:.1} s\nnext: fedctl status, fedctl demo\n"
+                "up: {}, {} running, {seconds:.1} s\nnext: fedctl status, fedctl demo\n",
+                counted(steps, "step"),
+                counted(links, "link"),
             ));
         }
         Err(error) => return Err(Failure::of_up(error, stop.outcome(), output)),

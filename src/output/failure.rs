@@ -1,4 +1,4 @@
-//! A failure in words.
+//! A failure, for people.
 
 use fedctl_engine::chain::chain;
 use owo_colors::OwoColorize;

@@ -9,11 +9,11 @@ use fedctl_model::{
     plan::{Plan, Sign},
 };
 
-/// Every step with its sign, cause and risk, then what stands in the way, then the counts.
+/// Every step with its sign, cause and risk, then what blocks it, then the counts.
 #[must_use]
 pub fn render(plan: &Plan) -> String {
     if plan.is_empty() {
-        return "nothing to do: everything is as the topology says\n".into();
+        return "nothing to do: everything matches the topology\n".into();
     }
     let mut text = String::new();
     for line in plan.to_string().lines() {
@@ -30,12 +30,16 @@ pub fn render(plan: &Plan) -> String {
     writeln!(text, "\n{add} to add, {change} to change, {remove} to remove, {} blocked", plan.blocked.len())
         .ok();
     if plan.provisional {
-        writeln!(text, "brokers that do not answer, or images that are missing: when they are there, `up` plans once more").ok();
+        writeln!(
+            text,
+            "provisional: `up` plans again once unreachable brokers answer and missing images are present"
+        )
+        .ok();
     }
     text
 }
 
-/// What stands in the way.
+/// What blocks the plan.
 #[must_use]
 pub fn blocked(blocked: &[Diagnostic]) -> String {
     blocked.iter().fold(String::new(), |mut text, blocked| {

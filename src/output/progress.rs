@@ -11,7 +11,10 @@ use owo_colors::OwoColorize;
 
 use super::Output;
 use crate::cli::Progress;
-use fedctl_model::event::{Event, Events};
+use fedctl_model::{
+    counted::counted,
+    event::{Event, Events},
+};
 
 /// Events to lines on standard error.
 #[must_use]
@@ -63,7 +66,9 @@ impl Plain {
                 self.links = *running;
                 self.line("links", &format!("{running} of {expected} running"));
             }
-            Event::LinksRunning { expected, .. } => self.line("done", &format!("all {expected} links run")),
+            Event::LinksRunning { expected, .. } => {
+                self.line("done", &format!("all {} running", counted(*expected, "link")))
+            }
             Event::Note { text } => self.line("note", text),
             Event::Planned { .. }
             | Event::StepStarted { .. }

@@ -5,9 +5,12 @@ use std::fmt::Write;
 use owo_colors::OwoColorize;
 use tabled::{builder::Builder, settings::Style};
 
-use fedctl_model::queues::{QueueStatus, Queues};
+use fedctl_model::{
+    counted::counted,
+    queues::{QueueStatus, Queues},
+};
 
-/// The queues that hold something or that nobody consumes, and all of them with `wide`; then what is wrong.
+/// The queues that hold messages or have no consumer, and all of them with `wide`; then what is wrong.
 #[must_use]
 pub fn render(queues: &Queues, wide: bool) -> String {
     let is_shown = |queue: &&QueueStatus| {
@@ -32,7 +35,7 @@ pub fn render(queues: &Queues, wide: bool) -> String {
     }
     let hidden = queues.queues.len() - shown.len();
     if hidden > 0 {
-        writeln!(text, "{hidden} queues are empty (-o wide shows them)").ok();
+        writeln!(text, "{} not shown (-o wide shows all)", counted(hidden, "empty queue")).ok();
     }
     for found in &queues.diagnostics {
         let help = found.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();

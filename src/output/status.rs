@@ -94,7 +94,7 @@ fn waiting(messages: Option<u64>) -> String {
     messages.map_or_else(|| "-".into(), |messages| messages.to_string())
 }
 
-/// Each service with its port, or only how many run where they are many; what does not run is said.
+/// Each service with its port, or only how many run where they are many; what does not run is named.
 fn services(region: &RegionStatus, wide: bool) -> String {
     let service = |service: &fedctl_model::status::ServiceStatus| {
         let ports = service.ports.values().fold(String::new(), |ports, port| format!("{ports}:{port}"));

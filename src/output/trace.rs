@@ -1,4 +1,4 @@
-//! A request's way, for people.
+//! A request's path, for people.
 
 use std::fmt::Write;
 

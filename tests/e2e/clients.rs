@@ -29,15 +29,15 @@ fn swapped(topology: &str) -> String {
 fn prove(stage: &Stage<'_>, front: &str, back: &str, round: usize) {
     stage.prove(&["profile", "rpc", "compute", "checkout"]);
     // Three regions call twice each, and one of them once more with no patience.
-    assert_eq!(stage.said(back, "rpc-worker", ["rpc_handled"]), [7 * round]);
+    assert_eq!(stage.logged(back, "rpc-worker", ["rpc_handled"]), [7 * round]);
     let answers = ["rpc_reply", "rpc_timeout", "late_reply_dropped"];
-    assert_eq!(stage.said(front, "rpc", answers), [2, 1, 1].map(|times| times * round));
+    assert_eq!(stage.logged(front, "rpc", answers), [2, 1, 1].map(|times| times * round));
     // Which of the two hosts makes a machine is up to them; both are asked for the rest, by each region.
     let [listed, declined, answered] =
-        stage.said(front, "compute-host", ["vms_listed", "vm_declined", "command_answered"]);
+        stage.logged(front, "compute-host", ["vms_listed", "vm_declined", "command_answered"]);
     assert_eq!((listed, declined), (3 * round, round));
     assert!(answered >= 9 * round, "{answered} answers");
-    assert_eq!(stage.said(back, "payment", ["payment_captured", "payment_failed"]), [3 * round, 0]);
-    let learned = stage.said(front, "profile", ["profile_updated", "stale_skipped"]);
+    assert_eq!(stage.logged(back, "payment", ["payment_captured", "payment_failed"]), [3 * round, 0]);
+    let learned = stage.logged(front, "profile", ["profile_updated", "stale_skipped"]);
     assert_eq!(learned.iter().sum::<usize>(), 3 * round, "{learned:?}");
 }

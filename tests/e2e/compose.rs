@@ -36,7 +36,7 @@ pub fn docker_compose_stands_the_regions_up_and_an_event_crosses_them() {
     exported.assert_engine_knows_no_password();
 }
 
-/// What `fedctl export compose` wrote, as containers, networks and volumes; gone when dropped.
+/// What `fedctl export compose` wrote, as containers, networks and volumes; removed when dropped.
 struct Exported {
     name: String,
     docker_compose: PathBuf,
@@ -163,18 +163,18 @@ impl Exported {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Neither the environment nor the command nor anything else that the engine tells of a container.
+    /// Neither the environment nor the command nor anything else that `docker inspect` shows.
     fn assert_engine_knows_no_password(&self) {
         let ids = self.containers("{{.ID}}");
-        let told = docker(&[&["inspect"], &ids.lines().collect::<Vec<_>>()[..]].concat());
-        assert!(told.contains("rabbit@europe"), "an inspection tells the environment");
+        let shown = docker(&[&["inspect"], &ids.lines().collect::<Vec<_>>()[..]].concat());
+        assert!(shown.contains("rabbit@europe"), "an inspection shows the environment");
         let passwords = self.path().join(".secrets/passwords");
         let paths = REGIONS.iter().flat_map(|region| std::fs::read_dir(passwords.join(region)).unwrap());
         let paths: Vec<PathBuf> = paths.map(|entry| entry.unwrap().path()).collect();
         assert_eq!(paths.len(), 3 * (2 + 2), "two users and two links a region");
         for path in paths {
             let password = std::fs::read_to_string(&path).unwrap();
-            assert!(!told.contains(&password), "the password {} is told", path.display());
+            assert!(!shown.contains(&password), "the password {} is shown", path.display());
         }
     }
 }

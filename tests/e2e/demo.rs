@@ -25,7 +25,7 @@ pub fn fails(project: &Project, scenarios: &[&str]) -> Ran {
 }
 
 /// Everything is as it should be. Connections that were cut are given up only when their heartbeats have
-/// failed: until then a broker calls such links running, and then they come anew.
+/// failed: until then a broker reports such links as running, and then they reconnect.
 pub fn passes_again(project: &Project) {
     project.up();
     project.fedctl(&["demo"]).exits(0);

@@ -1,4 +1,4 @@
-//! What a container may not do, and what nobody may see.
+//! What a container may not do, and what must not be visible.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -109,7 +109,7 @@ pub fn a_second_interrupt_leaves_at_once(project: &Project) {
     remove_brokers(project);
     let mut up = until_booting(project.begin_up());
     let signalled = Instant::now();
-    // two that come together count as one, so it is told until it hears
+    // two that come together count as one, so the signal is repeated until it takes effect
     while up.runs() {
         assert!(signalled.elapsed() < Duration::from_secs(1), "runs {:?} on", signalled.elapsed());
         up.signal("INT");

@@ -7,11 +7,7 @@
 //! take half a minute to boot, and a project is taken down after the last of its cases, passed or not. So this binary
 //! has a harness of its own; what needs no project is in `tests/it`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may stop at the first surprise and say so"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic at the first surprise")]
 
 mod clients;
 mod compose;
@@ -142,7 +138,7 @@ fn systems() -> Vec<Trial> {
     }
 }
 
-/// What cannot be done is told, and projects do not touch each other.
+/// What cannot be done is reported, and projects do not touch each other.
 fn one_region() -> Vec<Trial> {
     let project = Shared::new(|| Project::with_own_executable(&["europe"]));
     in_order! { project;
@@ -150,7 +146,7 @@ fn one_region() -> Vec<Trial> {
             uploads::many_uploads_into_one_volume_do_not_disturb_each_other,
             refusals::objects_of_others_are_left_alone,
             refusals::an_unwritable_directory_is_reported,
-            refusals::an_engine_whose_disk_is_full_says_so,
+            refusals::an_engine_whose_disk_is_full_is_reported,
             refusals::an_image_that_does_not_exist_is_named,
             refusals::a_port_in_use_is_reported_with_its_container,
         }

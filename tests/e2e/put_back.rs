@@ -1,4 +1,4 @@
-//! What somebody removed, stopped or changed is put back by another `up`.
+//! What was removed, stopped or changed by hand is put back by another `up`.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,7 +20,7 @@ const BACKLOG: usize = 200;
 
 pub fn a_removed_upstream_is_put_back(project: &Project) {
     project.broker("asia").delete("/parameters/federation-upstream/%2F/europe");
-    until("the links are gone", || (project.links("missing").len() == 8).then_some(()));
+    until("the links are missing", || (project.links("missing").len() == 8).then_some(()));
     project.fedctl(&["plan"]).exits(0).says("broker asia: upstream europe (not found)");
     demo::passes_again(project);
 }
@@ -41,7 +41,7 @@ pub fn an_edited_upstream_is_corrected_without_losing_queued_messages(project: &
     let mut definition = asia.get(upstream);
     definition["value"]["prefetch-count"] = json!(7);
     asia.put(upstream, &json!({"value": definition["value"]}));
-    project.fedctl(&["plan"]).exits(0).says("prefetch-count 7 → 1000").says("what waits for them is kept");
+    project.fedctl(&["plan"]).exits(0).says("prefetch-count 7 → 1000").says("queued messages are kept");
     project.up();
     until("every message", || (europe.depth(internal) == 0).then_some(()));
     let arrived: BTreeSet<String> = asia.take(&queue).into_iter().collect();
@@ -100,9 +100,9 @@ pub fn a_changed_upstream_reaches_every_link_although_the_broker_fails(project: 
     let before = failures();
     runtime.block_on(broker.put_upstream("europe", &upstream)).unwrap();
     until("the broker fails", || (failures() > before).then_some(()));
-    let told = |link: &&Value| link["uri"].as_str().unwrap().contains(&europe);
-    until("every link is told", || {
-        (asia.links_from("europe")?.iter().filter(told).count() == 8).then_some(())
+    let changed = |link: &&Value| link["uri"].as_str().unwrap().contains(&europe);
+    until("every link has the change", || {
+        (asia.links_from("europe")?.iter().filter(changed).count() == 8).then_some(())
     });
     assert_eq!(asia.get("/parameters/federation-upstream/%2F/europe")["value"], json!(upstream.value()));
 
@@ -118,7 +118,7 @@ pub fn a_changed_upstream_reaches_every_link_although_the_broker_fails(project: 
     demo::passes_again(project);
 }
 
-/// As a broker leaves them that failed while it told them, if nobody is there to tell them again.
+/// As a broker leaves them that failed while it passed the change on, if the change is not repeated.
 pub fn links_with_a_stale_password_are_restarted(project: &Project) {
     let asia = project.broker("asia");
     let path = "/parameters/federation-upstream/%2F/europe";
@@ -177,7 +177,7 @@ pub fn a_removed_network_is_recreated(project: &Project) {
         .fedctl(&["plan"])
         .exits(0)
         .says(&format!("network {lan}: create (not found)"))
-        .says(&format!("container {broker}: remove (its network or volume is gone)"));
+        .says(&format!("container {broker}: remove (its network or volume is missing)"));
     demo::passes_again(project);
 }
 
@@ -191,7 +191,10 @@ pub fn a_removed_administrator_is_put_back(project: &Project) {
 pub fn lost_passwords_are_replaced_everywhere(project: &Project) {
     let before = project.passwords();
     std::fs::remove_file(project.workdir().join("passwords.json")).unwrap();
-    project.fedctl(&["status"]).exits(4).says("fedctl has no password for it: `fedctl up` makes new ones");
+    project
+        .fedctl(&["status"])
+        .exits(4)
+        .says("fedctl has no password for it: `fedctl up` generates new ones");
     demo::passes_again(project);
     let after = project.passwords();
     for region in ["europe", "asia", "america"] {

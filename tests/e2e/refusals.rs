@@ -1,4 +1,4 @@
-//! What `up` cannot or will not do, and how it says so.
+//! What `up` cannot or will not do, and its errors.
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt, os::unix::process::CommandExt, time::Duration};
 
@@ -38,7 +38,7 @@ pub fn an_unwritable_directory_is_reported(project: &Project) {
     permit(0o555);
     let mut up = project.command(&["up"]);
     if std::fs::File::create(directory.join("probe")).is_ok() {
-        // root may write everywhere; nobody may not
+        // root may write everywhere; the user `nobody` may not
         up.uid(65534).gid(65534);
     }
     let ran = Ran::of(up);
@@ -55,7 +55,7 @@ pub fn an_image_that_does_not_exist_is_named(project: &Project) {
     project.edit("localhost:1/nosuch/image:1", &image);
 }
 
-pub fn an_engine_whose_disk_is_full_says_so(project: &Project) {
+pub fn an_engine_whose_disk_is_full_is_reported(project: &Project) {
     let full = r#"{"message":"write /var/lib/docker/tmp/layer: no space left on device"}"#;
     let proxy = Proxy::answering(move |request| request.contains("/images/create?").then_some((500, full)));
     let ran = project.fedctl(&["up", "--host", &proxy.host()]).exits(3);
@@ -73,7 +73,7 @@ pub fn a_port_in_use_is_reported_with_its_container(project: &Project) {
         .says("free the port, or choose another in the topology");
 
     drop(taken);
-    project.up().says("0 links run");
+    project.up().says("0 links running");
     assert_eq!(
         docker(&["port", &project.container("europe", "broker"), "5672/tcp"]).trim(),
         format!("127.0.0.1:{port}")

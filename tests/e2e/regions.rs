@@ -53,7 +53,7 @@ fn in_volume(volume: &str, script: &str) {
 
 pub fn a_region_that_is_added_joins_the_others(project: &Project) {
     project.write(&project.topology(&THREE));
-    project.up().says("48 links run");
+    project.up().says("48 links running");
     project.fedctl(&["demo"]).exits(0);
 }
 
@@ -68,9 +68,9 @@ pub fn a_region_is_not_removed_while_messages_wait_for_it(project: &Project) {
     until("the message", || (europe.depth("federation: products.events -> america") == 1).then_some(()));
 
     project.write(&project.topology(&TWO));
-    let told = "1 messages wait in it for `america`";
-    project.fedctl(&["plan", "--detailed-exitcode"]).exits(2).says(told);
-    project.fedctl(&["up"]).exits(1).says(told).says("put the region back until they have arrived");
+    let backlog = "1 message still queued for `america`";
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(2).says(backlog);
+    project.fedctl(&["up"]).exits(1).says(backlog).says("put the region back until they are delivered");
     assert_eq!(project.running().len(), 12, "nothing was done");
     assert!(europe.names("/users").contains("link-america"));
 

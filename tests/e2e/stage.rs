@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::engine::broker_image;
 use crate::support::{Project, engine, until};
 
-/// What a program logs of a message that it could not work off, and of one that it was cut off from.
+/// What a service logs about a message that it could not process, and about one that it was cut off from.
 const UNWANTED: [&str; 2] = ["dead_lettered", "interrupted"];
 
 /// A project some of whose services are Python's.
@@ -65,7 +65,7 @@ impl<'a> Stage<'a> {
 
     /// How often a Python program of a region logged each of these events. It must not have logged that
     /// anything went wrong.
-    pub fn said<const N: usize>(&self, region: &str, service: &str, events: [&str; N]) -> [usize; N] {
+    pub fn logged<const N: usize>(&self, region: &str, service: &str, events: [&str; N]) -> [usize; N] {
         let name = self.project.container(region, service);
         let image = engine::inspect(&name)["Config"]["Image"].clone();
         assert!(image.as_str().unwrap().starts_with("fedctl-test-python:"), "{name} is made from {image}");

@@ -11,7 +11,7 @@ use crate::{
 
 pub fn a_removed_policy_is_shown_fails_the_demo_and_is_put_back(project: &Project) {
     project.broker("america").delete("/policies/%2F/events");
-    let missing = until("the links are gone", || {
+    let missing = until("the links are missing", || {
         let missing = project.links("missing");
         (missing.len() == 2).then_some(missing)
     });
@@ -45,7 +45,7 @@ pub fn an_unexpected_link_is_shown_and_left_alone(project: &Project) {
     project.up().says("nothing to do");
     assert!(broker.names("/parameters/federation-upstream/%2F").contains("atlantis"), "it is not ours");
     broker.delete("/parameters/federation-upstream/%2F/atlantis");
-    until("they are gone", || project.links("unexpected").is_empty().then_some(()));
+    until("they are removed", || project.links("unexpected").is_empty().then_some(()));
 }
 
 pub fn a_frozen_broker_neither_hides_nor_slows_the_others(project: &Project) {

@@ -34,7 +34,7 @@ fn topology(project: &Project) -> String {
 }
 
 pub fn up_from_nothing_runs_every_link(project: &Project) {
-    project.up().says("all 126 links run");
+    project.up().says("all 126 links running");
     project.fedctl(&["status"]).exits(0).says("14 of 14 ready");
 }
 
@@ -54,7 +54,7 @@ pub fn logs_of_a_service_are_those_of_all_its_replicas(project: &Project) {
 pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     let proofs = project.fedctl(&["demo", "checkout", "-o", "json"]).exits(0).json();
     let story = proofs["scenarios"][0]["story"].as_array().unwrap();
-    let id = story.iter().find_map(|told| told["correlation_id"].as_str()).unwrap();
+    let id = story.iter().find_map(|seen| seen["correlation_id"].as_str()).unwrap();
     let trace = project.fedctl(&["trace", id, "-o", "json"]).exits(0).json();
     let steps = trace["steps"].as_array().unwrap();
     let times = |event: &str| steps.iter().filter(|step| step["event"] == event).count();
@@ -62,7 +62,7 @@ pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     let regions: BTreeSet<Option<&str>> = steps.iter().map(|step| step["region"].as_str()).collect();
     assert_eq!(regions.len(), 3, "{trace:#}");
     assert!(steps.is_sorted_by_key(|step| step["at"].as_str()), "{trace:#}");
-    project.fedctl(&["trace", "nobody-knows-it"]).exits(1).says("hint:");
+    project.fedctl(&["trace", "unknown-id"]).exits(1).says("hint:");
 }
 
 pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
@@ -76,7 +76,7 @@ pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
         assert!(
             queues.stdout.lines().any(|line| {
                 line.contains(&format!("queue `{dead_letter_queue}` in"))
-                    && line.contains("dead-lettered messages")
+                    && line.contains("dead-lettered message")
             }),
             "{queues}"
         );
@@ -106,7 +106,7 @@ pub fn a_queue_that_grows_faster_than_it_is_consumed_is_reported(project: &Proje
     watch.signal("INT");
     watch.end().exits(130);
     project.up();
-    everything_that_waited_is_worked_off(project);
+    everything_that_waited_is_processed(project);
 }
 
 pub fn a_stopped_service_is_named_and_put_back(project: &Project) {
@@ -126,7 +126,7 @@ pub fn a_stopped_service_is_named_and_put_back(project: &Project) {
     let queues = project.fedctl(&["queues"]);
     assert!(queues.stdout.contains("checkout.payment"), "what waits for the payment is shown: {queues}");
     project.up();
-    everything_that_waited_is_worked_off(project);
+    everything_that_waited_is_processed(project);
     project.fedctl(&["demo", "--all"]).exits(0);
 }
 
@@ -148,8 +148,8 @@ pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
     project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");
 }
 
-fn everything_that_waited_is_worked_off(project: &Project) {
-    until("everything that waited is worked off", || {
+fn everything_that_waited_is_processed(project: &Project) {
+    until("everything that waited is processed", || {
         project.fedctl(&["queues", "-o", "json"]).json()["queues"]
             .as_array()
             .unwrap()

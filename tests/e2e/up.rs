@@ -16,7 +16,7 @@ pub fn before_up_a_plan_has_changes(project: &Project) {
 }
 
 pub fn up_from_nothing_runs_every_link(project: &Project) {
-    project.up().says(&format!("{LINKS} links run"));
+    project.up().says(&format!("{LINKS} links running"));
     assert_eq!(project.links("running").len(), LINKS);
     project.fedctl(&["status"]).exits(0).says(&format!("{LINKS} of {LINKS} links running"));
 }
@@ -86,7 +86,7 @@ pub fn down_keeps_the_data_and_another_up_finds_it(project: &Project) {
     project.fedctl(&["status"]).exits(4).says("missing");
     project.fedctl(&["down"]).exits(0);
 
-    project.up().says(&format!("{LINKS} links run"));
+    project.up().says(&format!("{LINKS} links running"));
     assert_eq!(project.broker("asia").take(&queue), ["over the night"]);
     project.fedctl(&["demo"]).exits(0);
 }

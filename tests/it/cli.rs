@@ -145,7 +145,7 @@ fn a_missing_topology_is_named() {
     let expected = |file: &str| {
         format!(
             "exit 65\n--- stdout\n--- stderr\nerror: cannot read `{file}`: No such file or directory (os error 2)\n\n\
-             hint: name the topology with `--file FILE`, or run fedctl where `regions.yaml` is\n"
+             hint: pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`\n"
         )
     };
     for command in ["up", "plan", "status", "down", "logs"] {
@@ -249,7 +249,7 @@ fn what_is_not_there_is_degraded() {
 #[test]
 fn data_is_removed_only_for_the_projects_name() {
     let directory = project(TWO);
-    let expected = "exit 64\n--- stdout\n--- stderr\nerror: volumes are removed only when the project's name is given\n\n\
+    let expected = "exit 64\n--- stdout\n--- stderr\nerror: removing volumes must be confirmed with the project's name\n\n\
                     hint: fedctl down --volumes --confirm shop\n";
     check(directory.path(), &["down", "--volumes"], expected);
     check(directory.path(), &["down", "--volumes", "--confirm", "shopp"], expected);
@@ -301,7 +301,7 @@ fn a_finding_is_explained_by_its_code() {
         assert_eq!(data(&["explain", code.as_str()]), expected);
         assert_eq!(data(&["explain", &code.as_str().to_lowercase()]), expected);
     }
-    let expected = "exit 64\n--- stdout\n--- stderr\nerror: there is no code `FED0000`\n\n\
+    let expected = "exit 64\n--- stdout\n--- stderr\nerror: unknown code `FED0000`\n\n\
                     hint: codes are printed with findings, links and warnings, such as FED0107\n";
     check(Path::new("/"), &["explain", "FED0000"], expected);
 }
@@ -311,7 +311,7 @@ fn the_schema_is_the_one_in_the_repository() {
     assert_eq!(data(&["schema"]), include_str!("../../regions.schema.json"));
 }
 
-/// What a shell is told could come for the last of these words.
+/// The completions of the last of these words.
 fn completed(directory: &Path, words: &[&str]) -> Vec<String> {
     let mut fedctl = fedctl(directory, &[]);
     fedctl.args(["--", "fedctl"]).args(words);

@@ -85,7 +85,7 @@ class Service:
         log("connected")
 
     async def finish(self):
-        """Takes nothing new, ends what is in hand, and leaves the rest to the broker."""
+        """Stops consuming, finishes what is in flight, and leaves the rest to the broker."""
         if self.attached:
             try:
                 for tag in self.tags:
@@ -106,7 +106,7 @@ class Service:
         try:
             await self.settle(incoming)
         except (AMQPError, OSError, RuntimeError) as error:
-            # The connection is gone: the broker hands the message out again.
+            # The connection is lost: the broker delivers the message again.
             log("interrupted", level="warn", reason=f"{type(error).__name__}: {error}")
         finally:
             self.busy.discard(task)
@@ -137,7 +137,7 @@ class Service:
     async def send(self, exchange, key, body, **properties):
         """Returns when a queue has it, and raises when none does."""
         if not self.attached:
-            raise ConnectionError("no session with the broker")
+            raise ConnectionError("not connected to the broker")
         message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, **properties)
         target = self.confirming.default_exchange
         if exchange:
@@ -145,7 +145,7 @@ class Service:
         await target.publish(message, key, mandatory=True, timeout=10)
 
     async def publish(self, exchange, key, body, message_id=None, noted=None, **ids):
-        """Sends JSON, and says so."""
+        """Publishes JSON, and logs it."""
         ids = {"message_id": message_id or fresh_id()} | {name: value for name, value in ids.items() if value}
         kind = {"content_type": "application/json", "content_encoding": "utf-8"}
         await self.send(exchange, key, json.dumps(body).encode(), **kind, **ids)
@@ -179,7 +179,7 @@ class Service:
         for (wanted, pattern), function in self.routes.items():
             if method == wanted and (found := re.fullmatch(pattern, path)):
                 return await answered(function, body, **found.groupdict())
-        return failure(404, "NOT_FOUND", "No such page")
+        return failure(404, "NOT_FOUND", "Not found")
 
     async def health(self, _body):
         if self.attached:
@@ -192,7 +192,7 @@ def failure(status, error, message):
 
 
 async def answered(function, body, **values):
-    """What the function answers, or how it failed, as fedctl's services tell it."""
+    """What the function answers, or its failure in the form of fedctl's services."""
     try:
         return await function(body, **values)
     except Answer as answer:
@@ -202,4 +202,4 @@ async def answered(function, body, **values):
     except PublishError as error:
         return failure(500, "UNROUTABLE", f"no queue is bound for this message: {error}")
     except (AMQPError, DeliveryError, ChannelInvalidStateError, OSError, asyncio.TimeoutError) as error:
-        return failure(503, "UNAVAILABLE", f"no session with the broker: {error}")
+        return failure(503, "UNAVAILABLE", f"not connected to the broker: {error}")

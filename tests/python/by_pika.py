@@ -1,4 +1,4 @@
-"""A service by pika's blocking client: one thread, one connection, made anew whenever it breaks."""
+"""A service by pika's blocking client: one thread, one connection, made again whenever it breaks."""
 
 import functools
 import http.server
@@ -114,7 +114,7 @@ class Service:
         self.confirming.basic_publish(exchange, key, body, basics, mandatory=True)
 
     def publish(self, exchange, key, body, message_id=None, headers=None, noted=None, **ids):
-        """Sends JSON, and says so."""
+        """Publishes JSON, and logs it."""
         ids = {"message_id": message_id or fresh_id()} | {name: value for name, value in ids.items() if value}
         kind = {"content_type": "application/json", "content_encoding": "utf-8"}
         self.send(exchange, key, json.dumps(body).encode(), headers=headers, **kind, **ids)
@@ -127,7 +127,7 @@ def serve_health(is_attached):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path != "/healthz":
-                self.answer(404, {"error": "NOT_FOUND", "message": "No such page"})
+                self.answer(404, {"error": "NOT_FOUND", "message": "Not found"})
             elif is_attached():
                 self.answer(200, {"status": "ok"})
             else:

@@ -1,4 +1,4 @@
-"""The service `compute-host` by pika: does as it is told with the machines it keeps, and answers."""
+"""The service `compute-host` by pika: carries out commands on the machines it keeps, and answers."""
 
 import functools
 import os
@@ -56,7 +56,7 @@ def read(message):
     return command, check(schema, parse(message.body))
 
 
-# What came of a command: `done`, with what is told; `refused`, for a reason; or `declined`, for want of something.
+# The outcome of a command: `done`, with its result; `refused`, with the reason; or `declined`, with what is short.
 
 def create(database, wanted):
     used = database.execute("SELECT coalesce(sum(cpus), 0) FROM machines").fetchone()[0]
@@ -144,28 +144,28 @@ class Host:
         """Hands a machine on to the next host's own queue: in the shared one this host may take it again."""
         declined = declined_by(message.headers.get("x-declined"), lack)
         after = next_of(declined)
-        told = {"host": OWN, "name": wanted["name"], "handed_to": after}
-        log("vm_declined", **message.about(), **told, reason=lack)
+        fields = {"host": OWN, "name": wanted["name"], "handed_to": after}
+        log("vm_declined", **message.about(), **fields, reason=lack)
         if after is None:
             return self.answer(message, CREATE, reason=verdict(declined, wanted))
         entries = ",".join(f"{host}={missing}" for host, missing in declined.items())
         headers = {"x-command": CREATE, "x-declined": entries}
         ids = {"message_id": message.message_id, "correlation_id": message.correlation_id}
         ids["reply_to"] = message.reply_to
-        self.service.publish("", queue_of(after), wanted, headers=headers, noted=told, **ids)
+        self.service.publish("", queue_of(after), wanted, headers=headers, noted=fields, **ids)
 
     def answer(self, message, command, result=None, reason=None):
-        """Answers whoever wants to know, also again: its identifier makes a second one harmless."""
+        """Replies, also to a repeated command: the identifier makes a second reply harmless."""
         if not message.reply_to:
             return
         status = "success" if reason is None else "error"
         info = {"status": status} if reason is None else {"status": status, "reason": reason}
         body = {"execution-info": info, "response": (result or {}) | {"host": OWN}}
-        told = {"host": OWN, "command": command, "status": status}
+        fields = {"host": OWN, "command": command, "status": status}
         ids = {"message_id": f"{message.message_id}.reply.{OWN}", "correlation_id": message.correlation_id}
-        self.service.publish("", message.reply_to, body, noted=told, **ids)
-        told |= {} if reason is None else {"reason": reason}
-        log("command_answered", **message.about(), **told, reply_to=message.reply_to)
+        self.service.publish("", message.reply_to, body, noted=fields, **ids)
+        fields |= {} if reason is None else {"reason": reason}
+        log("command_answered", **message.about(), **fields, reply_to=message.reply_to)
 
 
 def main():

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes the image of the Python services for tests/nameko.rs and tests/clients.rs and prints its name, unless it exists:
-# Debian's Python, Nameko, aio-pika and pika from PyPI, and the programs beside this file. No registry of images is
-# asked. All but the name goes to standard error.
+# Debian's Python, Nameko, aio-pika and pika from PyPI, and the programs next to this file. No image registry is
+# used. All output but the name goes to standard error.
 #
-#   MIRROR   Debian mirror, http://deb.debian.org/debian unless told
+#   MIRROR   Debian mirror, default http://deb.debian.org/debian
 #
 # The image is named after the content of the files that it is made from.
 set -euo pipefail

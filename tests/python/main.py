@@ -1,4 +1,4 @@
-"""Runs the program that stands in for a service of fedctl's: `main.py rpc-worker`."""
+"""Runs the program that replaces one of fedctl's services: `main.py rpc-worker`."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The service `rpc-worker` by aio-pika: one worker, or as many as it is told, each with one request in hand."""
+"""The service `rpc-worker` by aio-pika: one worker, or `WORKERS` of them, each with a prefetch of one."""
 
 import asyncio
 import functools
@@ -112,15 +112,15 @@ class Worker:
             outcome, reply = refusal.error, {"error": refusal.error, "message": str(refusal)}
         await self.reply(message, reply)
         self.remember(message.message_id)
-        told = {"cmd": command, "outcome": outcome, "instance": INSTANCE, "reply_to": message.reply_to}
-        log("rpc_handled", **message.about(), **told)
+        fields = {"cmd": command, "outcome": outcome, "instance": INSTANCE, "reply_to": message.reply_to}
+        log("rpc_handled", **message.about(), **fields)
 
     async def reply(self, message, reply):
         ids = {"correlation_id": message.correlation_id, "message_id": f"{message.message_id}.reply"}
         try:
             await self.service.publish("", message.reply_to, reply, **ids)
         except PublishError as error:
-            # An address that no queue has gets none by waiting.
+            # Retrying does not create a missing reply queue.
             raise Poison(str(error)) from error
 
     def remember(self, message_id):

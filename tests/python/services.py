@@ -190,14 +190,14 @@ def consume(queue, here=True):
                         return dead_letter(message, str(error) or type(error).__name__)
                 eventlet.sleep(pause)
 
-        # Nameko acknowledges whatever has raised, unless told to put it back: dead-lettering itself may fail.
+        # Nameko acknowledges a message whose handler raised, unless it is set to requeue: dead-lettering itself may fail.
         return Work.decorator(queue, requeue_on_error=True)(work) if here else method
 
     return decorate
 
 
 class Attached(DependencyProvider):
-    """Tells whether the service's consumers are attached."""
+    """Whether the service's consumers are attached."""
 
     queues = Queues()
 
@@ -236,7 +236,7 @@ def endpoint(method, url):
             except sqlite3.Error as error:
                 return failure(500, "STORE", f"store: {error}")
             except (OperationalError, KombuError, OSError) as error:
-                return failure(503, "UNAVAILABLE", f"no session with the broker: {error}")
+                return failure(503, "UNAVAILABLE", f"not connected to the broker: {error}")
 
         return http(method, url)(respond)
 
@@ -262,7 +262,7 @@ class Service:
 # The services
 
 class Products(Service):
-    """The HTTP front; in the master region it also works off orders."""
+    """The HTTP API; in the master region it also processes orders."""
 
     name = "products"
     events = Publisher(exchange=EVENTS, mandatory=True)
@@ -356,8 +356,8 @@ class Taxes(Service):
             error = {"exc_type": "ValidationError", "value": invalid.fields}
         reply = {"result": {"tax": tax} if tax else None, "error": error}
         publish(self.orders, ORDERS, message.reply_to, reply, message.correlation_id, order_id=order_id)
-        told = {"order_id": order_id, "tax": tax, "error": error, "reply_to": message.reply_to}
-        log("tax_calculated", **message.about(), **told)
+        fields = {"order_id": order_id, "tax": tax, "error": error, "reply_to": message.reply_to}
+        log("tax_calculated", **message.about(), **fields)
 
 
 def main():

@@ -77,7 +77,7 @@ DECIMAL = (is_decimal, "Not a valid decimal string.")
 
 
 def parse(body):
-    """The JSON of a body, whoever sent it."""
+    """The JSON of a body."""
     try:
         return json.loads(body)
     except ValueError as error:

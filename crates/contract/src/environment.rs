@@ -10,7 +10,7 @@ pub const MASTER_REGION: &str = "MASTER_REGION";
 pub const INSTANCE: &str = "INSTANCE";
 /// The path of a file that holds the AMQP URI, password included.
 pub const AMQP_URI_FILE: &str = "AMQP_URI_FILE";
-/// The AMQP URI itself, which whoever may inspect the container can read.
+/// The AMQP URI itself, readable by anyone who can inspect the container.
 pub const AMQP_URI: &str = "AMQP_URI";
 /// The directory that the services of a region share and write to.
 pub const STORE: &str = "STORE";

@@ -1,6 +1,6 @@
-//! What all programs serve over HTTP. The paths of a system are in its own module.
+//! What all built-in services serve over HTTP. The paths of a system are in its own module.
 
-/// The port that programs listen on, in their containers.
+/// The port that they listen on, in their containers.
 pub const PORT: u16 = 8000;
 /// 200 once the consumers are attached, 503 with the reason before.
 pub const HEALTHZ: &str = "/healthz";

@@ -1,7 +1,7 @@
 //! The names that services and scenarios share, each spelled once.
 //!
-//! [`environment`], [`http`], [`log`] and [`dead_letters`] are common to all programs, [`program`] declares the
-//! programs themselves, and each of the five systems has a module of its own.
+//! [`environment`], [`http`], [`log`] and [`dead_letters`] are common to all services, [`program`] declares the
+//! built-in services, and each of the five systems has a module of its own.
 
 pub mod checkout;
 pub mod compute;

@@ -2,9 +2,9 @@
 
 /// The words of the field [`field::EVENT`].
 pub mod event {
-    /// A program listens.
+    /// A service listens.
     pub const STARTED: &str = "started";
-    /// A program ends.
+    /// A service stops.
     pub const STOPPED: &str = "stopped";
     /// A message was processed before.
     pub const DUPLICATE_SKIPPED: &str = "duplicate_skipped";

@@ -1,4 +1,4 @@
-//! The programs that fedctl brings: what a service without an image may be.
+//! The built-in services: what a service without an image may be.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::environment::{CAPACITY, COMPUTE_HOSTS, DELAY_MS, IMAGES, LIMIT, STOCK
 
 macro_rules! programs {
     ($($variant:ident = $name:literal, $summary:literal, [$($variable:ident),*];)*) => {
-        /// A program that fedctl brings.
+        /// A built-in service.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Program {
             $(#[doc = $summary] $variant,)*

@@ -8,7 +8,7 @@ pub const PATH: &str = "/rpc";
 pub const ANALYZE: &str = "analyze";
 /// The command that names the worker.
 pub const PING: &str = "ping";
-/// The command that takes as long as it is told.
+/// The command that takes as long as the request asks.
 pub const SLOW: &str = "slow";
 /// The command that fails.
 pub const FAIL: &str = "fail";

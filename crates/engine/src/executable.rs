@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// The hash of a layer, packed anew.
+    /// The hash of a layer, packed again.
     fn packed(executable: &Executable) -> Vec<u8> {
         let mut hasher = HashingWriter(Sha256::new());
         pack(&mut hasher, &executable.path, &executable.libraries).unwrap();

@@ -35,7 +35,7 @@ pub enum BuildError {
     Import(EngineError),
 }
 
-/// The Debian suite whose RabbitMQ stands in for an official image that cannot be pulled.
+/// The Debian suite whose RabbitMQ replaces an official image that cannot be pulled.
 fn suite(reference: &str) -> Option<&'static str> {
     let tag = reference.strip_prefix("rabbitmq:")?;
     if tag.starts_with("3.") {

@@ -26,11 +26,11 @@ use fedctl_model::{
 
 /// How long a broker may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take to answer, unless told.
+/// How long it may take to answer, by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the links are asked for before a broker's own fault is believed.
+/// How often the links are asked for before a broker's internal error is reported.
 const LISTING_ATTEMPTS: usize = 3;
-/// The first words of an AMQP client, and how the broker's answer begins: a method on channel 0.
+/// The first bytes of an AMQP client, and how the broker's answer begins: a method on channel 0.
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const AMQP_METHOD: [u8; 3] = [1, 0, 0];
 
@@ -63,9 +63,9 @@ enum Cause {
     Unreachable(#[source] reqwest::Error),
     #[error("{reason}")]
     Refused { status: StatusCode, reason: String },
-    #[error("the answer has a form that fedctl does not know")]
+    #[error("unexpected response")]
     Malformed(#[source] reqwest::Error),
-    #[error("no queue takes the message")]
+    #[error("unroutable: no queue is bound for the message")]
     Unroutable,
 }
 
@@ -82,7 +82,7 @@ impl BrokerError {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
-    /// Whether the broker failed to answer by a fault of its own.
+    /// Whether the broker failed to answer with an internal error.
     fn is_internal(&self) -> bool {
         self.status() == Some(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -275,8 +275,8 @@ impl Broker {
         Ok(queues.into_iter().map(Into::into).collect())
     }
 
-    /// The links, and the broker's clock. While links come and go the broker may fail for it looks up processes
-    /// that have just ended (rabbitmq-server #13701): it is asked again.
+    /// The links, and the broker's clock. While links start and stop the broker may fail, because it looks up
+    /// processes that have just ended (rabbitmq-server #13701): it is asked again.
     async fn links(&self, query: &str) -> Result<(Vec<answer::Link>, Option<jiff::Timestamp>)> {
         let vhost = self.site.vhost.as_str();
         let mut left = LISTING_ATTEMPTS;
@@ -328,7 +328,7 @@ impl Broker {
         self.put(&["global-parameters", parameter], &json!({ "value": owned })).await
     }
 
-    /// Deletes a user. One that is gone is no error, here and below.
+    /// Deletes a user. One that does not exist is no error, here and below.
     pub async fn delete_user(&self, name: &str) -> Result<()> {
         self.delete(&["users", name], "").await
     }
@@ -356,11 +356,11 @@ impl Broker {
     }
 
     /// Publishes a persistent message. The management API takes an exchange's name only, so the default exchange
-    /// goes by the name that it has there.
+    /// is addressed by its name there.
     ///
     /// # Errors
     ///
-    /// If no queue takes it, or the broker does not answer or refuses.
+    /// If it is unroutable, or the broker does not answer or refuses.
     pub async fn publish(&self, exchange: &str, key: &str, body: &str, correlation_id: &str) -> Result<()> {
         let vhost = self.site.vhost.as_str();
         let exchange = if exchange.is_empty() { "amq.default" } else { exchange };
@@ -375,7 +375,7 @@ impl Broker {
         if answer.routed { Ok(()) } else { Err(self.failed(Method::POST, &path, Cause::Unroutable)) }
     }
 
-    /// Restarts a link. One that is gone is no error.
+    /// Restarts a link. One that does not exist is no error.
     pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
         let vhost = self.site.vhost.as_str();
         let (links, _) = self.links("").await?;

@@ -45,13 +45,13 @@ impl From<PublishError> for ConsumeError {
 
 /// What a service does with its messages.
 ///
-/// A message is acknowledged only after `Ok`, or once its dead letter is confirmed. It may come again at any time, also
-/// after `Ok`, when the session ends before the acknowledgement: processing must be idempotent.
+/// A message is acknowledged only after `Ok`, or once its dead letter is confirmed. It may be redelivered at any time, also
+/// after `Ok`, if the session ends before the acknowledgement: processing must be idempotent.
 /// [`Message::identity`] stays the same over the retries of one delivery.
 pub trait Consume: Send + Sync + 'static {
     fn consume(&self, message: &Message) -> impl Future<Output = Result<(), ConsumeError>> + Send;
 
-    /// Processes the messages that are there at once, in the queue's order; one result each, in that order.
+    /// Processes a batch of messages, in the queue's order; one result each, in that order.
     fn consume_all(&self, batch: &[Message]) -> impl Future<Output = Vec<Result<(), ConsumeError>>> + Send {
         join_all(batch.iter().map(|message| self.consume(message)))
     }

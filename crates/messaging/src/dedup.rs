@@ -1,4 +1,4 @@
-//! What was done lately, remembered in memory.
+//! What was processed recently, remembered in memory.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -6,14 +6,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// More than a federation link's prefetch, which is how many messages come again at most when one breaks.
+/// More than a federation link's prefetch, which is the most messages that are redelivered when one breaks.
 const CAPACITY: usize = 4096;
 
 /// The latest message identifiers. For effects that are harmless when repeated, and noisy: a restart forgets them, so
-/// what must never happen twice belongs into a [`Store`](crate::Store).
+/// what must never happen twice belongs in a [`Store`](crate::Store).
 ///
 /// Of each identifier 128 bits of keyed hashes are kept: a collision is less likely than that the machine fails, and
-/// thousands of small strings that stay, between all those that go, would cost a kilobyte each.
+/// thousands of long-lived small strings among short-lived ones would cost a kilobyte of heap each.
 #[derive(Debug, Default)]
 pub struct DedupCache {
     keys: [RandomState; 2],

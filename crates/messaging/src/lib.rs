@@ -1,6 +1,6 @@
 //! An AMQP client for services on RabbitMQ that must not lose a message, nor process one for ever.
 //!
-//! A service says what it declares and consumes ([`SessionConfig`]), and what it does with a message ([`Consume`]). The
+//! A service lists what it declares and consumes ([`SessionConfig`]), and what it does with a message ([`Consume`]). The
 //! [`Session`] does the rest, and starts again on any error, until it is stopped. `examples/word_count.rs` is a complete
 //! service.
 //!

@@ -31,8 +31,7 @@ pub struct Log {
 
 impl Log {
     /// A log on standard output, to be made on a Tokio runtime. Lines are written when the runtime has nothing else to do,
-    /// or 16 KiB of them wait: what a busy service logs meanwhile is one call for the system, and one piece for who reads
-    /// it. The last ones are written when the last clone is dropped.
+    /// or 16 KiB of them wait: what a busy service logs meanwhile is one system call, and one chunk for the reader. The last ones are written when the last clone is dropped.
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
         let stdout = Arc::new(Stdout::default());
@@ -187,7 +186,7 @@ impl<'a, V: Serialize> FromIterator<(&'a String, V)> for Fields {
     }
 }
 
-/// A field as it stands in an object that has others before it.
+/// A field of an object, after others.
 fn append(text: &mut Vec<u8>, name: &'static str, value: &impl Serialize) {
     for part in [r#",""#, name, r#"":"#] {
         text.extend_from_slice(part.as_bytes());

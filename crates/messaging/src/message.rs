@@ -223,7 +223,7 @@ impl Outgoing {
     }
 
     /// Derives the message identifier from that of the message that caused it, so that it is the same however often it is
-    /// sent because of that one; `part` tells several of them apart.
+    /// sent because of that one; `part` distinguishes several of them.
     #[must_use]
     pub fn caused_by(self, cause: &str, part: &str) -> Self {
         let id = format!("{cause}.{part}");
@@ -274,7 +274,7 @@ impl Outgoing {
     }
 
     /// `message` as it was, for the dead-letter queue, with headers that say why and from where. One that came without an
-    /// identifier keeps the one under which it was tried, so that it is recognised if somebody publishes it again.
+    /// identifier keeps the one under which it was tried, so that it is recognised if it is published again.
     pub(crate) fn dead_lettered(message: &Message, dead_letter_queue: &str, reason: &str) -> Self {
         let mut headers: FieldTable = message.properties.headers().clone().unwrap_or_default();
         let added = [

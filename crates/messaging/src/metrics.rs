@@ -52,8 +52,8 @@ impl Metrics {
             dead_lettered: register(&mut registry, "messages_dead_lettered", "Messages dead-lettered"),
             published: register(&mut registry, "messages_published", "Messages confirmed by the broker"),
             returned: register(&mut registry, "messages_returned", "Messages returned as unroutable"),
-            late: register(&mut registry, "answers_late", "Replies that no request waited for any more"),
-            waiting: register(&mut registry, "requests_waiting", "Requests that wait for replies"),
+            late: register(&mut registry, "answers_late", "Replies without a pending request"),
+            waiting: register(&mut registry, "requests_waiting", "Requests waiting for a reply"),
             registry: registry.into(),
         }
     }
@@ -124,7 +124,7 @@ test_messages_dead_lettered_total{queue=\"q\"} 0
 # HELP test_messages_published_total Messages confirmed by the broker.
 # TYPE test_messages_published_total counter
 test_messages_published_total{exchange=\"a\\\"b\"} 1
-# HELP test_requests_waiting Requests that wait for replies.
+# HELP test_requests_waiting Requests waiting for a reply.
 # TYPE test_requests_waiting gauge
 test_requests_waiting 1
 "

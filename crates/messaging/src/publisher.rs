@@ -25,7 +25,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
     /// Certainly not sent.
-    #[error("no session with the broker")]
+    #[error("not connected to the broker")]
     NoSession,
     /// Certainly in no queue.
     #[error(

@@ -1,4 +1,4 @@
-//! What a service keeps: one `SQLite` file, and in it the identifiers of the messages whose effects are there.
+//! What a service stores: one `SQLite` file, with the identifiers of the messages whose effects are in it.
 
 use std::{
     path::{Path, PathBuf},
@@ -65,7 +65,7 @@ enum Job {
 /// Makes its changes within a transaction, if there is one, and gives the function that reports the result.
 type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Report + Send>;
 
-/// Reports to the caller of a write what came of it, once it is known whether the transaction was committed.
+/// Reports the result to the caller of a write, once it is known whether the transaction was committed.
 type Report = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>)>;
 
 /// One connection on a thread of its own, so that a slow disk never holds up the network. Cheap to clone.
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Makes all the changes of `work`, or on an error none. If the caller is dropped first, nothing is written, since
-    /// nobody would learn of it. Writes that wait together are committed together, in their order.
+    /// the result would be lost. Writes that wait together are committed together, in their order.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -137,7 +137,7 @@ impl Store {
     }
 }
 
-/// Does what is asked of the store until nobody can ask any more.
+/// Runs the store's requests until every handle is dropped.
 fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut jobs, GROUP) > 0 {
@@ -154,7 +154,7 @@ fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-/// Makes all the writes in one transaction, and reports to each what came of it.
+/// Makes all the writes in one transaction, and reports the result of each.
 fn commit(connection: &mut Connection, writes: Vec<Write>) {
     let (reports, committed): (Vec<Report>, _) =
         match connection.transaction_with_behavior(TransactionBehavior::Immediate) {

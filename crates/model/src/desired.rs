@@ -123,7 +123,7 @@ impl Container {
     }
 }
 
-/// A request that a container answers with success once it is ready.
+/// An HTTP request that succeeds once a container is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     pub path: String,

@@ -20,7 +20,7 @@ pub enum Event {
         /// What it does.
         action: String,
     },
-    /// A step that takes a while says how far it is, or what it waits for.
+    /// The progress of a step that takes a while, or what it waits for.
     Progress {
         /// What it works on.
         subject: String,
@@ -47,7 +47,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// The links that are awaited: how many run, and what the first other one says.
+    /// The links that are awaited: how many run, and why the first other one does not.
     Links {
         /// How many run.
         running: usize,

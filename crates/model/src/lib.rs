@@ -1,5 +1,7 @@
-//! What should be, what is, and what follows: values made from values, without waiting, reading or printing.
+//! The desired state, the observed state, and what follows: values made from values, without waiting, reading or
+//! printing.
 
+pub mod counted;
 pub mod definition;
 pub mod desired;
 pub mod diagnostic;

@@ -1,4 +1,4 @@
-//! What the engine and the brokers say is there.
+//! The observed state: what the engine and the brokers report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ impl<T> Snapshot<T> {
 /// What an engine has.
 #[derive(Debug, Clone, Default)]
 pub struct EngineState {
-    /// The ids of the images that were asked for and are there, by reference.
+    /// The ids of those of the requested images that exist, by reference.
     pub images: BTreeMap<String, String>,
     /// All networks.
     pub networks: Vec<Object>,
@@ -87,7 +87,7 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub state: ContainerState,
-    /// The engine's own words for that, with times: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
+    /// The same as the engine shows it, with times: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
     pub status: String,
     /// The id of the image it was made from.
     pub image_id: String,
@@ -100,15 +100,15 @@ pub struct Container {
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Made and never started: it may lack its files.
+    /// Created and never started: it may lack its files.
     Created,
     /// Running.
     Running,
-    /// Ended, and about to be started anew by the engine.
+    /// Exited, and about to be restarted by the engine.
     Restarting,
-    /// Ended, and left so.
+    /// Exited, and not restarted.
     Stopped,
-    /// Frozen by somebody.
+    /// Paused.
     Paused,
 }
 
@@ -176,7 +176,7 @@ pub struct BrokerHealth {
     pub uptime_ms: Option<u64>,
     /// Memory in use, in bytes; unknown in the node's first seconds.
     pub memory_used: Option<u64>,
-    /// Alarms in force: `memory`, `disk`.
+    /// Alarms in effect: `memory`, `disk`.
     pub alarms: Vec<&'static str>,
     /// Exchanges.
     pub exchanges: Vec<String>,

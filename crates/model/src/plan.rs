@@ -1,4 +1,4 @@
-//! The difference between what should be and what is, as steps in order.
+//! The difference between the desired and the observed state, as steps in order.
 
 mod blocked;
 mod brokers;
@@ -23,12 +23,12 @@ use crate::{
     topology::RegionName,
 };
 
-/// What to do, in order, and what stands in the way.
+/// What to do, in order, and what blocks it.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The steps; each comes after those it depends on.
     pub steps: Vec<Planned>,
-    /// What cannot be done without harm. While there is any, nothing is done.
+    /// Changes that would do harm. While there are any, nothing is applied.
     pub blocked: Vec<Diagnostic>,
     /// Whether another plan is due when this one is carried out: a broker that may hold something did not
     /// answer, or an image comes from which there are containers already.
@@ -155,11 +155,11 @@ pub enum Change {
         upstream: RegionName,
         resource: Resource,
     },
-    /// Delete an internal exchange of a link that is gone.
+    /// Delete an internal exchange of a link that no longer exists.
     DeleteExchange {
         name: String,
     },
-    /// Delete an internal queue of a link that is gone, if it is empty.
+    /// Delete an internal queue of a link that no longer exists, if it is empty.
     DeleteEmptyQueue {
         name: String,
     },
@@ -183,32 +183,32 @@ impl Change {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
     NotFound,
-    /// There are several of that name.
+    /// Several objects have that name.
     Duplicate,
     /// Its container was created and never started.
     NeverStarted,
-    /// It is not running; in the engine's words.
+    /// It is not running; with the status that the engine shows.
     Stopped(String),
     Paused,
-    /// It runs and is not ready; in its own words.
+    /// It runs and is not ready; with the reason that it gives.
     NotReady(String),
     /// It rejects fedctl's administrator, whom a restart restores.
     LockedOut,
     /// The broker does not answer yet, so what it holds is not known.
     Unknown,
-    /// It is there and differs.
+    /// It exists and differs.
     Differs(Difference),
-    /// It is there with another password. Passwords are not shown.
+    /// It exists with another password. Passwords are not shown.
     PasswordDiffers,
     /// The container was created with another configuration.
     ConfigChanged,
-    /// The container was created from an image that this name no longer stands for.
+    /// The image reference now names another image than the one the container was created from.
     ImageChanged,
     /// Another step removes it, or what it depends on.
     Replaced,
     /// The upstream does not know bindings of the downstream, though the link is reported as running.
     BindingsNotPropagated,
-    /// The broker has not started links that its policies and upstreams call for.
+    /// The broker has not started links that its policies and upstreams require.
     LinkNotStarted,
     /// The broker's links still use the credentials that they started with.
     CredentialsNotPropagated,
@@ -220,7 +220,7 @@ pub enum Cause {
 }
 
 impl Plan {
-    /// Whether there is nothing to do and nothing in the way.
+    /// Whether there is nothing to do and nothing is blocked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.blocked.is_empty()

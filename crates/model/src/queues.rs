@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    counted::counted,
     diagnostic::{Code, Diagnostic, Place},
     federation::is_internal,
     observed::{QueueDetails, Snapshot},
@@ -14,33 +15,33 @@ use crate::{
 
 /// The version of the JSON form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
-/// A queue that grew at each of so many looks in a row, and shrank at none, grows without bound.
-const GROWING_LOOKS: usize = 5;
+/// A queue that grew at this many samples in a row counts as growing without bound.
+const GROWING_SAMPLES: usize = 5;
 
 pub(crate) const CODES: [Code; 4] = [DEAD_LETTERED, NO_CONSUMER, NO_LINK, CONSUMERS_TOO_SLOW];
 
 const DEAD_LETTERED: Code = Code::warning(
     "FED0401",
-    "A service could not process these messages, again and again or because of what they contain, and put \
-     them into its dead-letter queue so that they do not hold up the others. Nothing takes them from there by \
-     itself. `fedctl logs REGION SERVICE` shows why; when that is corrected, move them back or purge the queue.",
+    "A service could not process these messages, after several retries or because of what they contain, and moved \
+     them to its dead-letter queue so that they do not hold up the others. Nothing consumes that queue by \
+     itself. `fedctl logs REGION SERVICE` shows why; once that is fixed, move them back or purge the queue.",
 );
 const NO_CONSUMER: Code = Code::warning(
     "FED0402",
-    "Messages come into this queue and nothing consumes them, so it grows until the broker runs out of disk or \
+    "Messages arrive in this queue and nothing consumes them, so it grows until the broker runs out of disk or \
      memory and blocks its publishers. The service that should consume is stopped, has lost its connection, or \
      is not in the topology. Start it, or delete the queue or its bindings.",
 );
 const NO_LINK: Code = Code::warning(
     "FED0403",
     "This is the internal queue in which messages wait for another region, and no link consumes from it. The link \
-     is down, or its downstream is gone and has left the queue behind, in which case it grows for ever. `fedctl \
-     status` shows the links and why they do not run; `fedctl plan` shows what is left of regions that are gone.",
+     is down, or its downstream was removed and left the queue behind, in which case it grows for ever. `fedctl \
+     status` shows the links and why they do not run; `fedctl plan` shows what removed regions have left behind.",
 );
 const CONSUMERS_TOO_SLOW: Code = Code::warning(
     "FED0404",
-    "This queue has consumers, and it has grown at each of the last looks: more messages come than they process. \
-     Messages arrive later and later until the broker runs out of disk or memory. Run more consumers, as with \
+    "This queue has consumers, and it has grown at each of the last samples: messages arrive faster than they are \
+     processed. Delivery takes ever longer, until the broker runs out of disk or memory. Run more consumers, as with \
      `replicas`, or publish less.",
 );
 
@@ -53,9 +54,9 @@ pub struct Queues {
     pub project: String,
     /// Every queue of every region that answered.
     pub queues: Vec<QueueStatus>,
-    /// What is wrong, in words: regions that did not answer, then queues.
+    /// What is wrong, as text: regions that did not answer, then queues.
     pub warnings: Vec<String>,
-    /// The same as data.
+    /// The warnings as data.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -68,13 +69,13 @@ pub struct QueueStatus {
     pub name: String,
     /// Messages that wait for a consumer.
     pub ready: u64,
-    /// Messages that a consumer has and has not acknowledged.
+    /// Messages delivered to a consumer and not yet acknowledged.
     pub unacknowledged: u64,
     /// Consumers. A broker counts them every few seconds.
     pub consumers: u64,
-    /// Messages a second by which it grows, or shrinks below zero, as the broker sees it over its last seconds.
+    /// Messages per second by which it grows, negative if it shrinks, as the broker measures it over the last seconds.
     pub growth: f64,
-    /// Whether it holds messages that could not be processed.
+    /// Whether it is a dead-letter queue.
     pub dead_letters: bool,
 }
 
@@ -84,12 +85,12 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Queues).to_value()
 }
 
-/// The depths of the last looks, by region and queue: newest last.
+/// The depths of the last samples, by region and queue: newest last.
 #[derive(Debug, Clone, Default)]
 pub struct History(BTreeMap<(RegionName, String), Vec<u64>>);
 
 impl History {
-    /// Adds a look, and returns which queues have grown at every one of the last looks.
+    /// Adds a sample, and returns the queues that grew at every one of the last samples.
     fn growing(&mut self, queues: &[QueueStatus]) -> BTreeSet<(RegionName, String)> {
         let known: BTreeSet<_> =
             queues.iter().map(|queue| (queue.region.clone(), queue.name.clone())).collect();
@@ -97,11 +98,11 @@ impl History {
         for queue in queues {
             let depths = self.0.entry((queue.region.clone(), queue.name.clone())).or_default();
             depths.push(queue.ready + queue.unacknowledged);
-            if depths.len() > GROWING_LOOKS + 1 {
+            if depths.len() > GROWING_SAMPLES + 1 {
                 depths.remove(0);
             }
         }
-        let grows = |depths: &Vec<u64>| depths.len() > GROWING_LOOKS && depths.is_sorted_by(|a, b| a < b);
+        let grows = |depths: &Vec<u64>| depths.len() > GROWING_SAMPLES && depths.is_sorted_by(|a, b| a < b);
         self.0.iter().filter(|(_, depths)| grows(depths)).map(|(queue, _)| queue.clone()).collect()
     }
 }
@@ -149,16 +150,16 @@ fn diagnostic(queue: &QueueStatus, growing: bool) -> Option<Diagnostic> {
     let depth = ready + queue.unacknowledged;
     let place = Place::Queue { region: region.clone(), name: name.clone() };
     if queue.dead_letters && depth > 0 {
-        return Some(Diagnostic::new(DEAD_LETTERED, place, format!("{depth} dead-lettered messages")));
+        return Some(Diagnostic::new(DEAD_LETTERED, place, counted(depth, "dead-lettered message")));
     }
     let (code, cause) = match consumers {
         0 if !growing && *growth <= 0.0 => return None,
-        0 if is_internal(name) => (NO_LINK, "no link consumes from it"),
-        0 => (NO_CONSUMER, "it has no consumer"),
-        _ if growing => (CONSUMERS_TOO_SLOW, "its consumers do not keep up"),
+        0 if is_internal(name) => (NO_LINK, "no link consumes it"),
+        0 => (NO_CONSUMER, "no consumers"),
+        _ if growing => (CONSUMERS_TOO_SLOW, "its consumers cannot keep up"),
         _ => return None,
     };
-    let message = format!("grows without bound, {depth} messages, {growth:+.1} a second");
+    let message = format!("keeps growing ({}, {growth:+.1}/s)", counted(depth, "message"));
     Some(Diagnostic::new(code, place, message).cause(cause))
 }
 
@@ -193,22 +194,18 @@ mod tests {
         let warnings = look(&mut history, "orders", 9, 1, 4.0);
         assert_eq!(
             warnings,
-            [
-                "queue `orders` in `asia`: grows without bound, 10 messages, +4.0 a second: its consumers do not keep up"
-            ]
+            ["queue `orders` in `asia`: keeps growing (10 messages, +4.0/s): its consumers cannot keep up"]
         );
         assert_eq!(look(&mut history, "orders", 8, 1, -1.0), Vec::<String>::new());
     }
 
     #[test]
-    fn one_look_is_enough_without_a_consumer_and_for_dead_letters() {
+    fn one_sample_is_enough_without_a_consumer_and_for_dead_letters() {
         let mut history = History::default();
-        assert!(look(&mut history, "orders", 3, 0, 0.5)[0].contains("it has no consumer"));
-        assert!(
-            look(&mut history, "federation: x -> asia", 3, 0, 0.5)[0].contains("no link consumes from it")
-        );
+        assert!(look(&mut history, "orders", 3, 0, 0.5)[0].contains("no consumers"));
+        assert!(look(&mut history, "federation: x -> asia", 3, 0, 0.5)[0].contains("no link consumes it"));
         assert_eq!(look(&mut history, "orders", 3, 0, 0.0), Vec::<String>::new(), "it may be waited for");
-        assert!(look(&mut history, "dead-letters.taxes", 0, 0, 0.0)[0].contains("dead-lettered messages"));
+        assert!(look(&mut history, "dead-letters.taxes", 0, 0, 0.0)[0].contains("1 dead-lettered message"));
     }
 
     #[test]
@@ -231,8 +228,7 @@ mod tests {
             QueueDetails { name: "orders".into(), ready: 3, unacknowledged: 0, consumers: 0, growth: 0.5 };
         let report = report(&[("asia", Ok(vec![queue]))], &mut History::default());
         let json = serde_json::to_value(report).unwrap();
-        let text =
-            "queue `orders` in `asia`: grows without bound, 3 messages, +0.5 a second: it has no consumer";
+        let text = "queue `orders` in `asia`: keeps growing (3 messages, +0.5/s): no consumers";
         assert_eq!(json["warnings"], serde_json::json!([text]));
         assert_eq!(
             json["diagnostics"],
@@ -240,8 +236,8 @@ mod tests {
                 "code": "FED0402",
                 "severity": "warning",
                 "place": {"type": "queue", "region": "asia", "name": "orders"},
-                "message": "grows without bound, 3 messages, +0.5 a second",
-                "cause": "it has no consumer",
+                "message": "keeps growing (3 messages, +0.5/s)",
+                "cause": "no consumers",
                 "help": null,
             }])
         );

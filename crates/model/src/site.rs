@@ -118,7 +118,7 @@ impl fmt::Display for Unavailable {
                 write!(f, "the broker's container is not running ({status}): `fedctl up` starts it")
             }
             Self::NotPublished(port) => write!(f, "port {port} is not published"),
-            Self::NoPassword => f.write_str("fedctl has no password for it: `fedctl up` makes new ones"),
+            Self::NoPassword => f.write_str("fedctl has no password for it: `fedctl up` generates new ones"),
             Self::Unauthorized => {
                 f.write_str("the broker rejects fedctl's password: `fedctl up` restores it")
             }

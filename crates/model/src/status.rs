@@ -1,4 +1,4 @@
-//! What should be against what is: every region, and every link that the topology and its policies call for.
+//! Expected against actual: every region, and every link that the topology and its policies require.
 
 mod codes;
 mod link;
@@ -70,7 +70,7 @@ pub struct BrokerStatus {
     pub memory_bytes: Option<u64>,
     /// The container's limit, in bytes.
     pub memory_limit_bytes: u64,
-    /// Alarms in force; a broker with one accepts no messages.
+    /// Alarms in effect; a broker with one blocks publishers.
     pub alarms: Vec<String>,
     /// Where AMQP is reached, as `host:port`.
     pub amqp: Option<String>,
@@ -103,9 +103,9 @@ pub struct ServiceStatus {
     pub name: String,
     /// Whether its container runs.
     pub running: bool,
-    /// Why it does not work though it runs, in its own words.
+    /// Why it is not ready though it runs, as the service reports it.
     pub error: Option<String>,
-    /// The engine's words for its state; none where it has no container.
+    /// Its state as the engine reports it; none if it has no container.
     pub container: Option<String>,
     /// Published ports: host port by container port.
     pub ports: BTreeMap<u16, u16>,
@@ -131,7 +131,7 @@ impl RegionStatus {
 }
 
 impl ServiceStatus {
-    /// Whether it runs and works, as far as it says so.
+    /// Whether it runs and is ready, as far as it can be checked.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.running && self.error.is_none()

@@ -1,4 +1,4 @@
-//! What the user's `regions.yaml` says should be.
+//! What the user's `regions.yaml` asks for.
 
 mod catalogue;
 mod check;
@@ -34,14 +34,14 @@ pub struct Topology {
     /// The broker that runs in every region.
     #[serde(default)]
     pub broker: BrokerSettings,
-    /// The image of the built-in services, for the engine's architecture; fedctl packs its own executable if there is
-    /// none.
+    /// The image of the built-in services, for the engine's architecture; by default fedctl packs its
+    /// own executable into one.
     #[serde(default)]
     pub service_image: Option<String>,
     /// The regions, each with a broker and its services.
     #[schemars(length(min = 1, max = 64))]
     pub regions: Vec<Region>,
-    /// Which region receives from which, and what.
+    /// How the regions are federated, and what.
     #[serde(default)]
     pub federation: Federation,
 }
@@ -75,12 +75,12 @@ impl fmt::Display for RegionName {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct BrokerSettings {
-    /// The image: the official one, or one built by the recipe in `compose/broker`.
+    /// The image: an official one, or one built with `compose/broker`.
     pub image: String,
     /// The memory limit of a broker's container, in MiB.
     #[schemars(range(min = 192, max = 1_048_576))]
     pub memory: u64,
-    /// The limit of open files, which bounds connections and queues. An engine refuses one above its own.
+    /// The limit of open files, which bounds connections and queues. The engine rejects one above its own.
     #[schemars(range(min = 1024, max = 1_048_576))]
     pub open_files: u32,
 }
@@ -91,7 +91,7 @@ impl Default for BrokerSettings {
     }
 }
 
-/// A region: one broker and the services beside it.
+/// A region: one broker and its services.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Region {
@@ -117,18 +117,18 @@ pub struct BrokerPorts {
     pub management: Option<u16>,
 }
 
-/// A program in a region, next to its broker.
+/// A service in a region, next to its broker.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Service {
-    /// The service's name. Without an image it is that of a built-in program, such as products.
+    /// The service's name. Without an image it names a built-in service, such as `products`.
     #[schemars(length(min = 1, max = 32), regex(pattern = NAME))]
     pub name: String,
-    /// How many of it run. After the first, `NAME`, there are `NAME-2`, `NAME-3` and so on.
+    /// How many replicas run: `NAME`, `NAME-2`, `NAME-3` and so on.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     pub replicas: u16,
-    /// An image to run instead of a built-in program.
+    /// The image to run instead of a built-in service.
     #[serde(default)]
     pub image: Option<String>,
     /// The command, in place of the image's own.
@@ -140,13 +140,13 @@ pub struct Service {
     /// `region/instance`, comma separated.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Ports of the container to publish on the host's loopback address; built-in programs publish 8000 by default.
+    /// Ports of the container to publish on the host's loopback address; built-in services publish 8000 by default.
     #[serde(default)]
     pub ports: Vec<Port>,
     /// How to find out whether the service is ready, which `up` waits for and `status` shows.
     ///
-    /// Built-in programs are asked for `/healthz` on port 8000; a service with an image of its own is not asked unless
-    /// this says so.
+    /// Built-in services are checked at `/healthz` on port 8000 by default; a service with an image of its own is
+    /// checked only if this is set.
     #[serde(default)]
     pub readiness: Option<Readiness>,
     /// The user or `uid:gid` that the container runs as.
@@ -158,7 +158,7 @@ pub struct Service {
     pub memory: Option<u64>,
     /// Also put the AMQP URI, password included, in the environment as `AMQP_URI`.
     ///
-    /// Whoever may inspect the container can then read the password; without this it is only in
+    /// Anyone who can inspect the container can then read the password; without this it is only in
     /// the file that `AMQP_URI_FILE` names.
     #[serde(default)]
     pub amqp_uri_in_environment: bool,
@@ -191,7 +191,7 @@ impl Service {
     }
 }
 
-/// A request that a service answers with success once it is ready.
+/// An HTTP request that succeeds once a service is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Readiness {

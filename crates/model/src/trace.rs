@@ -1,4 +1,4 @@
-//! One request's way through services and regions, from what they logged.
+//! One request's path through services and regions, from what the services logged.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -104,7 +104,7 @@ mod tests {
     };
 
     #[test]
-    fn only_the_requests_own_lines_are_told_in_order_of_time() {
+    fn only_the_requests_own_lines_are_shown_in_order_of_time() {
         let line = |at: &str, id: &str, event: &str| {
             format!(
                 r#"{{"at":"2026-01-01T00:00:0{at}Z","event":"{event}","correlation_id":"{id}","tax":null,"n":1}}"#
@@ -119,11 +119,11 @@ mod tests {
         ];
         let lines: Vec<_> = lines.map(|(region, line)| (RegionName::new(region), line)).into();
         let trace = trace("a", &FIELDS, lines.iter().map(|(region, line)| (region, "taxes", line.as_str())));
-        let told: Vec<_> = trace
+        let steps: Vec<_> = trace
             .steps
             .iter()
             .map(|step| (step.region.as_str(), step.event.as_str(), step.after_ms, step.fields.len()))
             .collect();
-        assert_eq!(told, [("europe", "asked", 0.0, 1), ("asia", "answered", 1500.0, 1)]);
+        assert_eq!(steps, [("europe", "asked", 0.0, 1), ("asia", "answered", 1500.0, 1)]);
     }
 }

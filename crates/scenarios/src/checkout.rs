@@ -57,7 +57,7 @@ const CHANNELS: [Step; 3] = [
 /// Observers of the chain, each in its own region: analytics counts the order, its reservation and its payment.
 const OBSERVERS: [Step; 2] = [
     Step { times: 3, ..step(Program::Analytics, &[event::EVENT_COUNTED], "counted an event") },
-    step(Program::Fraud, &[event::FRAUD_CHECKED], "checked it for fraud"),
+    step(Program::Fraud, &[event::FRAUD_CHECKED], "checked the order for fraud"),
 ];
 
 /// Orders in each region, and follows each order to its end.

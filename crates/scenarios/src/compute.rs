@@ -14,7 +14,7 @@ use super::{Scenario, poison::PoisonTarget, request::Request, run::Run, shop::fr
 
 pub static SCENARIO: Scenario = Scenario {
     name: "compute",
-    claim: "one host somewhere creates a machine, and every host answers what is asked of all",
+    claim: "exactly one host creates a machine, and every host answers the commands sent to all",
     starts_at: Program::Compute,
     run: |run| Box::pin(command(run)),
     poison: PoisonTarget {
@@ -59,7 +59,7 @@ async fn command(run: &mut Run<'_>) {
         let place = (origin, Program::Compute);
         if let Some(refused) = run.request(place, &within(VMS_PATH), Request::Post(&machine), 409).await {
             let reason = refused.body.pointer("/execution-info/reason").cloned().unwrap_or_default();
-            run.record(origin, refused.cause, format!("no host takes it: {reason}"));
+            run.record(origin, refused.cause, format!("no host accepts it: {reason}"));
         }
     }
     run.await_logs().await;
@@ -100,7 +100,7 @@ fn within(path: &str) -> String {
     format!("{path}?{TIMEOUT_MS}={ANSWER_MS}")
 }
 
-/// The links by which commands reach hosts and their answers come back.
+/// The links over which commands reach hosts and their answers return.
 fn links(run: &Run<'_>, origin: &RegionName) -> Vec<LinkRef> {
     let replies = Resource::Queue(replies(origin.as_str()));
     let hosts = run.regions_of(Program::ComputeHost).into_iter();

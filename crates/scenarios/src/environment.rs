@@ -1,4 +1,4 @@
-//! Where scenarios run: the brokers and services of a topology that is up.
+//! Where scenarios run: the brokers and services of a running topology.
 
 use std::{collections::BTreeMap, time::Duration};
 

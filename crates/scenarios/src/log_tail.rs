@@ -17,7 +17,7 @@ pub struct Entry {
     pub fields: Map<String, Value>,
 }
 
-/// The lines of many services, from now on. They are collected all the time, whether or not anybody reads them:
+/// The lines of many services, from now on. They are collected all the time, whether or not they are read:
 /// a first read after the deadline must find what came before it.
 pub struct LogTail {
     lines: mpsc::UnboundedReceiver<Entry>,

@@ -20,7 +20,7 @@ use super::{
 
 pub static SCENARIO: Scenario = Scenario {
     name: "profile",
-    claim: "a name given in one region is stored once in every region's own store",
+    claim: "a name set in one region is stored once in every region's own store",
     starts_at: Program::Profile,
     run: |run| Box::pin(rename(run)),
     poison: PoisonTarget {
@@ -71,7 +71,7 @@ async fn rename(run: &mut Run<'_>) {
         && let Some(Reply { cause, body, .. }) =
             run.request((origin, Program::Profile), &unbound, form, 500).await
     {
-        run.record(origin, cause, format!("was told that no queue takes it: {}", body["error"]));
+        run.record(origin, cause, format!("rejected as unroutable: {}", body["error"]));
     }
     if let Some((cause, name)) = last {
         let stored = json!({"id": user, "full_name": name});

@@ -1,4 +1,4 @@
-//! What a scenario proved, or what it missed.
+//! What a scenario proved, or what was missing.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use fedctl_contract::log::field;
 use fedctl_model::{
+    counted::counted,
     status::{LinkRef, LinkStatus},
     topology::RegionName,
 };
@@ -38,7 +39,7 @@ pub struct Proof {
     pub claim: String,
     /// Whether everything arrived, once, and nowhere else.
     pub passed: bool,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
     /// What was sent and what arrived, in order of time.
     #[serde(rename = "story")]
@@ -74,11 +75,11 @@ pub struct Expectation {
     pub region: Option<RegionName>,
     pub service: String,
     pub line: LogMatcher,
-    /// What the line means, in words.
+    /// What the line means.
     pub meaning: String,
     /// How often; zero where it must not.
     pub times: usize,
-    /// The link by which the cause comes here from another region.
+    /// The link over which the cause arrives from another region.
     pub link: Option<LinkRef>,
     /// Which of the things sent it follows from: an index.
     pub cause: usize,
@@ -121,7 +122,7 @@ impl LogMatcher {
     }
 }
 
-/// A link in words, with its state and the messages that wait for it.
+/// A link as text, with its state and the messages queued for it.
 #[must_use]
 pub fn describe(link: &LinkRef, links: &[LinkStatus]) -> String {
     let Some(found) = links.iter().find(|found| found.link == *link) else {
@@ -129,10 +130,8 @@ pub fn describe(link: &LinkRef, links: &[LinkStatus]) -> String {
     };
     let reported = if found.is_running() { "reported as " } else { "" };
     let condition = &found.condition;
-    let waiting = match found.waiting {
-        None | Some(0) => String::new(),
-        Some(1) => format!(", 1 message waits for it on `{}`", link.upstream),
-        Some(waiting) => format!(", {waiting} messages wait for it on `{}`", link.upstream),
-    };
+    let waiting = found.waiting.filter(|waiting| *waiting > 0).map_or_else(String::new, |waiting| {
+        format!(", {} queued for it on `{}`", counted(waiting, "message"), link.upstream)
+    });
     format!("link {link}: {reported}{condition}{waiting}")
 }

@@ -18,7 +18,7 @@ use super::{
 
 pub static SCENARIO: Scenario = Scenario {
     name: "reply",
-    claim: "each region asks each other one, and the reply comes home to the one that asked",
+    claim: "each region sends a tax request to every other, and each reply reaches the region that asked",
     starts_at: Program::Products,
     run: |run| Box::pin(ask(run)),
     poison: shop::POISON,

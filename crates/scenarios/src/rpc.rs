@@ -19,7 +19,7 @@ use super::{
 
 pub static SCENARIO: Scenario = Scenario {
     name: "rpc",
-    claim: "calls from every region are answered once by a worker somewhere, and each answer comes home",
+    claim: "calls from every region are answered once, by any worker, and each reply reaches its caller",
     starts_at: Program::Rpc,
     run: |run| Box::pin(call_all(run)),
     poison: PoisonTarget {
@@ -52,7 +52,7 @@ async fn call_all(run: &mut Run<'_>) {
         if let Some(reply) = call(run, origin, &request, 504, 0).await {
             check(run, origin, &reply, "/error", TIMEOUT);
             let events = &[event::LATE_REPLY_DROPPED];
-            if let Some(dropped) = reply.expect_from(Program::Rpc, events, "dropped the late answer") {
+            if let Some(dropped) = reply.expect_from(Program::Rpc, events, "dropped the late reply") {
                 run.expect(Expectation { region: Some(origin.clone()), ..dropped });
             }
         }
@@ -74,14 +74,14 @@ async fn call(
         return None;
     };
     run.record(origin, reply.cause, format!("was answered {}", reply.body));
-    let answered = reply.expect_from(Program::Rpc, &[event::RPC_REPLY], "had the answer")?;
+    let answered = reply.expect_from(Program::Rpc, &[event::RPC_REPLY], "received the reply")?;
     run.expect(Expectation { times: answers, region: Some(origin.clone()), ..answered });
     let handled = format!("handled {}", request["cmd"]);
     run.expect(reply.expect_from(Program::RpcWorker, &[event::RPC_HANDLED], handled)?);
     Some(reply)
 }
 
-/// The links by which a call may reach a worker and its answer come back.
+/// The links over which a call may reach a worker and its reply return.
 fn links(run: &Run<'_>, origin: &RegionName) -> Vec<LinkRef> {
     let replies = Resource::Queue(replies(origin.as_str()));
     let workers = run.regions_of(Program::RpcWorker).into_iter();

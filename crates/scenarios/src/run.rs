@@ -16,13 +16,13 @@ use fedctl_model::{
 
 use super::{environment::Environment, log_tail::LogTail, request::Request};
 
-/// Where a region's answer to a request comes from, and how that gets there.
+/// Where a region's answer to a request comes from.
 pub struct Source {
     /// The service that answers.
     pub reader: Program,
     /// The service that writes what the reader answers.
     pub writer: Program,
-    /// The exchange that brings it from other regions.
+    /// The exchange over which it arrives from other regions.
     pub exchange: &'static str,
 }
 
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
         self.sent.len() - 1
     }
 
-    /// Adds to the timeline what an answer said, now that it has come.
+    /// Adds the content of an answer to the timeline.
     pub fn record(&mut self, region: &RegionName, cause: usize, what: String) {
         self.observe(jiff::Timestamp::now(), region, what, None, Some(cause));
     }
@@ -187,12 +187,12 @@ impl<'a> Run<'a> {
         self.timeline.push((at, Observation { region: region.clone(), what, correlation_id, after_ms }));
     }
 
-    /// Fails, with what was wrong and what may be the reason.
+    /// Records a failure, with the links and services that may be the cause.
     pub fn fail(&mut self, missing: String, suspects: Vec<String>) {
         self.failures.push(Failure { missing, suspects });
     }
 
-    /// Adds links to what may be the reason of the last failure.
+    /// Adds links to the possible causes of the last failure.
     pub async fn suspect(&mut self, suspected: impl IntoIterator<Item = LinkRef>) {
         let links = self.links().await;
         if let Some(failure) = self.failures.last_mut() {

@@ -11,9 +11,9 @@
 //! | `analytics` | `checkout.analytics` | `order.*.created`, `inventory.*`, `payment.*` | |
 //! | `fraud` | `checkout.fraud` | `order.*.created` | |
 //!
-//! Each declares its own queue and no other: a queue without a consumer grows for ever. So a service gets
-//! what is published from its first start on. `inventory` and `payment` belong into one region each, because an
-//! event reaches every region that asks for it, and each of two would do the work. In that region they may have
+//! Each declares only its own queue: a queue without a consumer grows for ever. So a service receives
+//! what is published from its first start on. `inventory` and `payment` belong in one region each, because an
+//! event reaches every region that binds it, and two of them would both do the work. In that region they may have
 //! replicas, which share queue and store.
 
 pub mod analytics;
@@ -56,7 +56,7 @@ impl ChainService {
     }
 }
 
-/// All consumers as one type: the session's code is there once, not nine times.
+/// All consumers as one type, so that the session is compiled once, not nine times.
 enum ChainConsumer {
     Api(api::Api),
     Inventory(inventory::Inventory),

@@ -11,7 +11,7 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// What [`Decimal::parse_amount`] takes, in words.
+    /// What [`Decimal::parse_amount`] takes, for messages.
     pub const AMOUNT: &str = "a decimal, zero or more";
 
     /// Parses digits, with a sign and a fraction or without: no exponent, no grouping.

@@ -48,7 +48,7 @@ pub fn health(health: watch::Receiver<Health>, metrics: Metrics) -> Router {
         .route(HEALTHZ, get(answer))
         .with_state(health)
         .route(METRICS, get(counted))
-        .fallback(async || Failure::NotFound("No such page".to_owned()))
+        .fallback(async || Failure::NotFound("Not found".to_owned()))
 }
 
 /// An answer other than 200, as `{"error": …, "message": …}`.
@@ -93,7 +93,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// 200 with an empty body, and the correlation identifier to follow the message by.
+/// 200 with an empty body, and the correlation identifier for `fedctl trace`.
 pub(crate) type Accepted = Result<HeaderMap, Failure>;
 
 pub(crate) fn json(body: &Bytes) -> Result<Value, Invalid> {

@@ -1,4 +1,4 @@
-//! The programs that run inside the regions' containers: HTTP in, AMQP out.
+//! The built-in services, which run inside the regions' containers: HTTP in, AMQP out.
 //!
 //! They know their environment and nothing else: no Docker, no management API, no topology file.
 

@@ -1,4 +1,4 @@
-//! One program at work: a session with its broker, and HTTP.
+//! One service at work: a session with its broker, and HTTP.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The profile service: a user's name, changed in one region, becomes readable in every region.
 //!
-//! Who asks writes nothing: the change is an event, and every region, the asker's too, writes it when it comes.
+//! The API writes nothing: the change is an event, and every region, the caller's too, writes it on arrival.
 //! A key that no queue is bound with can be tried with `POST /users/{id}/events/{action}`, which publishes `user.<action>`:
-//! what no queue takes is refused, not lost.
+//! what is unroutable is refused, not lost.
 
 pub mod api;
 pub mod users;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_a_number_and_a_name_and_all_that_is_wrong_is_told() {
+    fn a_user_is_a_number_and_a_name_and_all_that_is_wrong_is_reported() {
         let ann = User { full_name: "Ann Lee".to_owned(), id: 7 };
         assert_eq!(User::read(&json!({"full_name": "Ann Lee", "id": 7})), Ok(ann.clone()));
         assert_eq!(serde_json::to_string(&ann).unwrap(), r#"{"full_name":"Ann Lee","id":7}"#);

@@ -1,11 +1,11 @@
-//! Calls between languages and regions: a request on one queue, its reply on the queue of the caller's region.
+//! Calls between languages and regions: a request in one queue, its reply in the queue of the caller's region.
 //!
 //! Envelope and properties are those of a `NestJS` client, so any client that sets `correlation_id` and
 //! `reply_to` is a caller, and any that copies the one and publishes to the other is a worker.
 //!
 //! Requests do not expire on the broker, and a worker does not skip old ones: a caller's deadline is a time on
-//! its region's clock, which a worker elsewhere cannot trust. So a call that timed out is handled all the
-//! same, and its reply is dropped and counted where it arrives.
+//! its region's clock, which a worker elsewhere cannot trust. So a call that timed out is still
+//! handled, and its reply is dropped and counted where it arrives.
 
 pub mod analysis;
 pub mod worker;
@@ -62,7 +62,7 @@ pub(super) async fn run(process: Process) -> anyhow::Result<()> {
 
 /// Hands replies to the calls that wait for them.
 ///
-/// One api per region: a second one would take replies that the first one waits for.
+/// One API per region: a second one would consume replies that the first one waits for.
 struct Replies {
     requests: PendingRequests,
     log: Log,
@@ -128,7 +128,7 @@ struct Api {
 }
 
 impl Api {
-    /// Publishes the request and waits for ever: dropped, the call does not wait any more.
+    /// Publishes the request and waits without a limit: dropping the future ends the wait.
     async fn ask(&self, call: &Call, id: &str) -> Result<Message, PublishError> {
         let mut answers = self.requests.expect_one(id);
         let envelope = Envelope { pattern: Pattern { cmd: &call.cmd }, data: &call.data, id };
@@ -176,7 +176,7 @@ fn failed(status: StatusCode, error: &str, message: &str) -> Response {
     (status, Json(json!({"error": error, "message": message}))).into_response()
 }
 
-/// The reply as it came; 504 when none did in time, 502 when it cannot be read.
+/// The reply as received; 504 if none arrived in time, 502 if it cannot be read.
 async fn answer(State(api): State<Api>, body: Bytes) -> Result<Response, Failure> {
     let call = Call::read(&http::json(&body)?)?;
     let (id, asked) = (fresh_id(), Instant::now());

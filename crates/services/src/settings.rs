@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_is_wrong_is_told_by_name() {
+    fn an_option_that_is_wrong_is_reported_by_name() {
         let read = |value| {
             let mut pairs = COMPLETE.to_vec();
             pairs.push(("WORKERS", value));

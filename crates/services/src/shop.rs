@@ -34,10 +34,10 @@ pub fn declarations(regions: &[String]) -> Declarations {
 }
 
 /// [`declarations`] and the indexer's own queue, which only the indexer of `region` declares: where another
-/// implementation takes its place, a queue of this name would grow for ever.
+/// implementation replaces it, a queue of this name would grow for ever.
 ///
-/// So an event from before the indexer's first start is not kept for it. A broadcast owes nothing to who has
-/// not subscribed yet, and where no region has, publishing fails and says so, because it is mandatory. From its
+/// So an event from before the indexer's first start is not kept for it. A broadcast does not reach those who
+/// have not subscribed yet, and if no region has, publishing fails with an error, because it is mandatory. From its
 /// first start on the queue is there, and a stopped indexer misses nothing.
 #[must_use]
 pub fn indexer_declarations(region: &str, regions: &[String]) -> Declarations {

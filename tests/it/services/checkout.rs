@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const EVENTS: &str = "checkout.events";
 
-/// A region in which services are told `options` besides.
+/// A region whose services also get `options`.
 fn region(name: &'static str, uri: &str, options: &[(&str, &str)]) -> Region {
     let mut region = Region::new(name, uri);
     region.options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -153,7 +153,7 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
 
     let published = front.lines("published");
     assert_eq!((published.len(), &published[0]["order_id"]), (1, &json!(order_id)));
-    let mut told = vec![
+    let mut lines = vec![
         published[0].clone(),
         once(inventory, "stock_reserved", &order_id).await,
         once(payment, "payment_captured", &order_id).await,
@@ -162,15 +162,15 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
     for (channel, name) in [(email, "email"), (sms, "sms"), (push, "push")] {
         let line = once(channel, "notified", &order_id).await;
         assert_eq!(line["channel"], name);
-        told.push(line);
+        lines.push(line);
     }
-    told.extend(counted(analytics).await);
-    assert_eq!(told.len(), 10);
-    for line in &told {
+    lines.extend(counted(analytics).await);
+    assert_eq!(lines.len(), 10);
+    for line in &lines {
         assert_eq!(line["correlation_id"], json!(correlation), "{line}");
         assert_eq!(line["order_id"], json!(order_id), "{line}");
     }
-    assert_eq!(told[1]["left"], 998);
+    assert_eq!(lines[1]["left"], 998);
     assert_eq!(stock(&europe, "lamp"), 998);
     let events = drain(&probe, &all).await;
     let ids: BTreeSet<_> = events.iter().map(|event| event.properties.message_id().clone()).collect();
@@ -340,12 +340,12 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     }
     assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
     let probe = Probe::connect(&uri).await;
-    until("sixty-four are in hand, the others wait in sight", async || {
+    until("sixty-four are in flight, the others are ready in the queue", async || {
         (probe.depth("checkout.payment").await == (4, 1)).then_some(())
     })
     .await;
 
-    // What is in hand goes back to the broker, and nothing is lost or charged twice.
+    // What is in flight is requeued, and nothing is lost or charged twice.
     let lines = slow.stop().await;
     assert!(lines.iter().all(|line| line["event"] != "payment_captured" && line["event"] != "dead_lettered"));
     asia.options.clear();
@@ -444,7 +444,7 @@ async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_
     let probe = Probe::connect(&uri).await;
     let event = json!({"order_id": "o-1", "sku": "lamp", "quantity": 1, "amount": "1", "region": "europe"});
     let properties = || BasicProperties::default().with_message_id("m-1".into());
-    // Nobody is bound to what the inventory says.
+    // No queue is bound for the inventory's events.
     probe.publish(EVENTS, "order.europe.created", properties(), &event.to_string()).await;
     let dead_lettered = inventory.line("dead_lettered", |_| true).await;
     assert!(dead_lettered["reason"].as_str().unwrap().contains("`inventory.reserved`"), "{dead_lettered}");
@@ -507,7 +507,7 @@ async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_servi
     assert_eq!(body, foreign);
     assert_eq!(captured.properties.correlation_id().as_ref().unwrap().as_str(), "their-own");
     for service in &running {
-        assert_eq!(service.lines("connected").len(), 1, "nobody was started again");
+        assert_eq!(service.lines("connected").len(), 1, "no service was restarted");
     }
 }
 

@@ -63,23 +63,23 @@ async fn post(front: &Running, path: &str) -> Value {
     answer.json().await.unwrap()
 }
 
-/// The machines of each host, by what the front says of all of them.
+/// The machines of each host, as the API reports them.
 async fn listed(front: &Running) -> Vec<(String, Vec<String>)> {
-    let told: Value = front.get("/vms").await.json().await.unwrap();
-    assert_eq!(told["missing"], json!([]), "{told}");
+    let reply: Value = front.get("/vms").await.json().await.unwrap();
+    assert_eq!(reply["missing"], json!([]), "{reply}");
     let name = |vm: &Value| vm["name"].as_str().unwrap().to_owned();
     let names = |answer: &Value| answer["response"]["vms"].as_array().unwrap().iter().map(name).collect();
     let host = |answer: &Value| answer["response"]["host"].as_str().unwrap().to_owned();
     let mut hosts: Vec<_> =
-        told["answers"].as_array().unwrap().iter().map(|answer| (host(answer), names(answer))).collect();
+        reply["answers"].as_array().unwrap().iter().map(|answer| (host(answer), names(answer))).collect();
     hosts.sort();
     hosts
 }
 
-fn status_of<'a>(told: &'a Value, host: &str) -> &'a Value {
-    let answers = told["answers"].as_array().unwrap();
+fn status_of<'a>(reply: &'a Value, host: &str) -> &'a Value {
+    let answers = reply["answers"].as_array().unwrap();
     let of = |answer: &&Value| answer["response"]["host"] == host;
-    &answers.iter().find(of).unwrap_or_else(|| panic!("no answer of {host}: {told}"))["execution-info"]
+    &answers.iter().find(of).unwrap_or_else(|| panic!("no answer of {host}: {reply}"))["execution-info"]
 }
 
 fn command(id: &str, reply_to: Option<&str>) -> BasicProperties {
@@ -109,11 +109,11 @@ async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
     let answer = front.post("/vms", vm("web", "debian", 2).to_string()).await;
     assert_eq!(answer.status(), 201);
     let correlation = answer.headers()["x-correlation-id"].to_str().unwrap().to_owned();
-    let told: Value = answer.json().await.unwrap();
-    let host = told["response"]["host"].as_str().unwrap().to_owned();
+    let reply: Value = answer.json().await.unwrap();
+    let host = reply["response"]["host"].as_str().unwrap().to_owned();
     let made = json!({"name": "web", "image": "debian", "cpus": 2, "state": "stopped"});
     assert_eq!(
-        told,
+        reply,
         json!({"execution-info": {"status": "success"}, "response": {"host": host, "vm": made}})
     );
     for n in 0..3 {
@@ -139,8 +139,8 @@ async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
     let fit = world.host(FAR, "8", "debian").await;
     // Handed out in turn, so each host is the first of one of them.
     for n in 0..3 {
-        let (status, told) = create(&front, &vm(&format!("vm-{n}"), "debian", 2)).await;
-        assert_eq!((status, &told["response"]["host"]), (201, &json!(FAR)), "{told}");
+        let (status, reply) = create(&front, &vm(&format!("vm-{n}"), "debian", 2)).await;
+        assert_eq!((status, &reply["response"]["host"]), (201, &json!(FAR)), "{reply}");
     }
     assert_eq!(fit.lines("vm_created").len(), 3);
     let declined = small.lines("vm_declined");
@@ -160,9 +160,9 @@ async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
         (vm("a", "alpine", 3), "no host has capacity for 3 cpus with image `alpine`"),
         (vm("a", "debian", 9), "no host has capacity for 9 cpus with image `debian`"),
     ] {
-        let (status, told) = create(&front, &wanted).await;
-        assert_eq!(status, 409, "{told}");
-        assert_eq!(told["execution-info"], json!({"status": "error", "reason": reason}));
+        let (status, reply) = create(&front, &wanted).await;
+        assert_eq!(status, 409, "{reply}");
+        assert_eq!(reply["execution-info"], json!({"status": "error", "reason": reason}));
     }
     for host in hosts {
         assert_eq!(host.lines("vm_declined").len(), 3, "each host is asked once");
@@ -180,14 +180,17 @@ async fn every_other_command_reaches_every_host_and_the_count_is_right() {
     for host in [EUROPE, ASIA, FAR] {
         hosts.push(world.host(host, "8", "debian").await);
     }
-    let (_, told) = create(&front, &vm("web", "debian", 2)).await;
-    let holder = told["response"]["host"].as_str().unwrap().to_owned();
-    let again = |told: &Value| {
-        assert_eq!((&told["known"], &told["answered"], &told["missing"]), (&json!(3), &json!(3), &json!([])));
+    let (_, reply) = create(&front, &vm("web", "debian", 2)).await;
+    let holder = reply["response"]["host"].as_str().unwrap().to_owned();
+    let again = |reply: &Value| {
+        assert_eq!(
+            (&reply["known"], &reply["answered"], &reply["missing"]),
+            (&json!(3), &json!(3), &json!([]))
+        );
         for host in [EUROPE, ASIA, FAR] {
             let none = json!({"status": "error", "reason": "no such vm"});
             let expected = if host == holder { json!({"status": "success"}) } else { none };
-            assert_eq!(status_of(told, host), &expected);
+            assert_eq!(status_of(reply, host), &expected);
         }
     };
     again(&post(&front, "/vms/web/start").await);
@@ -217,8 +220,11 @@ async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_
     assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
     far.stop().await;
 
-    let told = post(&front, "/vms/web/start?timeout_ms=2000").await;
-    assert_eq!((&told["known"], &told["answered"], &told["missing"]), (&json!(2), &json!(1), &json!([ASIA])));
+    let reply = post(&front, "/vms/web/start?timeout_ms=2000").await;
+    assert_eq!(
+        (&reply["known"], &reply["answered"], &reply["missing"]),
+        (&json!(2), &json!(1), &json!([ASIA]))
+    );
     assert_eq!(front.lines("answers_collected")[0]["missing"], json!([ASIA]));
     assert_eq!(near.lines("command_answered").len(), 1);
 
@@ -228,9 +234,9 @@ async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_
     assert_eq!((&late["correlation_id"], &late["status"]), (&started["correlation_id"], &json!("success")));
     let metrics = front.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("answers_late_total{queue=\"computing-replies.europe\"} 1"), "{metrics}");
-    let told: Value = front.get("/vms").await.json().await.unwrap();
+    let reply: Value = front.get("/vms").await.json().await.unwrap();
     let kept = json!([{"name": "web", "image": "debian", "cpus": 2, "state": "running"}]);
-    let answers = told["answers"].as_array().unwrap();
+    let answers = reply["answers"].as_array().unwrap();
     let machines = answers.iter().find(|answer| answer["response"]["host"] == ASIA).unwrap();
     assert_eq!(machines["response"]["vms"], kept);
 }
@@ -287,8 +293,8 @@ async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
     let probe = Probe::connect(&world.uri).await;
     let tap = probe.tap("computing", "create-vm").await;
     let (near, far) = (world.host(EUROPE, "8", "debian").await, world.host(ASIA, "8", "debian").await);
-    let (_, told) = create(&front, &vm("web", "debian", 2)).await;
-    let first = told["response"]["host"].as_str().unwrap().to_owned();
+    let (_, reply) = create(&front, &vm("web", "debian", 2)).await;
+    let first = reply["response"]["host"].as_str().unwrap().to_owned();
     let second = if first == EUROPE { ASIA } else { EUROPE };
 
     // The same request again, and not to the host that had it.
@@ -353,9 +359,9 @@ async fn what_is_no_command_is_answered_with_an_error_or_else_dead_lettered() {
         ("create-vm", r#"{"name": "a", "image": "debian", "cpus": "2"}"#, "cpus: Not a positive integer."),
     ] {
         probe.publish("computing", key, command(body, Some(replies)), body).await;
-        let (told, _) = answer(&probe, replies).await;
-        assert_eq!(told["execution-info"]["status"], "error");
-        assert!(told["execution-info"]["reason"].as_str().unwrap().contains(reason), "{told}");
+        let (reply, _) = answer(&probe, replies).await;
+        assert_eq!(reply["execution-info"]["status"], "error");
+        assert!(reply["execution-info"]["reason"].as_str().unwrap().contains(reason), "{reply}");
     }
     let unknown = || named(command("m-9", Some(replies)), "explode-vm");
     probe.publish("", own, unknown(), "{}").await;
@@ -386,16 +392,16 @@ async fn anybody_can_be_a_host() {
     };
     // Its share of the shared queue is its own business; what is handed on to it carries all it must know.
     let wanted = vm("web", "debian", 2);
-    let ((status, told), taken) = tokio::join!(create(&front, &wanted), stranger());
-    assert_eq!((status, &told["response"]["host"]), (201, &json!(FAR)));
+    let ((status, reply), taken) = tokio::join!(create(&front, &wanted), stranger());
+    assert_eq!((status, &reply["response"]["host"]), (201, &json!(FAR)));
     let headers = taken.properties.headers().as_ref().unwrap().inner();
     let header = |name: &str| headers[name].as_long_string().unwrap().to_string();
     assert_eq!(header("x-command"), "create-vm");
     assert_eq!(header("x-declined"), format!("{EUROPE}=capacity"));
     assert_eq!(serde_json::from_slice::<Value>(&taken.data).unwrap(), vm("web", "debian", 2));
     assert_eq!(full.lines("vm_declined").len(), 1);
-    let (told, _) = tokio::join!(post(&front, "/vms/web/start"), stranger());
-    assert_eq!((&told["answered"], &told["missing"]), (&json!(2), &json!([])));
+    let (reply, _) = tokio::join!(post(&front, "/vms/web/start"), stranger());
+    assert_eq!((&reply["answered"], &reply["missing"]), (&json!(2), &json!([])));
 }
 
 #[tokio::test]

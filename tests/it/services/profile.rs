@@ -97,7 +97,7 @@ async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     locked.execute_batch("BEGIN IMMEDIATE").unwrap();
     let body = user(1, "Ann").to_string();
     probe.publish("user_updates", "user.profile.update", identified("held"), &body).await;
-    until("the message is in hand", async || (probe.depth("profile.europe").await == (0, 1)).then_some(()))
+    until("the message is in flight", async || (probe.depth("profile.europe").await == (0, 1)).then_some(()))
         .await;
     let lines = service.stop().await;
     assert!(!lines.iter().any(|line| line["event"] == "profile_updated"));

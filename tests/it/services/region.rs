@@ -43,7 +43,7 @@ pub struct Region {
     pub name: &'static str,
     uri: String,
     pub store: tempfile::TempDir,
-    /// What services started from now on are told besides.
+    /// Further environment variables of services started from now on.
     pub options: BTreeMap<String, String>,
 }
 
@@ -65,7 +65,7 @@ impl Region {
         self.launch_as(program, program.name(), &[]).await
     }
 
-    /// What one of several replicas here is told.
+    /// The settings of one of several replicas in this region.
     pub fn settings(&self, instance: &str, options: &[(&str, &str)]) -> Settings {
         let option = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Settings {

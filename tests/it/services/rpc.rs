@@ -1,4 +1,4 @@
-//! Calls and their replies against a real broker: each caller gets its own answer, or is told that there is none.
+//! Calls and their replies against a real broker: each caller gets its own reply, or an error.
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
@@ -95,7 +95,7 @@ async fn a_worker_of_another_make_needs_two_properties_only() {
     let envelope = format!(r#"{{"pattern":{{"cmd":"analyze"}},"data":{{"n":1}},"id":"{id}"}}"#);
     assert_eq!(std::str::from_utf8(&request.data).unwrap(), envelope);
     let late = front.line("late_reply_dropped", |_| true).await;
-    assert_eq!(late["correlation_id"], id, "the second reply is nobody's");
+    assert_eq!(late["correlation_id"], id, "the second reply matches no request");
 
     let (answer, _) = tokio::join!(ask(), work("{not json"));
     assert_eq!((answer.0, &answer.1["error"]), (502, &json!("invalid_reply")));
@@ -110,7 +110,7 @@ async fn a_caller_of_another_make_needs_two_properties_only() {
     let uri = broker.vhost_uri();
     let worker = Region::new("asia", &uri).start(RpcWorker).await;
     let probe = Probe::connect(&uri).await;
-    // Any queue will do; this one nobody consumes.
+    // Any queue will do; this one has no consumer.
     let mine = "rpc-replies.europe";
     for (n, (body, word)) in [
         (r#"{"pattern": {"cmd": "ping"}, "data": null, "id": 7}"#, "success"),
@@ -292,7 +292,7 @@ async fn shares(workers: u32) -> [usize; 2] {
     let probe = Probe::connect(&uri).await;
     let slow = call(&front, json!({"cmd": "slow", "data": {"ms": 4000}}));
     let others = async {
-        until("the slow one is in hand", async || {
+        until("the slow one is in flight", async || {
             let taken = probe.depth(REQUESTS).await == (0, 2 * workers);
             (taken && !front.lines("published").is_empty()).then_some(())
         })
@@ -341,7 +341,7 @@ async fn workers_in_one_process_have_one_call_in_flight_each() {
     }
     let (waiting, consumers) = (2, 3);
     let taken = async || (probe.depth(REQUESTS).await == (waiting, consumers)).then_some(());
-    until("three are in hand and no more", taken).await;
+    until("three are in flight and no more", taken).await;
     assert_eq!(worker.lines("rpc_handled").len(), 0, "none of them is done yet");
     let done = async || (worker.lines("rpc_handled").len() == 5).then_some(());
     until("all are done", done).await;
@@ -356,7 +356,7 @@ async fn calls_in_flight_at_a_killed_worker_are_redelivered_to_another() {
     let probe = Probe::connect(&uri).await;
     let ask = call(&front, json!({"cmd": "slow", "data": {"ms": 3000}, "timeout_ms": 30_000}));
     let killing = async {
-        until("it is in hand", async || {
+        until("it is in flight", async || {
             let taken = probe.depth(REQUESTS).await == (0, 1);
             (taken && !front.lines("published").is_empty()).then_some(())
         })
@@ -405,7 +405,7 @@ async fn calls_go_on_after_a_restart_of_the_broker() {
     assert_eq!(call(&front, json!({"cmd": "ping"})).await.0, 200);
     worker.stop().await;
 
-    // Asked before the restart, worked off after it, answered to the same waiting caller.
+    // Sent before the restart, processed after it, answered to the same waiting caller.
     let over = call(&front, json!({"cmd": "ping", "timeout_ms": 60_000}));
     let restart = async {
         until("the request is kept", async || (front.lines("published").len() == 2).then_some(())).await;

@@ -293,7 +293,7 @@ async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     let locked = rusqlite::Connection::open(europe.store.path().join("products.db")).unwrap();
     locked.execute_batch("BEGIN IMMEDIATE").unwrap();
     probe.publish("products.events", "product_added", identified("held"), &lamp(1, 5).to_string()).await;
-    until("the message is in hand", async || (probe.depth("indexer.europe").await == (0, 1)).then_some(()))
+    until("the message is in flight", async || (probe.depth("indexer.europe").await == (0, 1)).then_some(()))
         .await;
     let lines = indexer.stop().await;
     assert!(!lines.iter().any(|line| line["event"] == "indexed"));
@@ -314,7 +314,7 @@ async fn an_unroutable_message_is_an_error_with_the_reason() {
     let (front, _indexer) = (asia.start(Products).await, asia.start(Indexer).await);
     Probe::connect(&uri).await.delete("fed.order_product").await;
     let (orders, products) = (json!({"product_id": 1, "quantity": 1}), lamp(1, 1));
-    // Many at once, of both sorts: each must be told its own fate.
+    // Many at once, of both sorts: each must get its own result.
     let answers = futures_util::future::join_all((0..40).map(|n| {
         let (path, body) = if n % 2 == 0 { ("/orders", &orders) } else { ("/products", &products) };
         front.post(path, body.to_string())

@@ -170,7 +170,7 @@ struct LivenessCheck<'a> {
     tools: &'a Tools,
     container: &'a str,
     seen: Option<(Instant, BTreeMap<u16, u16>)>,
-    /// The engine's count of restarts at the first check: those may have had a reason that is gone.
+    /// The engine's count of restarts at the first check: their reason may be resolved.
     restarts: Option<i64>,
 }
 

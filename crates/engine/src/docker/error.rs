@@ -1,4 +1,4 @@
-//! What can go wrong at an engine.
+//! The errors of an engine.
 
 use std::{fmt, io};
 
@@ -160,7 +160,7 @@ impl EngineError {
     }
 }
 
-/// What the engine tells apart only by words. Those of Docker 20.10 to 29.
+/// Errors that the engine distinguishes only by their text; that of Docker 20.10 to 29.
 fn classify(status: u16, message: &str) -> Problem {
     let contains = |text| message.contains(text);
     match status {

@@ -39,7 +39,7 @@ impl Engine {
         Ok(images.into_iter().flat_map(references).collect())
     }
 
-    /// Pulls an image from its registry; `progress` gets how far it is, in words.
+    /// Pulls an image from its registry; `progress` gets how far it is, as text.
     pub async fn pull(&self, reference: &str, progress: impl Fn(String)) -> Result<()> {
         let error = |source| EngineError::new(Operation::Pull, reference, source);
         // a reference without a tag would pull every tag

@@ -48,7 +48,7 @@ fn docker_arch(arch: &str) -> &str {
 }
 
 impl Engine {
-    /// What the engine's containers run. One that does not tell is taken to run this program's architecture.
+    /// What the engine's containers run. If it does not report that, this program's architecture is assumed.
     pub async fn platform(&self) -> Result<Platform> {
         let version = self.docker.version().await;
         let version = version.map_err(|source| EngineError::new(Operation::Inspect, "engine", source))?;

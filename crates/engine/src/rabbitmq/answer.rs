@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_just_started_says_nothing_of_itself() {
+    fn a_node_that_has_just_started_reports_nothing_about_itself() {
         let node = Node::of(vec![json!([])]);
         assert_eq!((node.uptime, node.mem_used, node.alarms()), (None, None, vec![]));
         let node = Node::of(vec![json!({"uptime": 7, "mem_alarm": true})]);

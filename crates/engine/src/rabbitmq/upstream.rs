@@ -26,7 +26,7 @@ impl Broker {
         self.put_definition(name, upstream).await
     }
 
-    /// Deletes an upstream, and with it its links. It is pointed at nowhere first, also if it is already gone: another
+    /// Deletes an upstream, and with it its links. It is pointed at nowhere first, even if it is already deleted: another
     /// deletion may have been cut short before it was propagated to all links.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
         let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);

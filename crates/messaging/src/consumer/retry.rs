@@ -1,4 +1,4 @@
-//! What becomes of a message that failed.
+//! Retries of a message that failed, and its dead-lettering.
 
 use anyhow::Context;
 use tokio::time::timeout;

@@ -32,8 +32,8 @@ pub(super) enum Mode {
 }
 
 impl Subscription {
-    /// Messages that are there at once are processed together, in the queue's order, and the next ones after them: for
-    /// work that is short, and cheaper in numbers.
+    /// Messages that are ready together are processed as a batch, in the queue's order, one batch after the other: for
+    /// work that is short, and cheaper in batches.
     #[must_use]
     pub fn batched(queue: impl Into<String>, prefetch: u16) -> Self {
         Self { queue: queue.into(), consumers: 1, prefetch, mode: Mode::Batched }

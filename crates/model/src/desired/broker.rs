@@ -111,7 +111,7 @@ impl ApplyTo {
 
 /// The file that gives a new broker its virtual host and fedctl's administrator, and no other user.
 ///
-/// It is imported at every start, so a container made with a new password puts that password in force.
+/// It is imported at every start, so a container created with a new password applies that password.
 pub(super) fn definitions(password: &Secret) -> Secret {
     let administrator = administrator(password);
     let user = json!({

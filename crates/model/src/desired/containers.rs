@@ -20,15 +20,15 @@ use crate::{
 };
 
 const BROKER_DATA: &str = "/var/lib/rabbitmq";
-/// The directory that the built-in programs of a region share, in the services' volume.
+/// The directory that the built-in services of a region share, in the services' volume.
 const STORE: &str = "store";
 /// The file in a broker's volume with what it imports at every start.
 pub const DEFINITIONS: &str = "fedctl/definitions.json";
-/// The file in a broker's volume with its Erlang cookie, which it makes itself where there is none.
+/// The file in a broker's volume with its Erlang cookie, which it generates itself if there is none.
 pub const COOKIE_FILE: &str = ".erlang.cookie";
 /// The file, in a service's own directory of the services' volume, that holds its AMQP URI.
 const AMQP_URI: &str = "amqp-uri";
-/// The user and group of fedctl's own services.
+/// The user and group of the built-in services.
 pub const SERVICE_ID: u64 = 10001;
 const SERVICE_MEMORY: u64 = 64;
 const OTHER_IMAGE_MEMORY: u64 = 256;
@@ -60,7 +60,7 @@ pub(super) fn containers(
         .collect()
 }
 
-/// The directory that the built-in programs of a region share and write to.
+/// The directory that the built-in services of a region share and write to.
 #[must_use]
 pub fn service_store(catalogue: &Catalogue) -> String {
     format!("{}/{STORE}", catalogue.directory)

@@ -1,4 +1,4 @@
-//! The kinds of diagnostics. Each is declared beside the check that reports it.
+//! The kinds of diagnostics. Each is declared next to the check that reports it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Files with which Docker Compose stands up a topology, and a script that makes their passwords.
+//! Files with which Docker Compose runs a topology, and a script that makes their passwords.
 //!
 //! All of it is [`desired`](mod@crate::desired) with placeholders such as `@europe/fedctl@` for passwords. The
 //! script replaces them by random ones on the machine where they are used, so no file that is kept holds one.

@@ -1,8 +1,9 @@
-//! What a plan cannot do without harm.
+//! What blocks a plan: changes that would do harm.
 
 use serde::Serialize;
 
 use crate::{
+    counted::counted,
     diagnostic::{Code, Diagnostic, Place},
     observed::Queue,
     topology::RegionName,
@@ -20,14 +21,14 @@ const FOREIGN_OBJECT: Code = Code::error(
 const FOREIGN_DEFINITION: Code = Code::error(
     "FED0502",
     "The broker has a policy or upstream of this name that differs from the topology's, and it is not among those that \
-     this project has recorded as its own on that broker. To overwrite it could cut off somebody's messages, so \
-     nothing was applied. Delete it on the broker, or make it equal to the topology's.",
+     this project has recorded as its own on that broker. Overwriting it could cut off someone else's messages, so \
+     nothing was applied. Delete it on the broker, or make it match the topology.",
 );
 const BACKLOG: Code = Code::error(
     "FED0503",
-    "A region has left the topology while messages still wait for it in a link's internal queue on another region's \
+    "A region was removed from the topology while messages for it are still in a link's internal queue on another region's \
      broker. Removing the queue would lose them, so nothing was applied. Put the region back into the file until its \
-     links have taken the messages, or purge the queue if they are not needed.",
+     links have delivered them, or purge the queue if they are not needed.",
 );
 
 pub(super) fn foreign_network(name: &str, project: &str) -> Diagnostic {
@@ -49,19 +50,19 @@ fn foreign_object(place: Place, kind: &str, name: &str, project: &str) -> Diagno
 
 /// A definition on a broker differs from the one that is wanted, and is not the project's.
 pub(super) fn foreign_definition(place: Place) -> Diagnostic {
-    Diagnostic::new(FOREIGN_DEFINITION, place, "exists, differs, and was not put there by this project")
-        .help("delete it on the broker, or make it equal to the topology's")
+    Diagnostic::new(FOREIGN_DEFINITION, place, "exists, differs, and was not created by this project")
+        .help("delete it on the broker, or make it match the topology")
 }
 
-/// Messages wait for a region that has left the topology.
+/// Messages are queued for a region that was removed from the topology.
 pub(super) fn backlog(region: &RegionName, queue: &Queue, downstream: &RegionName) -> Diagnostic {
     let place = Place::Queue { region: region.clone(), name: queue.name.clone() };
     let message = format!(
-        "{} messages wait in it for `{downstream}`, which is no longer in the topology",
-        queue.messages
+        "{} still queued for `{downstream}`, which is no longer in the topology",
+        counted(queue.messages, "message")
     );
     Diagnostic::new(BACKLOG, place, message)
-        .help("put the region back until they have arrived, or purge the queue")
+        .help("put the region back until they are delivered, or purge the queue")
 }
 
 /// The JSON form of what blocks a plan.

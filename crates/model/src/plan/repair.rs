@@ -15,7 +15,7 @@ use crate::{
 enum Remedy {
     /// It runs, and the bindings are propagated when it starts.
     Restart,
-    /// The broker failed to start it though its policy and upstream are there (rabbitmq-server #16224 and its like),
+    /// The broker failed to start it though its policy and upstream exist (as in rabbitmq-server #16224),
     /// and does when the policy is put again.
     PutPolicyAgain,
     /// Passwords are as they should be, and the link still uses another: it takes the right one when its upstream is

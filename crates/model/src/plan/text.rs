@@ -1,11 +1,11 @@
-//! A plan in words, and as data.
+//! A plan as text and as data.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{Cause, Change, Operation, Plan, Planned, Step, blocked::BlockedForm};
-use crate::topology::RegionName;
+use crate::{counted::counted, topology::RegionName};
 
 /// The version of a plan's serialised form. Within it, fields are only added.
 const FORMAT_VERSION: u32 = 1;
@@ -34,14 +34,14 @@ impl fmt::Display for Sign {
     }
 }
 
-/// A step in words. Each operation and change is described here, once.
+/// A step as text. Each operation and change is described here, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// What it works on; steps on one subject are shown together.
     pub subject: String,
     /// What it does, in few words.
     pub action: String,
-    /// What is so when it is done, in few words.
+    /// The state once it is done, in few words.
     pub result: String,
     /// The step's sign; where there is none, the cause decides whether it adds or changes.
     sign: Option<Sign>,
@@ -64,7 +64,7 @@ impl Description {
 }
 
 impl Step {
-    /// The step in words.
+    /// The step as text.
     #[must_use]
     pub fn describe(&self) -> Description {
         match self {
@@ -89,7 +89,7 @@ impl Operation {
         };
         match self {
             Self::ProvideImage { reference } => image(reference, "pull, or build", "present"),
-            Self::ImportServiceImage { reference } => image(reference, "make from this executable", "made"),
+            Self::ImportServiceImage { reference } => image(reference, "build from this executable", "built"),
             Self::RemoveImage { reference } => image(reference, "remove", "removed").sign(Sign::Remove),
             Self::CreateNetwork(created) => network(&created.name, "create", "created"),
             Self::RemoveNetwork { name } => network(name, "remove", "removed").sign(Sign::Remove),
@@ -100,11 +100,11 @@ impl Operation {
             Self::CreateContainer(created) if created.exposes_a_secret() => {
                 container(&created.name, "create", "created")
                     .sign(Sign::Add)
-                    .risk("whoever may inspect the container can read the broker's password")
+                    .risk("anyone who can inspect the container can read the broker's password")
             }
             Self::CreateContainer(created) => container(&created.name, "create", "created"),
             Self::UploadFiles(written) => {
-                let action = counted("write", written.files.len(), "file");
+                let action = format!("write {}", counted(written.files.len(), "file"));
                 container(&written.name, &action, "files written")
             }
             Self::StartContainer { name } => container(name, "start", "started"),
@@ -116,8 +116,7 @@ impl Operation {
                 container(name, &format!("connect to {network}"), &format!("connected to {network}"))
             }
             Self::AwaitService { container: name, .. } => {
-                container(name, "wait until its consumers are attached", "consumers attached")
-                    .sign(Sign::Wait)
+                container(name, "wait until it is ready", "ready").sign(Sign::Wait)
             }
         }
     }
@@ -137,9 +136,9 @@ impl Change {
             Self::PutUser { name, .. } => broker(format!("user {name}")),
             Self::PutPermissions { user, .. } => broker(format!("permissions of {user}")),
             Self::PutUpstream { name, .. } => broker(format!("upstream {name}"))
-                .risk("restarts this upstream's links; what waits for them is kept"),
+                .risk("restarts this upstream's links; queued messages are kept"),
             Self::PutPolicy { name, policy } => broker(format!("policy {name} on {}", policy.apply_to))
-                .risk("restarts the links of what it matches; what waits for them is kept"),
+                .risk("restarts the links of what it matches; queued messages are kept"),
             Self::RecordOwnership { .. } => broker("record what the project owns".into()),
             Self::DeleteUser { name } => broker(format!("user {name}")).sign(Sign::Remove),
             Self::DeleteUpstream { name } => broker(format!("upstream {name}")).sign(Sign::Remove),
@@ -151,10 +150,6 @@ impl Change {
             Self::DeleteEmptyQueue { name } => broker(format!("empty queue {name}")).sign(Sign::Remove),
         }
     }
-}
-
-fn counted(verb: &str, count: usize, noun: &str) -> String {
-    format!("{verb} {count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Planned {
@@ -199,7 +194,7 @@ impl Serialize for Plan {
 }
 
 impl Cause {
-    /// Whether what it is the cause of adds something, or changes what is there.
+    /// Whether a step with this cause adds something or changes something that exists.
     fn sign(&self) -> Sign {
         match self {
             Cause::Differs(_)
@@ -238,15 +233,15 @@ impl fmt::Display for Cause {
             Cause::LinkNotStarted => f.write_str("its links were not started"),
             Cause::CredentialsNotPropagated => f.write_str("links still use the old credentials"),
             Cause::BindingsNotPropagated => f.write_str("bindings not propagated upstream"),
-            Cause::Unknown => f.write_str("unreachable; will be compared once up"),
+            Cause::Unknown => f.write_str("unreachable; will be compared once it is up"),
             Cause::Differs(difference) => difference.fmt(f),
             Cause::PasswordDiffers => f.write_str("password differs"),
             Cause::ConfigChanged => f.write_str("configuration changed"),
             Cause::ImageChanged => f.write_str("image changed"),
-            Cause::Replaced => f.write_str("its network or volume is gone"),
+            Cause::Replaced => f.write_str("its network or volume is missing"),
             Cause::Follows => f.write_str("follows"),
             Cause::NotInTopology => f.write_str("not in the topology"),
-            Cause::Removal => f.write_str("asked for"),
+            Cause::Removal => f.write_str("requested"),
         }
     }
 }

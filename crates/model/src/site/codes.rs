@@ -1,4 +1,4 @@
-//! Why brokers do not answer, explained.
+//! The codes for brokers that do not answer.
 
 use crate::diagnostic::Code;
 
@@ -6,14 +6,14 @@ pub(crate) const ALL: [Code; 6] = [UNREACHABLE, STOPPED, MISSING, NOT_PUBLISHED,
 
 pub(super) const UNREACHABLE: Code = Code::error(
     "FED0601",
-    "The broker's management API does not answer, or not in a form that fedctl knows, so what the broker holds and \
-     how its links are is unknown. It may still be starting, hang, or be paused. `fedctl logs REGION broker` shows what it \
+    "The broker's management API does not answer, or not in a form that fedctl knows, so its queues and \
+     the state of its links are unknown. It may still be starting, hang, or be paused. `fedctl logs REGION broker` shows what it \
      reports; the other regions are not affected.",
 );
 pub(super) const STOPPED: Code = Code::error(
     "FED0602",
-    "The region's broker has a container that is not running. Its messages are in its volume, and those for it wait \
-     on the brokers of the other regions. `fedctl up` starts it; if it stops again, `fedctl logs REGION broker` shows why.",
+    "The region's broker has a container that is not running. Its messages are in its volume, and messages for it are \
+     queued on the brokers of the other regions. `fedctl up` starts it; if it stops again, `fedctl logs REGION broker` shows why.",
 );
 pub(super) const MISSING: Code = Code::error(
     "FED0603",
@@ -22,14 +22,15 @@ pub(super) const MISSING: Code = Code::error(
 );
 pub(super) const NOT_PUBLISHED: Code = Code::error(
     "FED0604",
-    "The broker's container runs, and the engine does not publish the port by which fedctl reaches it. The \
+    "The broker's container runs, and the engine does not publish the port that fedctl connects to. The \
      container is just starting or stopping, or it was changed by someone else. If it stays like that, `fedctl plan` shows \
      whether it differs from the topology.",
 );
 pub(super) const NO_PASSWORD: Code = Code::error(
     "FED0605",
-    "The broker runs and fedctl has no password for it: the passwords next to the topology's file are gone, or the \
-     broker was started from another directory. `fedctl up` makes new passwords and sets them on every broker.",
+    "The broker runs and fedctl has no password for it: `.fedctl/passwords.json` next to the topology file is \
+     missing, or the broker was started from another directory. `fedctl up` generates new passwords and sets them on \
+     every broker.",
 );
 pub(super) const UNAUTHORIZED: Code = Code::error(
     "FED0606",

@@ -45,7 +45,7 @@ pub struct LinkStatus {
     pub condition: Condition,
     /// Seconds since its state last changed.
     pub age_seconds: Option<u64>,
-    /// Messages that wait on the upstream to cross it.
+    /// Messages queued on the upstream for this link.
     pub waiting: Option<u64>,
 }
 
@@ -70,9 +70,9 @@ pub enum LinkState {
     Starting,
     /// Not connected, or connecting for too long.
     Down,
-    /// The topology calls for it and the broker does not have it.
+    /// The topology requires it and the broker does not have it.
     Missing,
-    /// The broker has it and the topology does not call for it.
+    /// The broker has it and the topology does not require it.
     Unexpected,
 }
 
@@ -127,14 +127,14 @@ pub(super) struct LinkForm {
     link: LinkRef,
     /// How the link is.
     state: LinkState,
-    /// Why it does not run, in plain words.
+    /// Why it does not run, as text.
     error: Option<String>,
     /// The code of the error: `fedctl explain CODE` explains it.
     #[schemars(with = "Option<String>")]
     code: Option<Code>,
     /// Seconds since its state last changed.
     age_seconds: Option<u64>,
-    /// Messages that wait on the upstream to cross it.
+    /// Messages queued on the upstream for this link.
     waiting: Option<u64>,
 }
 

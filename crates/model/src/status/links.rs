@@ -1,4 +1,4 @@
-//! The links that the topology calls for, against those that the brokers report.
+//! The links that the topology requires, against those that the brokers report.
 
 use std::collections::{BTreeMap, BTreeSet};
 

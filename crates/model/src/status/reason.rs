@@ -25,13 +25,13 @@ pub enum Reason {
     NoRoute,
     /// The upstream did not answer in time.
     TimedOut,
-    /// The upstream's heartbeats did not come any more.
+    /// Heartbeats from the upstream stopped.
     Silent,
-    /// The connection to the upstream is gone.
+    /// The connection to the upstream was lost.
     ConnectionLost,
     /// The upstream closed the connection.
     ClosedByUpstream,
-    /// The downstream's own channel is gone.
+    /// The downstream's own channel was lost.
     DownstreamChannelLost,
     /// The upstream answered with an AMQP error.
     RefusedByUpstream {
@@ -43,9 +43,9 @@ pub enum Reason {
         /// For so long.
         seconds: u64,
     },
-    /// The topology calls for it, and the broker does not have it.
+    /// The topology requires it, and the broker does not have it.
     NotStarted,
-    /// The broker has it, and the topology does not call for it.
+    /// The broker has it, and the topology does not require it.
     NotInTopology,
     /// Something that fedctl does not know, in the broker's own words: the set of them is open.
     Other {
@@ -159,7 +159,7 @@ impl fmt::Display for Reason {
             Reason::VhostRefused => "the upstream refuses the link's user in that virtual host",
             Reason::ConnectionRefused => "connection refused: the upstream's broker is not up",
             Reason::UnknownHost => {
-                "the upstream's host name is unknown: is its broker stopped, or off the network?"
+                "cannot resolve the upstream's host name: is its broker stopped, or off the network?"
             }
             Reason::NoRoute => "no route to the upstream",
             Reason::TimedOut => "timed out: the upstream does not answer",
@@ -179,7 +179,7 @@ impl fmt::Display for Reason {
 enum Token<'t> {
     Atom(&'t str),
     Integer(&'t str),
-    /// What stands between double quotes: a string or a binary.
+    /// What is between double quotes: a string or a binary.
     Text(&'t str),
 }
 

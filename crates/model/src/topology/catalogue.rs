@@ -1,4 +1,4 @@
-//! What a topology may count on: the programs that fedctl brings, and what every service is given.
+//! What a topology may count on: the built-in services, and what every service is given.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use super::{Port, Readiness, Topology};
 pub struct Catalogue {
     /// What a service without an image may be.
     pub programs: Vec<BuiltIn>,
-    /// The port on which the programs serve HTTP.
+    /// The port on which they serve HTTP.
     pub port: u16,
-    /// The path at which the programs answer 200 once they are ready.
+    /// The path at which they answer 200 once they are ready.
     pub readiness_path: &'static str,
     /// Where the volume that a region's services share is mounted.
     pub directory: &'static str,
@@ -34,7 +34,7 @@ pub struct LogFields {
     pub correlation_id: &'static str,
 }
 
-/// A program that fedctl brings.
+/// A built-in service.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
     pub name: &'static str,
@@ -57,7 +57,7 @@ pub struct Variables {
     pub uri: &'static str,
     /// The directory that a region's services share.
     pub store: &'static str,
-    /// Where the built-in programs listen; the readiness check counts on their default.
+    /// Where the built-in services listen; the readiness check counts on their default.
     pub listen: &'static str,
 }
 
@@ -73,7 +73,7 @@ impl Catalogue {
         self.programs.iter().find(|program| program.name == name)
     }
 
-    /// Gives services without an image the programs' port, where they publish none, and their readiness check, where
+    /// Gives services without an image the built-in services' port, where they publish none, and their readiness check, where
     /// they have none and publish that port.
     pub fn complete(&self, topology: &mut Topology) {
         let services = topology.regions.iter_mut().flat_map(|region| &mut region.services);

@@ -229,7 +229,7 @@ fn kind(node: &Node) -> &'static str {
         Node::Null => "empty",
         Node::Bool(_) => "true or false",
         Node::Integer(_) => "a number",
-        Node::Float(_) => "a number with a point",
+        Node::Float(_) => "a decimal number",
         Node::Text(_) => "text",
         Node::List(_) => "a list",
         Node::Mapping(_) => "a mapping",

@@ -30,7 +30,7 @@ pub(super) const TOO_LARGE: Code = Code::error(
 );
 pub(super) const DUPLICATE_KEY: Code = Code::error(
     "FED0103",
-    "The same mapping has this key twice. YAML programs disagree on which of the two counts, \
+    "The same mapping has this key twice. YAML parsers disagree on which of the two counts, \
      so fedctl accepts neither. Remove one of them.",
 );
 pub(super) const UNKNOWN_KEY: Code = Code::error(
@@ -49,7 +49,7 @@ pub(super) const WRONG_TYPE: Code = Code::error(
 );
 pub(super) const UNKNOWN_VALUE: Code = Code::error(
     "FED0107",
-    "The setting takes one of a few words, and this is none of them. Choose one that the \
+    "The setting takes one of a fixed set of values, and this is not one of them. Choose one that the \
      finding lists.",
 );
 pub(super) const OUT_OF_RANGE: Code = Code::error(
@@ -72,6 +72,6 @@ pub(super) const INVALID_NAME: Code = Code::error(
 );
 pub(super) const UNREADABLE: Code = Code::error(
     "FED0120",
-    "Every single check passed and the file still could not be read as a topology. That is a \
+    "Every check passed and the file still could not be read as a topology. That is a \
      gap in fedctl's checks: please report it together with the file.",
 );

@@ -1,4 +1,4 @@
-//! How the regions are federated, as the file says it.
+//! The federation settings of the file.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,16 +65,16 @@ pub struct Pair {
 pub struct UpstreamSettings {
     /// When the link acknowledges a message to the upstream.
     pub ack_mode: AckMode,
-    /// How many messages may be under way on a link, unacknowledged.
+    /// How many unacknowledged messages may be in flight on a link.
     #[schemars(range(min = 1, max = 65_535))]
     pub prefetch_count: u32,
-    /// Seconds between two tries to connect.
+    /// Seconds between two attempts to connect.
     #[schemars(range(min = 1, max = 3600))]
     pub reconnect_delay: u32,
     /// How many links a message may cross; 1 in a full mesh, or it arrives more than once.
     #[schemars(range(min = 1, max = 64))]
     pub max_hops: u32,
-    /// Seconds of silence after which half of a link's connection is given up; a dead region is noticed in about twice that.
+    /// The AMQP heartbeat of a link, in seconds; a dead region is noticed within about twice that.
     #[schemars(range(min = 1, max = 3600))]
     pub heartbeat: u32,
 }
@@ -114,7 +114,7 @@ pub struct FederationPolicy {
     pub pattern: String,
     /// What it applies to.
     pub apply_to: ApplyTo,
-    /// Of several policies that match one object, the highest priority wins.
+    /// If several policies match an exchange or queue, the one with the highest priority wins.
     #[serde(default)]
     #[schemars(range(min = i32::MIN, max = i32::MAX))]
     pub priority: i32,

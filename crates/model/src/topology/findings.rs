@@ -48,7 +48,7 @@ impl<'t> Findings<'t> {
     /// The findings, worst first and then by place.
     ///
     /// A value that aliases repeat is checked once for every place it is used in; what is wrong
-    /// with it is said once.
+    /// with it is reported once.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|(start, one), (other_start, other)| {
             let rank = |start, finding: &Diagnostic| (Reverse(finding.severity), start, finding.code);

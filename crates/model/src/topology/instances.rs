@@ -24,7 +24,7 @@ pub(super) fn services(value: &str) -> impl Iterator<Item = &str> {
 
 impl Topology {
     /// The value with every `${instances:SERVICE}` replaced by that service's instances in all regions, as
-    /// `region/instance`, comma separated: who sends to all of them must know how many answers to expect.
+    /// `region/instance`, comma separated: a sender to all of them must know how many answers to expect.
     #[must_use]
     pub fn expand(&self, value: &str) -> String {
         let expanded = parts(value).into_iter().map(|(text, service)| {

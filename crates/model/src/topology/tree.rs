@@ -125,7 +125,7 @@ fn syntax_help(message: &str) -> &'static str {
     } else if message.contains("escape") {
         r"double each `\` between double quotes, or use single quotes"
     } else if message.contains("mapping values") {
-        "put a text that contains `: ` in quotes, or correct the indentation"
+        "put text that contains `: ` in quotes, or correct the indentation"
     } else {
         "look at the indentation, quotes and brackets here and in the line before"
     }

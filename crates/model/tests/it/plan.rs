@@ -110,7 +110,7 @@ fn a_missing_container_is_made_again() {
             "+ container shop_europe_taxes: create (not found)",
             "+ container shop_europe_taxes: write 1 file",
             "+ container shop_europe_taxes: start",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -121,7 +121,7 @@ fn a_stopped_container_is_started_and_a_service_waited_for() {
         |world| world.container("shop_europe_taxes").state = ContainerState::Stopped,
         &[
             "~ container shop_europe_taxes: start (not running: Exited (137) 2 seconds ago)",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -131,14 +131,14 @@ fn a_service_that_runs_and_does_not_work_yet_is_waited_for() {
     let not_ready = |world: &mut World| {
         world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
     };
-    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    let wait = ". container shop_europe_taxes: wait until it is ready";
     check(not_ready, &[&format!("{wait} (not connected yet)")]);
 }
 
 #[test]
 fn services_are_waited_for_when_their_broker_is_recreated() {
     let plan = plan_after(TWO, |world| world.remove_volume("shop_europe_broker"));
-    let wait = ". container shop_europe_taxes: wait until its consumers are attached";
+    let wait = ". container shop_europe_taxes: wait until it is ready";
     assert_eq!(plan.to_string().lines().last(), Some(wait));
 }
 
@@ -161,7 +161,7 @@ fn a_paused_container_goes_on() {
         |world| world.container("shop_europe_taxes").state = ContainerState::Paused,
         &[
             "~ container shop_europe_taxes: unpause (paused)",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -173,7 +173,7 @@ fn a_container_in_a_restart_loop_is_restarted() {
         &[
             "- container shop_europe_taxes: stop (not running: Exited (137) 2 seconds ago)",
             "+ container shop_europe_taxes: start",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -188,7 +188,7 @@ fn a_container_that_was_never_started_gets_its_files_first() {
         &[
             "+ container shop_europe_taxes: write 1 file (was never started)",
             "+ container shop_europe_taxes: start (was never started)",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -224,7 +224,7 @@ fn a_container_made_from_an_older_image_is_replaced() {
             "+ container shop_europe_broker: start",
             "+ container shop_europe_broker: connect to shop_wan",
             ". broker europe: wait until it accepts connections",
-            ". container shop_europe_taxes: wait until its consumers are attached",
+            ". container shop_europe_taxes: wait until it is ready",
         ],
     );
 }
@@ -257,9 +257,9 @@ fn with_a_network_its_containers_are_made_again() {
         |world| world.remove_network("shop_asia_lan"),
         &[
             "+ network shop_asia_lan: create (not found)",
-            "- container shop_asia_broker: stop (its network or volume is gone)",
-            "- container shop_asia_broker: remove (its network or volume is gone)",
-            "+ container shop_asia_broker: create (its network or volume is gone)",
+            "- container shop_asia_broker: stop (its network or volume is missing)",
+            "- container shop_asia_broker: remove (its network or volume is missing)",
+            "+ container shop_asia_broker: create (its network or volume is missing)",
             "+ container shop_asia_broker: write 3 files",
             "+ container shop_asia_broker: start",
             "+ container shop_asia_broker: connect to shop_wan",
@@ -323,7 +323,7 @@ fn a_policy_that_was_removed_is_put_back() {
 
 #[test]
 fn a_policy_that_was_changed_is_put_right() {
-    let risk = "[restarts the links of what it matches; what waits for them is kept]";
+    let risk = "[restarts the links of what it matches; queued messages are kept]";
     let line = |change: &str| format!("~ broker asia: policy fed on queues ({change}) {risk}");
     let change = |key: &str, change: fn(&mut Policy)| {
         check(|world| change(world.broker("asia").policies.get_mut("fed").unwrap()), &[&line(key)]);
@@ -343,11 +343,11 @@ fn an_upstream_that_was_removed_is_put_back() {
 }
 
 #[test]
-fn an_upstream_with_another_prefetch_count_is_put_right_and_the_risk_is_said() {
+fn an_upstream_with_another_prefetch_count_is_corrected_and_the_risk_is_shown() {
     check(
         |world| world.upstream("asia", "europe").settings["prefetch-count"] = json!(500),
         &[
-            "~ broker asia: upstream europe (prefetch-count 500 → 1000) [restarts this upstream's links; what waits for them is kept]",
+            "~ broker asia: upstream europe (prefetch-count 500 → 1000) [restarts this upstream's links; queued messages are kept]",
         ],
     );
 }
@@ -362,7 +362,7 @@ fn an_upstream_at_another_address_shows_no_password() {
     check(
         |world| world.upstream("asia", "europe").uri = Secret::new("amqp://link:hunter2@mars:5672"),
         &[
-            "~ broker asia: upstream europe (uri amqp://mars:5672 → amqp://europe:5672/%2F?heartbeat=5&connection_timeout=5000) [restarts this upstream's links; what waits for them is kept]",
+            "~ broker asia: upstream europe (uri amqp://mars:5672 → amqp://europe:5672/%2F?heartbeat=5&connection_timeout=5000) [restarts this upstream's links; queued messages are kept]",
         ],
     );
 }
@@ -481,14 +481,12 @@ fn an_upstream_or_policy_of_others_that_differs_blocks_the_plan() {
     });
     let blocked: Vec<_> =
         plan.to_string().lines().filter(|line| line.starts_with('!')).map(str::to_owned).collect();
-    let text = "exists, differs, and was not put there by this project; delete it";
+    let text = "exists, differs, and was not created by this project; delete it";
     assert_eq!(
         blocked,
         [
-            format!("! policy `fed` in `asia`: {text} on the broker, or make it equal to the topology's"),
-            format!(
-                "! upstream `europe` in `asia`: {text} on the broker, or make it equal to the topology's"
-            ),
+            format!("! policy `fed` in `asia`: {text} on the broker, or make it match the topology"),
+            format!("! upstream `europe` in `asia`: {text} on the broker, or make it match the topology"),
         ]
     );
 }
@@ -546,7 +544,7 @@ fn a_region_for_which_messages_wait_does_not_go() {
     with_internal(&mut world, "america", 19);
     let plan = plan(&wanted(&THREE.replace(", name: america", "")), &world.look());
     let blocked: Vec<_> = plan.blocked.iter().map(ToString::to_string).collect();
-    let text = "19 messages wait in it for `america`, which is no longer in the topology";
+    let text = "19 messages still queued for `america`, which is no longer in the topology";
     assert_eq!(
         blocked,
         [
@@ -590,7 +588,7 @@ fn a_broker_that_does_not_answer_is_waited_for_and_stops_no_other() {
     check(
         damage,
         &[
-            ". broker europe: wait until it accepts connections (unreachable; will be compared once up)",
+            ". broker europe: wait until it accepts connections (unreachable; will be compared once it is up)",
             "+ broker asia: policy fed on queues (not found)",
         ],
     );
@@ -634,10 +632,10 @@ fn a_replica_has_its_service_and_itself_as_labels() {
 }
 
 #[test]
-fn a_service_with_an_image_of_its_own_is_waited_for_only_where_the_topology_says_how() {
+fn a_service_with_an_image_of_its_own_is_waited_for_only_with_a_readiness_check() {
     let waits = |service: &str| {
         let wanted = wanted(&TWO.replace("name: taxes", service));
-        plan(&wanted, &World::default().look()).to_string().matches("consumers are attached").count()
+        plan(&wanted, &World::default().look()).to_string().matches("wait until it is ready").count()
     };
     assert_eq!(waits("name: payment"), 1);
     let own = "name: payment, image: 'mine:1', ports: [{container: 8000}]";
@@ -673,8 +671,8 @@ fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
     let plan = plan.to_string();
     let expected = [
         "~ broker asia: restart link of shop.events from europe (bindings not propagated upstream)",
-        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; what waits for them is kept]",
-        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; what waits for them is kept]",
+        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; queued messages are kept]",
+        "~ broker asia: upstream europe (links still use the old credentials) [restarts this upstream's links; queued messages are kept]",
         "- broker asia: policy fed (its links were not started)",
         "+ broker asia: policy fed on queues",
     ];
@@ -730,7 +728,7 @@ fn a_broker_that_rejects_the_administrator_is_restarted() {
 
 #[test]
 fn services_wait_for_the_plan_that_knows_whether_their_user_is_there() {
-    // as after an interrupt: the volume is there, and nobody has put a user into it
+    // as after an interrupt: the volume exists, and no user was created in it
     check(
         |world| {
             world.remove_container("shop_europe_taxes");
@@ -805,10 +803,10 @@ fn what_is_half_gone_is_removed_too() {
     world.container("shop_europe_broker").state = ContainerState::Stopped;
     let plan = remove("shop", &world.engine, &Removal::default());
     let lines = [
-        "- container shop_europe_broker: remove (asked for)",
-        "- container shop_europe_taxes: remove (asked for)",
-        "- network shop_europe_lan: remove (asked for)",
-        "- network shop_wan: remove (asked for)",
+        "- container shop_europe_broker: remove (requested)",
+        "- container shop_europe_taxes: remove (requested)",
+        "- network shop_europe_lan: remove (requested)",
+        "- network shop_wan: remove (requested)",
     ];
     assert_eq!(plan.to_string().lines().collect::<Vec<_>>(), lines);
 }

@@ -1,4 +1,4 @@
-//! What is expected against what is there: the status of regions and links, and its JSON form.
+//! Expected against actual: the status of regions and links, and its JSON form.
 
 use std::collections::BTreeMap;
 
@@ -186,9 +186,9 @@ fn a_link_that_connects_is_starting_for_five_seconds_and_down_after() {
 }
 
 #[test]
-fn the_brokers_own_errors_are_said_in_plain_words() {
+fn the_brokers_own_errors_are_shown_in_plain_words() {
     let silent = "timed out: the upstream does not answer";
-    let unknown = "the upstream's host name is unknown: is its broker stopped, or off the network?";
+    let unknown = "cannot resolve the upstream's host name: is its broker stopped, or off the network?";
     let broke = "lost the connection to the upstream";
     for (status, error, meaning) in [
         ("error", "econnrefused", "connection refused: the upstream's broker is not up"),
@@ -327,7 +327,7 @@ fn with_no_broker_at_all_every_region_is_reported() {
 }
 
 #[test]
-fn a_stopped_broker_or_service_is_said_in_the_engines_words() {
+fn a_stopped_broker_or_service_is_shown_with_the_engines_status() {
     check(
         |world| {
             for name in ["shop_europe_taxes", "shop_asia_broker"] {
@@ -370,7 +370,7 @@ fn what_waits_is_counted_where_it_waits() {
     assert_eq!(waiting(&world.status(), "asia"), [Some(19_930), Some(7)]);
     assert_eq!(waiting(&world.status(), "europe"), [Some(5), Some(0)]);
     world.silence("europe");
-    assert_eq!(waiting(&world.status(), "asia"), [None, None], "nobody knows");
+    assert_eq!(waiting(&world.status(), "asia"), [None, None], "unknown");
 }
 
 /// One region of each kind, and a link of each.

@@ -128,7 +128,7 @@ fn replicas_share_neither_a_name_with_another_service_nor_a_host_port() {
     check(
         &yaml,
         &[
-            "FED0116 5:76 `a-2` in `europe` cannot have host port 80, which `a` in `europe` has; \
+            "FED0116 5:76 `a-2` in `europe` cannot use host port 80, which `a` in `europe` uses; \
              pin another, or leave it out and let the engine choose",
             "FED0113 5:90 two services in `europe` are called `a-2`; the other is on line 5; rename one of them",
         ],
@@ -180,7 +180,7 @@ fn a_variable_that_the_built_in_program_does_not_read_is_a_warning() {
         &yaml,
         &[
             "FED0204 6:40 `compute-host` does not read `IMAGE`; did you mean `IMAGES`?",
-            "FED0204 7:33 `taxes` does not read `MODE`; remove it; it reads no variable of a topology",
+            "FED0204 7:33 `taxes` does not read `MODE`; remove it; this service reads no variables",
         ],
     );
 }
@@ -284,13 +284,13 @@ fn duplicate_keys_are_all_found_and_do_not_hide_the_rest() {
 }
 
 #[test]
-fn what_is_wrong_behind_an_anchor_is_said_once() {
+fn what_is_wrong_behind_an_anchor_is_reported_once() {
     check(
         "name: shop\nmaster: a\nregions:\n- name: a\n  services: &s [nam: products]\n- name: b\n  services: *s\n",
         &[
             "FED0104 5:17 an entry of `services` has no key `nam`; did you mean `name`?",
-            "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it is that \
-             of a built-in program, such as products",
+            "FED0105 5:17 an entry of `services` lacks `name`; the service's name. Without an image it names \
+             a built-in service, such as `products`",
         ],
     );
 }
@@ -346,7 +346,7 @@ fn wrong_types_say_how_to_write_the_right_one() {
             "FED0106 1:1 `name` must be text, not empty; give it a value, or leave the key out",
             "FED0106 3:10 `regions` must be a list, not a mapping; begin each entry with `- `",
             "FED0106 4:18 `memory` must be a whole number, not text; write it without quotes: `512`",
-            "FED0106 4:32 `image` must be text, not a number with a point; put it in quotes: `\"1.5\"`",
+            "FED0106 4:32 `image` must be text, not a decimal number; put it in quotes: `\"1.5\"`",
             "FED0107 5:21 `shape` must be a word, not a number; choose one of `full-mesh`",
         ],
     );
@@ -384,7 +384,7 @@ fn a_host_port_has_one_owner_even_through_an_alias() {
         "name: shop\nmaster: a\nregions:\n- name: a\n  services: &s\n  - name: products\n    \
          ports: [{container: 8000, host: 80}]\n- name: b\n  services: *s\n",
         &[
-            "FED0116 7:37 `products` in `b` cannot have host port 80, which `products` in `a` has; pin another, or \
+            "FED0116 7:37 `products` in `b` cannot use host port 80, which `products` in `a` uses; pin another, or \
            leave it out and let the engine choose",
         ],
     );

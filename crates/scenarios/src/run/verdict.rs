@@ -1,4 +1,4 @@
-//! What was observed, held against what is expected.
+//! What was observed, compared with what is expected.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,12 +16,12 @@ use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
 use super::{Run, Sent, Source};
 use crate::log_tail::Entry;
 
-/// How long nothing more may come before "once" is believed. A message that took a second path through the
-/// mesh is behind the first by one hop, a few milliseconds.
+/// How long to watch for a second copy before a message counts as delivered once. A copy that took a second path
+/// through the mesh is one hop, a few milliseconds, behind.
 const QUIET: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
-    /// Waits until every expected line has come, and a moment longer for those that must not.
+    /// Waits until every expected line has arrived, and a moment longer for those that must not.
     pub async fn await_logs(&mut self) {
         let deadline = self.deadline;
         let all_there = async || {
@@ -47,7 +47,7 @@ impl Run<'_> {
         self.judge(&expectations).await;
     }
 
-    /// Waits until a service answers so, in every region that has it.
+    /// Waits until a service returns this, in every region that has it.
     pub async fn await_answer(&mut self, path: &str, expected: &Value, cause: usize, source: &Source) {
         let reader = source.reader.name();
         let endpoints = self.environment.endpoints.iter().filter(|((_, service), _)| *service == reader);
@@ -66,7 +66,7 @@ impl Run<'_> {
         let mut missing: BTreeMap<RegionName, String> = BTreeMap::new();
         for (region, found) in futures_util::future::join_all(answers).await {
             match found {
-                Ok(at) => self.observe(at, &region, format!("GET {path} answers it"), None, Some(cause)),
+                Ok(at) => self.observe(at, &region, format!("GET {path} returns it"), None, Some(cause)),
                 Err(WaitError::TimedOut(last)) => {
                     missing.insert(region, last.unwrap_or_else(|| "no answer".into()));
                 }
@@ -75,7 +75,7 @@ impl Run<'_> {
         }
         for (region, last) in missing {
             let suspects = self.suspects_of_reading(&region, cause, source).await;
-            self.fail(format!("GET {path} in `{region}` does not answer it: {last}"), suspects);
+            self.fail(format!("GET {path} in `{region}` does not return it: {last}"), suspects);
         }
     }
 
@@ -141,7 +141,7 @@ fn matching<'e>(entries: &'e [Entry], expected: &'e Expectation) -> impl Iterato
     })
 }
 
-/// Where services say that they dead-lettered a message.
+/// Services that logged a dead-lettered message.
 fn dead_lettered(entries: &[Entry], id: &str) -> Vec<String> {
     let line = LogMatcher::about(&[event::DEAD_LETTERED], id);
     let text = |entry: &Entry, field: &str| {

@@ -85,7 +85,7 @@ impl ChainContext {
     }
 
     /// As [`ChainContext::process_once`], for work that an event follows from: that is kept too, and what was done is logged by
-    /// the word for the event's key. Publishes the event, also when it was published before: whether it got out
+    /// the word for the event's key. Publishes the event, also when it was published before: whether it was confirmed
     /// then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS sent (
 ) STRICT;
 ";
 
-/// Tells buyers by e-mail, text message or push message.
+/// Notifies buyers by e-mail, text message or push message.
 pub struct Channel {
     context: ChainContext,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The inventory: takes an order's quantity out of the stock, or says why not.
+//! The inventory: reserves an order's quantity, or rejects it with a reason.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn parse_stock(text: &str) -> Option<BTreeMap<String, i64>> {
     Some(stock)
 }
 
-/// What is there from an earlier start stays as it is.
+/// Stock from an earlier start is kept.
 fn fill(transaction: &Transaction<'_>, stock: &BTreeMap<String, i64>) -> Result<(), StoreError> {
     for (sku, quantity) in stock {
         let sql = "INSERT OR IGNORE INTO stock (sku, quantity) VALUES (?1, ?2)";

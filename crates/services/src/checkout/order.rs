@@ -63,7 +63,7 @@ impl Order {
     }
 }
 
-/// As much of an order as concerns who only looks at the money.
+/// The part of an order that matters for its payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// The order.
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_an_order_is_told_by_field() {
+    fn what_is_wrong_with_an_order_is_reported_by_field() {
         let wrong = json!({"order_id": "", "quantity": 0, "amount": "-1", "region": "asia"});
         assert_eq!(
             serde_json::to_value(Order::read(&wrong).unwrap_err()).unwrap(),

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS payments (
 ) STRICT, WITHOUT ROWID;
 ";
 const LIMIT: &str = "10000";
-/// Less than the time after which a broker takes a message back from a silent consumer, half an hour.
+/// Below the broker's consumer timeout (`consumer_timeout`), half an hour.
 const LONGEST_DELAY_MS: u64 = 600_000;
 
 /// Captures payments.
@@ -66,10 +66,10 @@ impl Payment {
         self.context.process_and_publish(message, take, word).await
     }
 
-    /// Takes as long as a bank may take; a service that is to stop gives the order back instead.
+    /// Takes as long as a bank may take; when the service stops, the order is requeued instead.
     async fn wait(&self) -> Result<(), ConsumeError> {
         if !self.delay.is_zero() && timeout(self.delay, self.stop.cancelled()).await.is_ok() {
-            return Err(ConsumeError::Retryable("stopped before the payment".to_owned()));
+            return Err(ConsumeError::Retryable("stopped before the payment was captured".to_owned()));
         }
         Ok(())
     }

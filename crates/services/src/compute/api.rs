@@ -115,7 +115,7 @@ impl Api {
         Ok(respond(status, &correlation, body))
     }
 
-    /// Tells all hosts, and gives what they answer until all have or the time is over.
+    /// Sends a command to all hosts, and collects their answers until all have answered or the deadline has passed.
     async fn command_all(&self, verb: Verb, body: &Value, query: &RawQuery) -> Result<Response, Failure> {
         let deadline = Instant::now() + wait(query)?;
         if self.hosts.is_empty() {
@@ -197,7 +197,7 @@ impl Consume for Api {
     }
 }
 
-/// The next answer before `deadline`. What is no answer was dead-lettered before it could come here.
+/// The next answer before `deadline`. Messages that are not answers were dead-lettered before.
 async fn next(answers: &mut Replies, deadline: Instant) -> Option<Answer> {
     let reply = timeout_at(deadline, answers.next()).await.ok()?;
     Answer::read(&reply.json().ok()?).ok()

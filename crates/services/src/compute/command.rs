@@ -247,7 +247,7 @@ impl Command {
 pub struct Answer {
     /// Who answers.
     pub host: Host,
-    /// What came of it, or why it was not done.
+    /// Its result, or why it was not done.
     pub result: Result<Map<String, Value>, String>,
 }
 
@@ -285,7 +285,7 @@ impl Answer {
     }
 }
 
-/// What a host has not got, so that it lets another one create a machine.
+/// What a host lacks, so that it leaves a machine to another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shortage {

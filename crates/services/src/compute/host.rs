@@ -123,8 +123,8 @@ impl ComputeHost {
         line.write();
     }
 
-    /// Lets another host create the machine, by way of that host's own queue: back in the shared queue this
-    /// very host would be the first to take it again. Where all have declined, that is the answer.
+    /// Leaves the machine to another host, through that host's own queue: in the shared queue this host might take it
+    /// again. If all have declined, that is the answer.
     async fn decline(
         &self,
         message: &Message,
@@ -146,7 +146,7 @@ impl ComputeHost {
         let Some(next) = next else {
             return self.answer(message, requester, name, Err(declined.verdict(spec))).await;
         };
-        // Under its own identifier: the next host must know it, should it come there twice.
+        // Under the same identifier: the next host must recognise it if it is delivered twice.
         let mut handed = Outgoing::json("", next.queue(), spec)
             .with_message_id(&requester.message_id)
             .with_correlation_id(requester.correlation_id.as_deref())
@@ -161,7 +161,7 @@ impl ComputeHost {
         Ok(self.publisher.publish(handed).await?)
     }
 
-    /// Answers where an answer is wanted, also again: whether a first answer got out cannot be known, and the
+    /// Answers if an answer is wanted, also a second time: whether the first was delivered cannot be known, and the
     /// same identifier makes a second one harmless.
     async fn answer(
         &self,
@@ -197,18 +197,18 @@ impl ComputeHost {
             .with_log_field(field::STATUS, answer.status())
     }
 
-    /// Gives the answers that were not given when they should have been. Where a crash or a broken connection
-    /// came between a machine and its answer, another host has been asked to create it too, and only the API
-    /// can know: it undoes the second one that it hears of.
+    /// Sends answers that are overdue. If a crash or a broken connection came between creating a machine and answering,
+    /// another host may have created it too, and only the API
+    /// can know: it deletes the second one that is reported.
     async fn settle(&self, overdue: Vec<(Requester, Outcome)>) {
         for (requester, outcome) in overdue {
             if let (Outcome::Done(result), Some(reply_to)) = (outcome, &requester.reply_to) {
                 let answer = Answer { host: self.own.clone(), result: Ok(result) };
                 let reply = self.reply(&requester, reply_to, Verb::Create.name(), &answer);
                 match self.publisher.publish(reply).await {
-                    // Without the queue of the answers there is no caller left.
+                    // Without the reply queue there is no caller left.
                     Ok(()) | Err(PublishError::Unroutable { .. }) => {}
-                    // Still owed at the next command; this one has nothing to do with it.
+                    // Still owed; it is tried again at the next command.
                     Err(_) => return,
                 }
             }

@@ -1,4 +1,4 @@
-//! What a host keeps: its machines, and what came of each command.
+//! What a host keeps: its machines, and the outcome of each command.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use super::command::{Command, Shortage, Verb, VmSpec};
 use fedctl_messaging::{Message, Store, StoreError, mark_processed, processed_outcome};
 
 const CONSUMER: &str = "commands";
-/// Longer than an answer that is under way can take to be confirmed.
+/// Longer than an answer in flight can take to be confirmed.
 const OVERDUE: Duration = Duration::from_secs(15);
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS machines (
@@ -37,7 +37,7 @@ pub struct Capacity {
     pub images: Vec<String>,
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It is done, with this result.
@@ -48,7 +48,7 @@ pub enum Outcome {
     Declined(Shortage),
 }
 
-/// Who asked: what the answer to a message needs of it.
+/// The requester: what the answer to a message needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
     /// The message's identity.
@@ -60,7 +60,7 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// Who sent this message.
+    /// The requester of this message.
     #[must_use]
     pub fn of(message: &Message) -> Self {
         Self {
@@ -71,14 +71,14 @@ impl Requester {
     }
 }
 
-/// What came of a command to a host.
+/// The outcome of a command to a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
-    /// What came of it, now or the first time.
+    /// Its outcome, now or the first time.
     pub outcome: Outcome,
-    /// Whether the command came for the first time.
+    /// Whether the command arrived for the first time.
     pub first: bool,
-    /// Answers that are owed for longer than an answer can be under way.
+    /// Answers that have been owed for longer than an answer can be in flight.
     pub overdue: Vec<(Requester, Outcome)>,
 }
 
@@ -97,7 +97,7 @@ impl Machines {
         Ok(Self { store, capacity: Arc::new(capacity), settled: Arc::default() })
     }
 
-    /// Carries out a command, once: one that comes again gives what came of it the first time.
+    /// Carries out a command once: a redelivered one gives the outcome of the first time.
     ///
     /// An answer is owed for each machine created, until [`Machines::settle`].
     ///
@@ -114,8 +114,8 @@ impl Machines {
             .await
     }
 
-    /// Nothing is owed for this message any more. That is stored with what is stored next: what a crash takes with
-    /// it is one more answer of the same identifier, which is harmless.
+    /// The answer to this message is no longer owed. That is stored with the next command: after a crash the answer
+    /// is sent once more under the same identifier, which is harmless.
     pub fn settle(&self, message_id: String) {
         lock(&self.settled).push(message_id);
     }
@@ -142,7 +142,7 @@ fn forget(transaction: &Transaction<'_>, settled: &Mutex<Vec<String>>) -> Result
 /// The answers owed for at least this long, with their outcomes.
 fn owed(connection: &Connection, since: Duration) -> Result<Vec<(Requester, Outcome)>, StoreError> {
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    // in this order, which `CROSS` keeps: little is owed, and much was seen
+    // `CROSS` keeps this order: `owed` is small, `seen` is large
     let sql = "SELECT owed.message_id, correlation_id, reply_to, event FROM owed
         CROSS JOIN seen USING (message_id)
         WHERE consumer = ?1 AND event IS NOT NULL AND owed.at <= unixepoch() - ?2";
@@ -287,7 +287,7 @@ mod tests {
             ("8", Command::List),
         ];
         let outcomes: Vec<Value> =
-            apply_all(&folder, later.into()).await.into_iter().map(|told| told.0).collect();
+            apply_all(&folder, later.into()).await.into_iter().map(|outcome| outcome.0).collect();
         let none = json!({"Refused": "no such vm"});
         let listed = json!({"Done": {"vms": [vm("running")["Done"]["vm"]]}});
         let empty = json!({"Done": {"vms": []}});
@@ -309,7 +309,7 @@ mod tests {
             ],
         )
         .await;
-        let words: Vec<String> = outcomes.iter().skip(1).map(|(told, _)| told.to_string()).collect();
+        let words: Vec<String> = outcomes.iter().skip(1).map(|(outcome, _)| outcome.to_string()).collect();
         assert_eq!(words[0], r#"{"Declined":"capacity"}"#);
         assert_eq!(words[1], r#"{"Declined":"image"}"#);
         assert_eq!(words[2], r#"{"Refused":"vm `a` exists"}"#);

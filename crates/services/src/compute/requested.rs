@@ -34,7 +34,7 @@ impl Requested {
         self.0.write(insert).await
     }
 
-    /// The name of the machine that this answer is one too many of: another host has said before that it has
+    /// The name of the machine if this answer reports a second copy of it: another host has already reported that it
     /// created it.
     pub async fn second(&self, correlation_id: &str, answer: &Answer) -> Result<Option<String>, StoreError> {
         if answer.result.is_err() {
@@ -73,8 +73,8 @@ mod tests {
             ("c-1", &declined, None),
             ("c-2", &created("europe/b"), None),
         ] {
-            let told = requested.second(correlation, answer).await.unwrap();
-            assert_eq!(told.as_deref(), second, "{correlation} {answer:?}");
+            let undone = requested.second(correlation, answer).await.unwrap();
+            assert_eq!(undone.as_deref(), second, "{correlation} {answer:?}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// 201 with the name, and the correlation identifier to follow the event by.
+/// 201 with the name, and the correlation identifier for `fedctl trace`.
 type Created = Result<(StatusCode, HeaderMap, Json<Value>), Failure>;
 
 async fn read_user(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<User>, Failure> {

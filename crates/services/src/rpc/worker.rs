@@ -1,4 +1,4 @@
-//! The worker, or several in one: each does what requests ask for, one at a time, and replies to the caller's region.
+//! The worker, or several in one process: each handles requests one at a time, and replies to the caller's region.
 
 use std::borrow::Cow;
 use std::num::NonZeroU16;
@@ -22,8 +22,8 @@ use fedctl_messaging::{
     Consume, ConsumeError, DedupCache, Log, Message, Outgoing, PublishError, Publisher, Subscription,
 };
 
-/// Each has one unacknowledged call, so that others take what comes meanwhile. Where calls wait for something, or are many,
-/// one process may be more than one worker.
+/// Each has one unacknowledged call, so that other workers take the next ones. Where calls wait for something, or are many,
+/// one process may run several workers.
 const WORKERS: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
 
 /// Answers requests.
 ///
-/// A request that comes again with its `message_id` is answered once, as long as this process remembers it.
+/// A request that is redelivered with its `message_id` is answered once, as long as this process remembers it.
 /// Another process, or this one after a restart, answers it again, under the same identifier: the caller, who no
 /// longer waits for it, drops that as late.
 struct Worker {
@@ -92,7 +92,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Reads a JSON object. A list of its fields' values is none, though serde would take it for one.
+/// Reads a JSON object. A list of its fields' values is rejected, though serde would accept it.
 fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
     if json.trim_ascii_start().starts_with(b"{") {
         return serde_json::from_slice(json);
@@ -149,7 +149,7 @@ impl Consume for Worker {
             Err(refusal) => (refusal.error, Outgoing::json("", reply_to, &refusal)),
         };
         self.publisher.publish(reply.in_reply_to(message)).await.map_err(|error| match error {
-            // an address that no queue has gets none by waiting: the request is dead-lettered at once
+            // retrying does not create a missing reply queue: the request is dead-lettered at once
             PublishError::Unroutable { .. } => ConsumeError::Permanent(error.to_string()),
             PublishError::NoSession | PublishError::Unconfirmed => error.into(),
         })?;
@@ -193,7 +193,7 @@ fn address<'a>(message: &'a Message, refusal: Option<&Refusal>) -> Result<&'a st
     })
 }
 
-/// Analyzes a text or, where there is none, numbers.
+/// Analyzes a text or, if there is none, numbers.
 fn analyze(request: &Request) -> Result<Analysis, Refusal> {
     let text = request.data().map(|text| words(&text));
     let analyzed = text.or_else(|| request.data().map(|list| numbers(&list)));
@@ -206,7 +206,7 @@ struct Slow {
     ms: u64,
 }
 
-/// Takes as long as asked, for trying what a caller does meanwhile.
+/// Takes as long as requested, to test slow calls.
 #[expect(clippy::disallowed_methods, reason = "to take long is the work")]
 async fn slow(asked: Option<Slow>) -> Result<Done<'static>, Refusal> {
     let asked = asked.filter(|asked| asked.ms <= LONGEST_SLOW_MS);
@@ -221,7 +221,7 @@ struct Fail {
     message: String,
 }
 
-/// Fails as asked, for trying what a caller does then.
+/// Fails on request, to test failing calls.
 fn failure(asked: Option<Fail>) -> Refusal {
     let message = asked.map_or_else(|| "failed as asked".to_owned(), |asked| asked.message);
     Refusal { error: INTERNAL_SERVER_ERROR, message }

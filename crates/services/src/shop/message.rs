@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_wrong_field_is_told_at_once() {
+    fn every_wrong_field_is_reported_at_once() {
         let wrong = Product::read(&json!({"id": "1", "name": null, "price": 100.0})).unwrap_err();
         assert_eq!(
             serde_json::to_value(wrong).unwrap(),

@@ -16,7 +16,7 @@ use fedctl_messaging::{Consume, ConsumeError, Log, Message, Outgoing, Publisher,
 
 const PREFETCH: u16 = 32;
 
-/// Works off orders and tax replies.
+/// Processes orders and tax replies.
 pub struct Products {
     /// Where quantities are kept.
     pub store: Catalogue,
@@ -81,7 +81,7 @@ impl Products {
         self.announce(message, &updated).await
     }
 
-    /// Publishes also for a repeated order: whether its first announcement got out cannot be known, and the
+    /// Publishes also for a repeated order: whether the first event was confirmed cannot be known, and the
     /// same identifier and version make a second one harmless.
     async fn announce(&self, message: &Message, updated: &Updated) -> Result<(), ConsumeError> {
         let Updated { message_id, product, version } = updated;

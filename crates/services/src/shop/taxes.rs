@@ -21,7 +21,7 @@ pub struct Taxes {
     /// Where answers go.
     pub publisher: Publisher,
     pub log: Log,
-    /// What was answered lately. A restart forgets it: a request that comes again after it is answered again.
+    /// The requests answered recently. A restart forgets them: a request redelivered after it is answered again.
     pub answered: DedupCache,
 }
 

@@ -13,7 +13,7 @@ pub(super) const LINT: Lint = Lint { codes: &[DUPLICATE_REGION, DUPLICATE_SERVIC
 const DUPLICATE_REGION: Code = Code::error(
     "FED0112",
     "Two regions have the same name. Their brokers would share a host name and a cluster name, \
-     and federation would take each for the other. Rename one.",
+     and federation could not tell them apart. Rename one.",
 );
 const DUPLICATE_SERVICE: Code = Code::error(
     "FED0113",

@@ -8,7 +8,7 @@ pub(super) const LINT: Lint = Lint { codes: &[PASSWORD_EXPOSED], check };
 const PASSWORD_EXPOSED: Code = Code::warning(
     "FED0203",
     "With `amqp-uri-in-environment` the AMQP URI, password included, is an environment variable \
-     of the container, and anyone who may inspect the container can read it. Read the URI from the \
+     of the container, and anyone who can inspect the container can read it. Read the URI from the \
      file that `AMQP_URI_FILE` names instead, and remove the setting.",
 );
 
@@ -18,7 +18,7 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
         places.add(
             PASSWORD_EXPOSED,
             &format!("{path}/amqp-uri-in-environment"),
-            "anyone who may inspect the container can read the broker's password",
+            "anyone who can inspect the container can read the broker's password",
             format!("read the URI from the file that `{uri_file}` names"),
         );
     }

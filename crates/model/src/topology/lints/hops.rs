@@ -13,7 +13,7 @@ const MANY_COPIES: Code = Code::warning(
     "In a full mesh every region receives every message directly, so with more than one hop \
      the same message also arrives by way of other regions. With N regions and two hops that is \
      1+(N-2) copies, and three hops add (N-2)(N-3). Set `max-hops: 1` unless every consumer \
-     recognises a message that it has seen.",
+     deduplicates messages.",
 );
 
 /// More copies than this are not counted.

@@ -26,7 +26,7 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
             places.add(
                 HOST_PORT_TAKEN,
                 &path,
-                format!("{owner} cannot have host port {port}, which {first} has"),
+                format!("{owner} cannot use host port {port}, which {first} uses"),
                 "pin another, or leave it out and let the engine choose",
             );
         } else {

@@ -1,4 +1,4 @@
-//! A master that is none of the regions.
+//! A master that is not one of the regions.
 
 use super::{Lint, Places};
 use crate::{
@@ -14,7 +14,7 @@ pub(super) const LINT: Lint = Lint { codes: &[UNKNOWN_MASTER], check };
 const UNKNOWN_MASTER: Code = Code::error(
     "FED0111",
     "`master` names the region that does the work only one region may do, and no region has \
-     that name, so the work would never be done. Name one of the regions.",
+     that name, so that work would never be done. Name one of the regions.",
 );
 
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {

@@ -20,8 +20,8 @@ const INTERNAL_QUEUES: Code = Code::error(
     "FED0118",
     "RabbitMQ keeps the messages on their way to another region in queues and exchanges of its \
      own, called `federation: EXCHANGE -> REGION`. This pattern matches them too, and a policy \
-     that applies to them makes links lose or multiply messages. Anchor the pattern at what your \
-     own names have and these lack: a prefix such as `^orders\\.` or a suffix such as `\\.events$`.",
+     that applies to them makes links lose or duplicate messages. Anchor the pattern at something \
+     only your own names have: a prefix such as `^orders\\.` or a suffix such as `\\.events$`.",
 );
 
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
@@ -54,7 +54,7 @@ const EXCHANGE: &str = "orders.events";
 
 /// Names as RabbitMQ gives them to the queues and exchanges that federation keeps on the upstream.
 ///
-/// Which exchanges there will be is not known; each pattern read as a name stands for those
+/// Which exchanges there will be is not known; each pattern read as a name represents those
 /// that it matches, and [`EXCHANGE`] for any.
 fn internal_names(topology: &Topology) -> impl Iterator<Item = String> {
     let policies = topology.federation.policies.iter();

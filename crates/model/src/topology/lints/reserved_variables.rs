@@ -13,8 +13,8 @@ pub(super) const LINT: Lint = Lint { codes: &[RESERVED_VARIABLE], check };
 
 const RESERVED_VARIABLE: Code = Code::error(
     "FED0119",
-    "fedctl sets this variable in the services' environment, or built-in services obey it, so a \
-     value from the file would be lost or would mislead the service. Remove it, or give yours \
+    "fedctl sets this variable in the services' environment, or built-in services read it, so a \
+     value from the file would be overwritten or would mislead the service. Remove it, or give yours \
      another name.",
 );
 

@@ -13,7 +13,7 @@ pub(super) const LINT: Lint = Lint { codes: &[UNKNOWN_SERVICE], check };
 
 const UNKNOWN_SERVICE: Code = Code::error(
     "FED0115",
-    "A service without an `image` is a built-in one, and there is none of this \
+    "A service without an `image` is a built-in one, and no built-in service has this \
      name. Correct the name, or give the service an `image`.",
 );
 
@@ -27,7 +27,7 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
                 UNKNOWN_SERVICE,
                 &format!("{path}/name"),
                 format!("{} has no image and is not a built-in service", quoted(&service.name)),
-                format!("another program needs an `image`; {help}"),
+                format!("a service of your own needs an `image`; {help}"),
             );
         }
     }

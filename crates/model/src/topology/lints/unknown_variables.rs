@@ -13,8 +13,8 @@ pub(super) const LINT: Lint = Lint { codes: &[UNKNOWN_VARIABLE], check };
 
 const UNKNOWN_VARIABLE: Code = Code::warning(
     "FED0204",
-    "The service is a built-in one, which does not read this variable, so its value changes \
-     nothing. Correct the name, or remove it; `fedctl schema` lists what each service reads.",
+    "The service is a built-in one and does not read this variable, so its value has \
+     no effect. Correct the name, or remove it; `fedctl schema` lists what each service reads.",
 );
 
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
@@ -27,7 +27,7 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
         };
         for variable in service.environment.keys().filter(unread) {
             let help = match program.variables {
-                [] => "remove it; it reads no variable of a topology".to_owned(),
+                [] => "remove it; this service reads no variables".to_owned(),
                 known => suggestion(variable, known.iter().copied(), "it reads"),
             };
             places.add_at_key(

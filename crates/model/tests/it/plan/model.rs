@@ -13,7 +13,7 @@ use fedctl_model::{
     topology::RegionName,
 };
 
-/// How often `up` plans anew while a plan is provisional.
+/// How often `up` plans again while a plan is provisional.
 const ROUNDS: usize = 4;
 
 /// An engine, and what is in the volumes of its brokers.
@@ -25,7 +25,7 @@ pub struct World {
     pub not_ready: BTreeMap<String, String>,
     /// Brokers that were waited for since they started.
     answering: BTreeSet<RegionName>,
-    /// Brokers that refuse fedctl's administrator until they are started anew.
+    /// Brokers that reject fedctl's administrator until they are restarted.
     locked: BTreeSet<RegionName>,
     /// Containers whose files are in their volume.
     uploaded: BTreeSet<String>,

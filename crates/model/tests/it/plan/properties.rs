@@ -75,7 +75,7 @@ fn topology() -> impl Strategy<Value = Topology> {
     })
 }
 
-/// What somebody may do behind fedctl's back.
+/// What may happen behind fedctl's back.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
     RemoveContainer,

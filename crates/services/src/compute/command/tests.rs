@@ -40,7 +40,7 @@ fn the_known_hosts_are_those_listed_and_none_without_a_list() {
 }
 
 #[test]
-fn a_wrong_list_of_hosts_is_told_by_the_name_of_its_variable() {
+fn a_wrong_list_of_hosts_is_reported_by_the_name_of_its_variable() {
     for (list, what) in [
         ("compute-host", "`compute-host`"),
         ("asia/", "asia/"),
@@ -66,7 +66,7 @@ fn a_host_must_be_known_itself() {
 }
 
 #[test]
-fn every_host_has_a_queue_for_what_all_are_told_and_every_region_one_for_answers() {
+fn every_host_has_a_queue_for_commands_and_every_region_one_for_answers() {
     let regions = ["europe", "asia"].map(str::to_owned);
     let declarations = declarations(&regions, &[host("europe/a"), host("asia/b")]);
     assert_eq!(
@@ -148,7 +148,7 @@ fn an_answer_reads_as_it_was_written() {
 }
 
 #[test]
-fn what_is_no_answer_is_told() {
+fn what_is_not_an_answer_is_rejected() {
     for (wrong, what) in [
         (json!([]), "host"),
         (json!({"execution-info": {"status": "success"}, "response": {}}), "host"),
