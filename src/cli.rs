@@ -10,7 +10,7 @@ use clap::{
 use fedctl_contract::program::Program;
 use fedctl_scenarios::{self as scenarios, Scenario};
 
-/// Stand up, federate, watch and prove RabbitMQ across regions.
+/// Stand up, federate, monitor and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
 #[command(
     name = "fedctl",
@@ -268,7 +268,7 @@ pub struct Queues {
 /// `fedctl trace`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11              the correlation ID that a service or `fedctl demo` printed\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11 -o json      for scripts"
+    before_help = "Examples:\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11             an ID that `fedctl demo` printed\n  fedctl trace 01939c2e-7d6f-7c34-a0f5-0d1f6f1c9a11 -o json     for scripts"
 )]
 pub struct Trace {
     /// Correlation ID of the request

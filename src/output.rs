@@ -31,7 +31,7 @@ impl Output {
         Self { color }
     }
 
-    /// Writes data to standard output. A reader that went away is no error.
+    /// Writes data to standard output. A reader that went away is not an error.
     ///
     /// # Errors
     ///

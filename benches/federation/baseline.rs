@@ -1,4 +1,4 @@
-//! What `fedctl up` is held against: the same brokers, started by hand and left alone.
+//! The baseline of `fedctl up`: the same brokers, started by hand.
 
 use std::{
     io::{Read, Write},
@@ -35,7 +35,7 @@ pub struct Baseline<'a> {
 impl<'a> Baseline<'a> {
     pub fn new(runtime: &'a Runtime, project: &Project) -> Result<Self> {
         let directory = TempDir::new()?;
-        let workdir = Workdir::beside(&directory.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&directory.path().join("regions.yaml"));
         let passwords = workdir.preview_passwords(&desired::passwords(&project.topology))?;
         let desired = desired::desired(&project.topology, &catalogue(), &passwords, "");
         let rename = |mut container: Container| {
@@ -51,7 +51,7 @@ impl<'a> Baseline<'a> {
         Ok(baseline)
     }
 
-    /// From `docker run`, all at once, until every broker says the first word of AMQP. Making the volumes
+    /// From `docker run`, all at once, until every broker answers AMQP. Making the volumes
     /// that hold their configuration is not counted.
     pub fn time(&self) -> Result<Duration> {
         for broker in &self.brokers {

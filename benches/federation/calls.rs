@@ -1,4 +1,4 @@
-//! Messages that are answered: a call by its reply, a command by its answer, an order by what becomes of it.
+//! Messages that are answered: a call by its reply, a command by its answer, an order by its result.
 
 use std::{
     collections::HashMap,
@@ -61,8 +61,8 @@ pub struct Caller {
 
 type Pending = Arc<Mutex<HashMap<String, oneshot::Sender<Delivery>>>>;
 
-/// What came of a load of calls.
-pub struct Asked {
+/// The result of a load of calls.
+pub struct CallLoad {
     /// Answers a second.
     pub rate: f64,
     /// How long each one took.
@@ -70,7 +70,7 @@ pub struct Asked {
 }
 
 impl Caller {
-    /// Connects, and waits until an answer finds its way back.
+    /// Connects, and waits until an answer arrives.
     pub async fn open(region: &Region, ask: Ask) -> Result<Self> {
         let connection = region.connect().await?;
         let channel = connection.create_channel().await?;
@@ -90,13 +90,13 @@ impl Caller {
         Ok(caller)
     }
 
-    /// Asks so many times, `outstanding` at once, and before some of them sends poison: one for so many.
-    pub async fn load(&self, calls: usize, outstanding: usize, poison: Option<usize>) -> Result<Asked> {
+    /// Sends this many calls, `outstanding` at once, and a poison message before every so many of them.
+    pub async fn load(&self, calls: usize, outstanding: usize, poison: Option<usize>) -> Result<CallLoad> {
         let started = Instant::now();
         let poisoned = |call: usize| poison.is_some_and(|every| call.is_multiple_of(every));
         let asked = stream::iter(0..calls).map(|call| self.once(poisoned(call).then_some(b"{not json")));
         let times: Vec<Duration> = asked.buffer_unordered(outstanding).try_collect().await?;
-        Ok(Asked { rate: f64::from(u32::try_from(calls)?) / started.elapsed().as_secs_f64(), times })
+        Ok(CallLoad { rate: f64::from(u32::try_from(calls)?) / started.elapsed().as_secs_f64(), times })
     }
 
     pub async fn close(self) -> Result<()> {
@@ -132,7 +132,7 @@ impl Caller {
     }
 }
 
-/// Gives every answer to who waits for it; the channel is held on to meanwhile.
+/// Passes every answer to its caller; keeps the channel open meanwhile.
 async fn hand_out(_channel: Channel, mut deliveries: Consumer, pending: Pending) {
     while let Some(Ok(delivery)) = deliveries.next().await {
         let id = delivery.properties.correlation_id().as_ref().map(lapin::types::ShortString::as_str);

@@ -78,7 +78,7 @@ pub fn demo(project: &Project, repetitions: usize) -> Result<()> {
     memory(project, "demo", repetitions)
 }
 
-/// How long it takes to do nothing, and how much there is to carry around.
+/// Start-up time, and the size of the binary.
 pub fn size(project: &Project) -> Result<()> {
     let times = (0..QUICK).map(|_| project.time(&["--version"])).collect::<Result<Vec<_>>>()?;
     Figure::seconds(times).print("fedctl --version", Some(AtMost(0.005)));

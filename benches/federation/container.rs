@@ -1,4 +1,4 @@
-//! What the engine says about a container.
+//! What the engine reports about a container.
 
 use std::collections::HashMap;
 

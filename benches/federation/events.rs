@@ -72,7 +72,7 @@ pub const USER: Event = Event {
     read_at: "users",
 };
 
-/// What came of a load.
+/// The result of a load.
 pub struct Load {
     /// Events a second, from the first publish until every event is confirmed.
     pub published: f64,

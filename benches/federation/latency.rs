@@ -1,4 +1,4 @@
-//! How long one event takes from one region to another, nothing else going on.
+//! How long one event takes from one region to another on an idle system.
 
 use std::time::{Duration, Instant};
 

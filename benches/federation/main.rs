@@ -1,6 +1,6 @@
 //! Prints how fast and how small fedctl is on this machine, compared with its baselines: `make bench`.
 //!
-//! Nothing here passes or fails. An aim that is missed is said to be missed, and docs/performance.md says why.
+//! Nothing here passes or fails. A missed target is reported, and docs/performance.md explains why.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what this program is for")]
 
@@ -35,7 +35,7 @@ struct Settings {
     workers: usize,
     /// How many events are timed one by one.
     samples: usize,
-    /// The one part that is wanted; all of them where it is not said.
+    /// The one part to run; all of them by default.
     only: Option<String>,
 }
 

@@ -63,7 +63,7 @@ impl Project {
 
     /// The passwords of the running project.
     pub fn passwords(&self) -> Result<Passwords> {
-        Ok(Workdir::beside(&self.directory.path().join("regions.yaml")).passwords()?)
+        Ok(Workdir::next_to(&self.directory.path().join("regions.yaml")).passwords()?)
     }
 
     /// How long `fedctl` takes from start to end.

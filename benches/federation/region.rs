@@ -33,7 +33,7 @@ pub struct Region {
     amqp: String,
     queues: String,
     password: String,
-    front: String,
+    api: String,
     client: Client,
 }
 
@@ -46,7 +46,7 @@ struct Queue {
 
 impl Region {
     /// A region, and the service there that is asked over HTTP.
-    pub async fn find(project: &Project, engine: &Engine, name: &str, front: &str) -> Result<Self> {
+    pub async fn find(project: &Project, engine: &Engine, name: &str, api: &str) -> Result<Self> {
         let name = RegionName::new(name);
         let passwords = project.passwords()?;
         let password = |user: &str| {
@@ -56,13 +56,13 @@ impl Region {
         let broker = container(NAME, &name, BROKER);
         let amqp = engine.port(&broker, AMQP_PORT).await?;
         let management = engine.port(&broker, MANAGEMENT_PORT).await?;
-        let front = engine.port(&container(NAME, &name, front), http::PORT).await?;
+        let api = engine.port(&container(NAME, &name, api), http::PORT).await?;
         let query = "disable_stats=true&enable_queue_totals=true";
         Ok(Self {
             amqp: format!("amqp://{APPLICATION}:{}@127.0.0.1:{amqp}/%2f", password(APPLICATION)?),
             queues: format!("http://127.0.0.1:{management}/api/queues/%2f?{query}"),
             password: password(ADMINISTRATOR)?,
-            front: format!("http://127.0.0.1:{front}"),
+            api: format!("http://127.0.0.1:{api}"),
             client: Client::builder().tls_certs_only([]).no_proxy().build()?,
             name,
         })
@@ -88,7 +88,7 @@ impl Region {
         Ok(Connection::connect(&self.amqp, ConnectionProperties::default()).await?)
     }
 
-    /// How many messages each queue holds, those in the hands of consumers too.
+    /// How many messages each queue holds, unacknowledged ones included.
     pub async fn queues(&self) -> Result<BTreeMap<String, u64>> {
         let request = self.client.get(&self.queues).basic_auth(ADMINISTRATOR, Some(&self.password));
         let queues: Vec<Queue> = request.send().await?.error_for_status()?.json().await?;
@@ -103,17 +103,17 @@ impl Region {
         Ok((own.map(|(_, messages)| messages).sum(), queues.get(&outgoing).copied().unwrap_or_default()))
     }
 
-    /// Has the service cause an event; what it says is taken for granted.
+    /// Has the service cause an event; its answer is not checked.
     pub async fn add(&self, event: &Event, id: i64) -> Result<()> {
         let Form { path, content_type, body } = (event.form)(id);
-        let request = self.client.post(format!("{}/{path}", self.front)).header(CONTENT_TYPE, content_type);
+        let request = self.client.post(format!("{}/{path}", self.api)).header(CONTENT_TYPE, content_type);
         request.body(body).send().await?.error_for_status()?;
         Ok(())
     }
 
     /// Whether the content of an event can be read here.
     pub async fn has(&self, event: &Event, id: i64) -> Result<bool> {
-        let answer = self.client.get(format!("{}/{}/{id}", self.front, event.read_at)).send().await?;
+        let answer = self.client.get(format!("{}/{}/{id}", self.api, event.read_at)).send().await?;
         let found = answer.status().is_success();
         // read to the end, so that the connection is used again
         answer.bytes().await?;
@@ -126,7 +126,7 @@ pub fn fresh_id() -> i64 {
     jiff::Timestamp::now().as_millisecond() * 1000
 }
 
-/// Looks every few milliseconds until it is so; a failed look is one at which it is not.
+/// Polls every few milliseconds until it holds; a failed poll counts as not yet.
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub async fn until<F: Future<Output = Result<bool>>>(
     pause: Duration,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     Settings,
-    calls::{Answers, Ask, Asked, Caller},
+    calls::{Answers, Ask, CallLoad, Caller},
     container::Engine,
     events::{USER, load},
     figure::{
@@ -43,22 +43,22 @@ struct Path {
     service: &'static str,
     /// How many make a load.
     calls: usize,
-    within: Way,
-    across: Way,
+    within: Route,
+    across: Route,
     per_core: Vec<f64>,
     memory: Vec<f64>,
 }
 
 /// What was measured between two places.
-struct Way {
+struct Route {
     single: Figure,
     rate: Figure,
     /// Times of single ones in the load; none where only the whole can be seen.
     loaded: Option<Figure>,
 }
 
-impl Way {
-    fn of(single: Figure, loads: Vec<Asked>) -> Self {
+impl Route {
+    fn of(single: Figure, loads: Vec<CallLoad>) -> Self {
         let rate = Figure::new(Unit::PerSecond, loads.iter().map(|load| load.rate));
         let loaded = Figure::seconds(loads.into_iter().flat_map(|load| load.times));
         Self { single, rate, loaded: Some(loaded) }
@@ -218,8 +218,8 @@ async fn profile(
         name: "profile: user.profile.update",
         service: USER.service,
         calls: events,
-        within: Way { single: within, rate: near, loaded: None },
-        across: Way { single: across, rate: far, loaded: None },
+        within: Route { single: within, rate: near, loaded: None },
+        across: Route { single: across, rate: far, loaded: None },
         per_core: loads.iter().map(|load| load.per_core).collect(),
         memory,
     })
@@ -245,7 +245,7 @@ async fn answered(
         before = after;
     }
     caller.close().await?;
-    let within = Way::of(single, loads);
+    let within = Route::of(single, loads);
     let caller = Caller::open(there, (plan.ask)(there.name())).await?;
     let single = Figure::seconds(caller.load(settings.samples, 1, None).await?.times);
     let mut loads = Vec::new();
@@ -253,7 +253,7 @@ async fn answered(
         loads.push(caller.load(calls, OUTSTANDING, None).await?);
     }
     caller.close().await?;
-    let across = Way::of(single, loads);
+    let across = Route::of(single, loads);
     Ok(Path { name: plan.name, service: plan.service, calls, within, across, per_core, memory })
 }
 
@@ -310,7 +310,7 @@ pub fn order(region: &str) -> Ask {
     }
 }
 
-/// What was measured is shown, whatever became of the other half.
+/// What was measured is shown, even if the other half failed.
 fn print(ours: &[Path], python: Result<&[Path], &Error>) {
     println!("\n{:<58}{:<38}Python", "systems: median (min … max)", "fedctl");
     if let Err(reason) = python {
@@ -331,7 +331,7 @@ fn print_path(ours: &Path, python: Option<&Path>) {
     let row = |name: &str, value: &dyn Fn(&Path) -> String| {
         println!("{name:<58}{:<38}{}", value(ours), python.map(value).unwrap_or_default());
     };
-    let way = |name: &str, way: &dyn Fn(&Path) -> &Way| {
+    let way = |name: &str, way: &dyn Fn(&Path) -> &Route| {
         row(&format!("  {name}, one at a time"), &|path| way(path).single.to_string());
         row("    99 of 100 within", &|path| way(path).single.show(way(path).single.p99()));
         row(&format!("  {name}, a load"), &|path| way(path).rate.to_string());

@@ -54,7 +54,7 @@ impl Project {
                 if warn {
                     print(&warnings);
                 }
-                Ok(Self { topology, workdir: Workdir::beside(path) })
+                Ok(Self { topology, workdir: Workdir::next_to(path) })
             }
             Err(findings) => {
                 print(&findings);

@@ -67,7 +67,7 @@ impl Plain {
                 self.line("links", &format!("{running} of {expected} running"));
             }
             Event::LinksRunning { expected, .. } => {
-                self.line("done", &format!("all {} running", counted(*expected, "link")))
+                self.line("done", &format!("all {} running", counted(*expected, "link")));
             }
             Event::Note { text } => self.line("note", text),
             Event::Planned { .. }

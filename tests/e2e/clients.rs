@@ -1,11 +1,11 @@
-//! Programs by the field's usual Python clients, aio-pika and pika, among fedctl's own services: whichever
+//! Services built on the usual Python clients, aio-pika and pika, among the built-in ones: whichever
 //! side of a queue or an exchange they are on, the scenarios pass.
 
 use crate::{stage::Stage, support::Project};
 
 /// Three rounds in one test, because they share the engine and the regions: in the second one, Python's services
-/// and ours have changed places, with the queues and messages that the others left; in the third one, all have
-/// lost their brokers and found them again.
+/// and ours have changed places, with the queues and messages that the others left; in the third one, all brokers
+/// have been restarted.
 pub fn python_clients_stand_in_for_ours_on_either_side(project: &Project) {
     let stage = Stage::new(project, include_str!("../python/systems.yaml"));
     stage.up(str::to_owned);
@@ -23,12 +23,12 @@ fn swapped(topology: &str) -> String {
     moved.replace("name: asia", "name: america").replace("name: ASIA", "name: asia")
 }
 
-/// Plays the scenarios, in each of which Python must have had its part: caller, host and users in the region
-/// `front`, which is the first one, worker and payment in the region `back`. It is the `round`th time for the
+/// Runs the scenarios, in each of which Python must have taken part: caller, host and users in the region
+/// `front`, the first one, worker and payment in the region `back`. It is the `round`th time for the
 /// same programs.
 fn prove(stage: &Stage<'_>, front: &str, back: &str, round: usize) {
     stage.prove(&["profile", "rpc", "compute", "checkout"]);
-    // Three regions call twice each, and one of them once more with no patience.
+    // Three regions call twice each, and one of them once more with a short timeout.
     assert_eq!(stage.logged(back, "rpc-worker", ["rpc_handled"]), [7 * round]);
     let answers = ["rpc_reply", "rpc_timeout", "late_reply_dropped"];
     assert_eq!(stage.logged(front, "rpc", answers), [2, 1, 1].map(|times| times * round));

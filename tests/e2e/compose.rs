@@ -1,4 +1,4 @@
-//! The export, stood up by a real docker-compose under a name of its own.
+//! The export, run by a real docker-compose under a project name of its own.
 
 use std::{
     collections::BTreeMap,
@@ -139,7 +139,7 @@ impl Exported {
         Broker::at(region, &format!("127.0.0.1:{port}"), std::fs::read_to_string(password).unwrap())
     }
 
-    /// Whether all of a region's links run, and its events are asked for by every other region.
+    /// Whether all of a region's links run, and every other region binds its events.
     fn is_federated(&self, region: &str) -> bool {
         let broker = self.broker(region);
         let Some(links) = broker.try_get("/federation-links") else { return false };

@@ -1,4 +1,4 @@
-//! The demo: it passes when federation works, and says why when it does not.
+//! The demo: it passes when federation works, and reports why when it does not.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::support::{Project, engine::docker, ran::Ran, until};
 /// Long enough for what arrives at all to arrive.
 const TIMEOUT: &str = "3s";
 
-/// Three scenarios, each given its time and a little to say what is wrong.
+/// Three scenarios, each with its timeout and a little more to report what is wrong.
 const ALL_WITHIN: Duration = Duration::from_secs(15);
 
 pub fn every_scenario_passes(project: &Project) {
@@ -24,7 +24,7 @@ pub fn fails(project: &Project, scenarios: &[&str]) -> Ran {
     project.fedctl(&arguments).exits(5).within(ALL_WITHIN)
 }
 
-/// Everything is as it should be. Connections that were cut are given up only when their heartbeats have
+/// Everything runs. Connections that were cut are given up only when their heartbeats have
 /// failed: until then a broker reports such links as running, and then they reconnect.
 pub fn passes_again(project: &Project) {
     project.up();

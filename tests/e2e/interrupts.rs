@@ -76,7 +76,7 @@ pub fn a_container_that_started_meanwhile_is_stopped_and_removed() {
     assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("id={id}")]), "");
 }
 
-/// Each `up` goes on where the one before was killed, and is killed a few steps further on.
+/// Each `up` continues where the one before was killed, and is killed a few steps later.
 pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
     let mut kills = 0;
     while let Some(mut up) = steps_done(project.begin_up(), kills) {

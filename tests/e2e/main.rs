@@ -38,14 +38,14 @@ use support::Project;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // brokers that boot side by side would time each other out
+    // brokers that boot at the same time would make each other time out
     arguments.test_threads = Some(1);
     let cases =
         [three_regions(), two_regions(), one_region(), systems(), others()].into_iter().flatten().collect();
     libtest_mimic::run(&arguments, cases).exit_code()
 }
 
-/// Three regions come up, are hardened, prove themselves and are put back.
+/// Three regions come up, are hardened, pass the demo and are repaired.
 fn three_regions() -> Vec<Trial> {
     let project = Shared::new(|| Project::new(&["europe", "asia", "america"]));
     in_order! { project;
@@ -86,7 +86,7 @@ fn three_regions() -> Vec<Trial> {
     }
 }
 
-/// An `up` that fails or is interrupted is finished by another, and regions come and go.
+/// An `up` that fails or is interrupted is finished by another, and regions are added and removed.
 fn two_regions() -> Vec<Trial> {
     let project = Shared::new(|| Project::with_own_executable(&["europe", "asia"]));
     in_order! { project;
@@ -118,7 +118,7 @@ fn two_regions() -> Vec<Trial> {
     }
 }
 
-/// Every system proves itself across regions, and fails when it must.
+/// Every system passes across regions, and fails when it must.
 fn systems() -> Vec<Trial> {
     let project = Shared::new(systems::project);
     in_order! { project;
@@ -158,7 +158,7 @@ fn one_region() -> Vec<Trial> {
     }
 }
 
-/// Programs of others, and other people's tools.
+/// Other implementations, and other tools.
 fn others() -> Vec<Trial> {
     let project = Shared::new(|| Project::new(&["europe"]));
     let mut cases = in_order! { project;

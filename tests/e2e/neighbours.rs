@@ -1,4 +1,4 @@
-//! Two projects side by side.
+//! Two projects on one engine.
 
 use crate::support::{Project, proxy::Proxy};
 

@@ -1,4 +1,4 @@
-//! Regions that come and go, and one that does not boot.
+//! Regions that are added and removed, and one that does not boot.
 
 use crate::{
     engine::broker_image,
@@ -31,7 +31,7 @@ pub fn a_broker_that_does_not_boot_is_reported_with_its_log_and_stops_no_other(p
     project.fedctl(&["demo"]).exits(0);
 }
 
-/// Its name is a built-in program's, and nothing answers on the port that it publishes.
+/// Its name is a built-in service's, and nothing answers on the port that it publishes.
 pub fn a_service_with_an_image_of_its_own_comes_up_without_a_readiness_check(project: &Project) {
     let image = broker_image();
     let service =

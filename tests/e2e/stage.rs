@@ -54,7 +54,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Plays scenarios, which must pass.
+    /// Runs scenarios, which must pass.
     pub fn prove(&self, scenarios: &[&str]) {
         let arguments = [&["demo"], scenarios, &["-o", "json", "--timeout", "30s"]].concat();
         let proofs = self.project.fedctl(&arguments).exits(0).json();

@@ -53,8 +53,8 @@ pub fn logs_of_a_service_are_those_of_all_its_replicas(project: &Project) {
 
 pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     let proofs = project.fedctl(&["demo", "checkout", "-o", "json"]).exits(0).json();
-    let story = proofs["scenarios"][0]["story"].as_array().unwrap();
-    let id = story.iter().find_map(|seen| seen["correlation_id"].as_str()).unwrap();
+    let timeline = proofs["scenarios"][0]["story"].as_array().unwrap();
+    let id = timeline.iter().find_map(|seen| seen["correlation_id"].as_str()).unwrap();
     let trace = project.fedctl(&["trace", id, "-o", "json"]).exits(0).json();
     let steps = trace["steps"].as_array().unwrap();
     let times = |event: &str| steps.iter().filter(|step| step["event"] == event).count();

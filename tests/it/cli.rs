@@ -1,4 +1,4 @@
-//! The program as people and scripts meet it: help, errors, exit codes, streams. No engine, no network.
+//! The program as people and scripts see it: help, errors, exit codes, streams. No engine, no network.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ fn project(yaml: &str) -> TempDir {
     directory
 }
 
-/// fedctl in a directory, with an environment that says nothing.
+/// fedctl in a directory, with no settings in the environment.
 fn fedctl(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fedctl"));
     command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
@@ -46,7 +46,7 @@ fn check(directory: &Path, arguments: &[&str], expected: &str) {
     assert_eq!(shown(&output), expected, "fedctl {}", arguments.join(" "));
 }
 
-/// What a command prints that succeeds and says nothing on standard error.
+/// The output of a command that succeeds and prints nothing on standard error.
 #[track_caller]
 fn data(arguments: &[&str]) -> String {
     let output = fedctl(Path::new("/"), arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! The exports: what is written, and whether others can make something of it.
+//! The exports: what is written, and whether other tools can use it.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! How findings in a topology are shown: the code, the line with a caret under the place, and what helps.
+//! How findings in a topology are shown: the code, the line with a caret under the place, and the help.
 
 use fedctl::{catalogue::catalogue, output::findings::render};
 use fedctl_model::topology;

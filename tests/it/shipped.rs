@@ -1,4 +1,4 @@
-//! That the files which ship with the program agree with it.
+//! The files that ship with the program agree with it.
 
 use std::collections::BTreeSet;
 

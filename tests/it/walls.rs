@@ -1,4 +1,4 @@
-//! That clippy still sees who sleeps and who prints, however it is written: each function here does it, and *expects*
+//! Clippy still sees who sleeps and who prints, however it is written: each function here does it, and *expects*
 //! the lint. Where the lint no longer fires, `make check` fails with an unfulfilled expectation.
 
 use std::time::Duration;

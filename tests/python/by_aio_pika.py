@@ -18,7 +18,7 @@ REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 413:
 
 
 class Answer(Exception):
-    """An answer to an HTTP request; raised where it is not what was asked for."""
+    """An answer to an HTTP request; raised if it is an error."""
 
     def __init__(self, status, body, **headers):
         self.status, self.headers = status, headers
@@ -42,7 +42,7 @@ class Service:
         self.connection = self.confirming = self.queue = None
 
     def run(self):
-        # The library warns of every failed attempt; what matters of that is in our own lines.
+        # The library warns about every failed attempt; our own lines have what matters.
         logging.basicConfig(level=logging.CRITICAL)
         asyncio.run(self.work())
 

@@ -12,7 +12,7 @@ from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError, Na
 from shared import AMQP_URI, DEAD_LETTER_QUEUE, INSTANCE, PAUSES, PORT, Invalid, Poison, Received, fresh_id, log
 
 LONGEST_PAUSE = 5
-# How soon a signal is heeded.
+# How soon a signal takes effect.
 TURN = 0.2
 
 
@@ -61,7 +61,7 @@ class Service:
                     raise AMQPConnectionError("the broker ended a consumer")
             self.attached = False
         finally:
-            # What was handed out and not begun goes back with it.
+            # Deliveries that were not begun are requeued with it.
             if self.connection.is_open:
                 self.connection.close()
 

@@ -48,7 +48,7 @@ def declare(channel):
 
 def read(message):
     """The command and its fields."""
-    # What one host hands to another goes straight to its queue, where the key says nothing.
+    # A message passed from host to host goes straight to its queue, so the key is not the command.
     command = message.headers.get("x-command") or message.routing_key
     if command not in WORDS:
         raise Invalid({"_schema": [f"unknown command `{command}`"]})
@@ -141,7 +141,7 @@ class Host:
         self.answer(message, command, outcome.get("done"), outcome.get("refused"))
 
     def decline(self, message, wanted, lack):
-        """Hands a machine on to the next host's own queue: in the shared one this host may take it again."""
+        """Passes a machine to the next host's own queue: from the shared one this host may take it again."""
         declined = declined_by(message.headers.get("x-declined"), lack)
         after = next_of(declined)
         fields = {"host": OWN, "name": wanted["name"], "handed_to": after}

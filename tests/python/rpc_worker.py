@@ -19,7 +19,7 @@ REMEMBERED = 10_000
 
 
 class Refusal(Exception):
-    """A command that is not done: the word and the sentence that the caller gets."""
+    """A command that is refused: the error and the message that the caller gets."""
 
     def __init__(self, error, message):
         super().__init__(message)

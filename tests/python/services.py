@@ -4,7 +4,7 @@ They keep the message contract of fedctl's own services and nothing else of them
 client library, other store. Where the contract leaves the choice, they do what a Nameko user would do.
 """
 
-# flake8: noqa: E402 (eventlet has to patch the standard library before anybody imports it)
+# flake8: noqa: E402 (eventlet has to patch the standard library before it is imported)
 
 import eventlet
 
@@ -109,7 +109,7 @@ def store(product, only_if_new):
 
 
 def subtract(order, message_id):
-    """The product after the order, and whether this was the first time that the order came."""
+    """The product after the order, and whether the order arrived for the first time."""
     with cache() as database:
         remember = "INSERT OR IGNORE INTO orders VALUES (?)"
         is_first = database.execute(remember, [message_id]).rowcount == 1
@@ -161,7 +161,7 @@ class Queues(QueueConsumer):
         finally:
             self.attached = False
 
-    # Nameko does not say here which queue it came from.
+    # Nameko does not pass on the queue that it came from.
     def on_decode_error(self, message, exc):
         dead_letter(received("", message), f"not decodable: {exc}")
         message.ack()
@@ -177,7 +177,7 @@ class Work(Consumer):
 
 
 def consume(queue, here=True):
-    """Has the method process `queue`, if `here`: a failure is tried again a few times, then dead-lettered."""
+    """Has the method process `queue`, if `here`: a failure is retried a few times, then dead-lettered."""
 
     def decorate(method):
         @functools.wraps(method)
@@ -323,7 +323,7 @@ class Products(Service):
 
 
 class Indexer(Service):
-    """Keeps the region's products up to date with everybody's events."""
+    """Keeps the region's products up to date with the events of all regions."""
 
     name = "indexer"
 
@@ -363,7 +363,7 @@ class Taxes(Service):
 def main():
     """Runs the service that the first argument names, until SIGTERM."""
     logging.basicConfig(level=logging.WARNING)
-    # One event at a time: a later one must not be overtaken by an earlier one that is tried again.
+    # One event at a time: a later one must not be overtaken by an earlier one that is retried.
     workers = 1 if KIND == Indexer.name else 10
     config = {"AMQP_URI": AMQP_URI, "HEARTBEAT": 10, "max_workers": workers}
     services = {service.name: service for service in (Products, Indexer, Taxes)}

@@ -1,4 +1,4 @@
-"""What all programs share, whichever client library they talk by: their place, log lines, bodies, messages."""
+"""What all programs share, whichever client library they use: region, log lines, bodies, messages."""
 
 import json
 import os
@@ -20,7 +20,7 @@ with open(os.environ["AMQP_URI_FILE"], encoding="utf-8") as uri_file:
 DIRECTORY = os.path.dirname(os.environ["AMQP_URI_FILE"])
 DEAD_LETTER_QUEUE = f"dead-letters.{KIND}"
 PORT = 8000
-# So long a message that failed waits for its next try; there is none after the last.
+# The pauses before the retries of a failed message; there is none after the last.
 PAUSES = (0.1, 0.2, 0.4, 0.8, None)
 
 
@@ -108,7 +108,7 @@ KEPT = ["content_type", "content_encoding", "correlation_id", "message_id", "rep
 
 
 def fresh_id():
-    """A UUID of version 7: who keeps the latest of several events goes by its time."""
+    """A UUID of version 7: consumers that keep the latest event order by its time."""
     bits = (time.time_ns() // 1_000_000 << 80) | (7 << 76) | (secrets.randbits(12) << 64)
     return str(uuid.UUID(int=bits | (2 << 62) | secrets.randbits(62)))
 
@@ -140,7 +140,7 @@ class Received:
         return [hop.get("cluster-name") or urllib.parse.urlsplit(hop.get("uri", "")).hostname for hop in came]
 
     def about(self):
-        """What is logged of it."""
+        """Its fields in a log line."""
         ids = {name: self.properties[name] for name in ("correlation_id", "message_id") if name in self.properties}
         return ids | {
             "routing_key": self.routing_key,

@@ -1,4 +1,4 @@
-"""What a service keeps: SQLite in its own directory, where each message leaves what came of it."""
+"""What a service keeps: SQLite in its own directory, with the outcome of each message."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ class Store:
             return database.execute(sql, values).fetchone()
 
     def once(self, message_id, work):
-        """What came of a message, and whether it came now: `work(database)` is done the first time only."""
+        """The outcome of a message, and whether it is new: `work(database)` is done the first time only."""
         with contextlib.closing(self.connect()) as database, database:
             database.execute("BEGIN IMMEDIATE")
             seen = database.execute("SELECT outcome FROM seen WHERE message_id = ?", [message_id]).fetchone()

@@ -37,7 +37,7 @@ def version(message_id):
 
 
 def keep(database, values):
-    """Whether the user is now as the event says, which has the latest identifier of all that came."""
+    """Whether the user is now as the event says, which has the latest identifier so far."""
     return database.execute(KEEP, values).rowcount == 1
 
 

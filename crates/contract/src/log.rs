@@ -1,6 +1,6 @@
 //! What services log: one JSON object a line, with an event and its fields.
 
-/// The words of the field [`field::EVENT`].
+/// The values of the field [`field::EVENT`].
 pub mod event {
     /// A service listens.
     pub const STARTED: &str = "started";
@@ -95,7 +95,7 @@ pub mod field {
     pub const REGION: &str = "region";
     /// The service.
     pub const SERVICE: &str = "service";
-    /// The word for what happened.
+    /// What happened.
     pub const EVENT: &str = "event";
     /// What belongs to one request, across services and regions.
     pub const CORRELATION_ID: &str = "correlation_id";

@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Starts nothing more, and gives what is in flight a little time.
+    /// Starts no further steps, and waits a little for those in flight.
     async fn interrupt(&mut self) {
         self.report.interrupted = true;
         self.ready.clear();

@@ -137,7 +137,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a network and its duplicates. One that does not exist is no error.
+    /// Removes a network and its duplicates. One that does not exist is not an error.
     pub async fn remove_network(&self, name: &str) -> Result<()> {
         for id in self.network_ids(name).await? {
             let removed = self.docker.remove_network(&id).await;
@@ -162,7 +162,7 @@ impl Engine {
         created.map(drop).map_err(|source| EngineError::new(Operation::Create, &volume.name, source))
     }
 
-    /// Removes a volume and what is in it. One that does not exist is no error.
+    /// Removes a volume and what is in it. One that does not exist is not an error.
     pub async fn remove_volume(&self, name: &str) -> Result<()> {
         let options = RemoveVolumeOptionsBuilder::default().build();
         let removed = self.docker.remove_volume(name, Some(options)).await;
@@ -185,7 +185,7 @@ impl Engine {
         connected.map_err(|source| EngineError::new(Operation::Connect, container, source))
     }
 
-    /// Starts a container. One that runs is no error.
+    /// Starts a container. One that runs is not an error.
     pub async fn start(&self, name: &str) -> Result<()> {
         let started = self.docker.start_container(name, None).await;
         started.map_err(|source| EngineError::new(Operation::Start, name, source))
@@ -197,14 +197,14 @@ impl Engine {
         unpaused.map_err(|source| EngineError::new(Operation::Unpause, name, source))
     }
 
-    /// Stops a container cleanly, within its own stop timeout. One that does not exist or is stopped is no error.
+    /// Stops a container cleanly, within its own stop timeout. One that does not exist or is stopped is not an error.
     pub async fn stop(&self, name: &str) -> Result<()> {
         let options = None::<bollard::query_parameters::StopContainerOptions>;
         let stopped = self.docker.stop_container(name, options).await;
         absent_is_removed(stopped.map_err(|source| EngineError::new(Operation::Stop, name, source)))
     }
 
-    /// Removes a container. One that does not exist is no error, and one that runs is stopped first: a run that was
+    /// Removes a container. One that does not exist is not an error, and one that runs is stopped first: a run that was
     /// killed may have asked the engine to start it.
     pub async fn remove_container(&self, name: &str) -> Result<()> {
         match self.remove_stopped(name).await {

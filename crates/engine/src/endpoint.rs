@@ -19,7 +19,7 @@ pub struct Endpoint {
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// The body, where it is JSON.
+    /// The body, if it is JSON.
     pub body: Option<Value>,
 }
 

@@ -218,7 +218,7 @@ impl Broker {
         })
     }
 
-    /// How the broker and its links are.
+    /// The health of the broker and its links.
     pub async fn health(&self) -> Result<BrokerHealth> {
         let vhost = self.site.vhost.as_str();
         let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
@@ -328,7 +328,7 @@ impl Broker {
         self.put(&["global-parameters", parameter], &json!({ "value": owned })).await
     }
 
-    /// Deletes a user. One that does not exist is no error, here and below.
+    /// Deletes a user. One that does not exist is not an error, here and below.
     pub async fn delete_user(&self, name: &str) -> Result<()> {
         self.delete(&["users", name], "").await
     }
@@ -375,7 +375,7 @@ impl Broker {
         if answer.routed { Ok(()) } else { Err(self.failed(Method::POST, &path, Cause::Unroutable)) }
     }
 
-    /// Restarts a link. One that does not exist is no error.
+    /// Restarts a link. One that does not exist is not an error.
     pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
         let vhost = self.site.vhost.as_str();
         let (links, _) = self.links("").await?;

@@ -1,4 +1,4 @@
-//! Builds the root file system of a broker image from Debian's packages, for where no registry answers.
+//! Builds the root file system of a broker image from Debian's packages, for when no registry answers.
 
 use std::{
     io,

@@ -78,7 +78,7 @@ pub struct Up<'a> {
 }
 
 impl Up<'_> {
-    /// Plans, applies, and waits for the links; gives the number of steps done and of links running.
+    /// Plans, applies, and waits for the links; returns the number of steps done and of links running.
     ///
     /// # Errors
     ///

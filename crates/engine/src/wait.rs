@@ -23,7 +23,7 @@ pub enum Poll<T, E> {
 /// Why waiting ended without the condition.
 #[derive(Debug)]
 pub enum WaitError<E> {
-    /// The deadline passed; with the last reason, where any poll gave one.
+    /// The deadline passed; with the last reason, if any poll gave one.
     TimedOut(Option<String>),
     /// The condition can never hold.
     Aborted(E),

@@ -51,7 +51,7 @@ impl WorkdirError {
 impl Workdir {
     /// The directory next to the topology file.
     #[must_use]
-    pub fn beside(topology: &Path) -> Self {
+    pub fn next_to(topology: &Path) -> Self {
         Self { path: topology.parent().unwrap_or(Path::new("")).join(".fedctl") }
     }
 
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn passwords_are_kept_and_only_missing_ones_are_made() {
         let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         let first = workdir.complete_passwords(&[id("a")]).unwrap();
         let second = workdir.complete_passwords(&[id("a"), id("b")]).unwrap();
         assert_eq!(first[&id("a")], second[&id("a")]);
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn no_other_user_can_read_the_passwords() {
         let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         workdir.complete_passwords(&[id("a")]).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&workdir.path), 0o700);
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn two_cannot_hold_the_lock() {
         let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         let lock = workdir.lock().unwrap();
         assert!(workdir.lock().unwrap_err().is_locked());
         drop(lock);
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_malformed_password_file_is_named() {
         let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         workdir.create().unwrap();
         fs::write(workdir.passwords_file(), "{").unwrap();
         let error = workdir.passwords().unwrap_err().to_string();
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_malformed_password_file_shows_no_password() {
         let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::beside(&temporary.path().join("regions.yaml"));
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         workdir.complete_passwords(&[id("a")]).unwrap();
         fs::write(workdir.passwords_file(), r#"{"europe": "hunter2"}"#).unwrap();
         let shown = crate::chain::chain(&workdir.passwords().unwrap_err());

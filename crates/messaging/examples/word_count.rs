@@ -28,7 +28,7 @@ impl Consume for WordCount {
         let body = message.json()?;
         let text = body.as_str().ok_or_else(|| ConsumeError::Permanent("not a text".to_owned()))?;
         let words = text.split_whitespace().count();
-        // a text may come twice; its count has the same identifier then, by which a consumer can recognise it
+        // a text may be delivered twice; its count then has the same identifier, by which a consumer can recognise it
         let count = Outgoing::json("word-counts", "", &json!({"words": words}))
             .with_correlation_id(message.correlation_id())
             .caused_by(message.identity(), "count");

@@ -45,8 +45,8 @@ impl From<PublishError> for ConsumeError {
 
 /// What a service does with its messages.
 ///
-/// A message is acknowledged only after `Ok`, or once its dead letter is confirmed. It may be redelivered at any time, also
-/// after `Ok`, if the session ends before the acknowledgement: processing must be idempotent.
+/// A message is acknowledged only after `Ok`, or once its dead letter is confirmed. It may be redelivered at any time,
+/// also after `Ok`, if the session ends before the acknowledgement: processing must be idempotent.
 /// [`Message::identity`] stays the same over the retries of one delivery.
 pub trait Consume: Send + Sync + 'static {
     fn consume(&self, message: &Message) -> impl Future<Output = Result<(), ConsumeError>> + Send;
@@ -130,7 +130,7 @@ impl<C: Consume> ConsumerTask<C> {
         Ok(Message::new(&self.queue, delivery))
     }
 
-    /// Processes a batch while the retries in flight go on: gives what is settled of both, and what failed.
+    /// Processes a batch while the retries in flight continue: returns what is settled of both, and what failed.
     async fn process_batch(
         &self,
         batch: Vec<Message>,
@@ -173,8 +173,8 @@ fn with_ready<S: Stream + Unpin>(first: S::Item, stream: &mut S) -> impl Iterato
     iter::once(first).chain(from_fn(|| stream.next().now_or_never().flatten()))
 }
 
-/// Does `work` while what is in flight goes on, and gives both its result and what has settled meanwhile. Not polled,
-/// what is in flight would keep its place in the queue of the store or the publisher, in which `work` waits too.
+/// Drives `work` together with the retries in flight; returns its result and what has settled in the meantime. If the
+/// retries were not polled, they would hold their places in the queue of the store or publisher that `work` waits for.
 async fn drive_while<T>(
     work: impl Future<Output = T>,
     in_flight: &mut (impl Stream<Item = Settled> + Unpin),

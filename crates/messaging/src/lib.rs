@@ -1,8 +1,8 @@
 //! An AMQP client for services on RabbitMQ that must not lose a message, nor process one for ever.
 //!
-//! A service lists what it declares and consumes ([`SessionConfig`]), and what it does with a message ([`Consume`]). The
-//! [`Session`] does the rest, and starts again on any error, until it is stopped. `examples/word_count.rs` is a complete
-//! service.
+//! A service lists what it declares and consumes ([`SessionConfig`]), and what it does with a message ([`Consume`]).
+//! The [`Session`] does the rest, and restarts on any error, until it is stopped. `examples/word_count.rs` is a
+//! complete service.
 //!
 //! | type | guarantee | limit |
 //! | --- | --- | --- |
@@ -13,7 +13,7 @@
 //! | [`Publisher`] | `Ok` means that a queue has the message: persistent, mandatory and confirmed | after [`PublishError::Unconfirmed`] a queue may have it or not; a direct reply has no queue; messages published while others are in flight wait for the confirms of those |
 //! | [`PendingRequests`] | a reply reaches the request with its correlation identifier and no other; a late one is counted and dropped | pending requests are forgotten at a restart |
 //! | [`Store`] | a message identifier and the effect of the message are committed together: exactly once in the store | identifiers are kept for seven days |
-//! | [`DedupCache`] | messages processed lately are recognised, without a store | forgotten at a restart, and beyond 4096 |
+//! | [`DedupCache`] | recently processed messages are recognised, without a store | forgotten at a restart, and beyond 4096 |
 //! | [`Log`] | one JSON line per event, with the correlation identifier | lines are written when the program is idle or 16 KiB wait |
 //! | [`Metrics`] | the same events, counted, for Prometheus | since the start of the process |
 

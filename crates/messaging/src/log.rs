@@ -30,8 +30,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log on standard output, to be made on a Tokio runtime. Lines are written when the runtime has nothing else to do,
-    /// or 16 KiB of them wait: what a busy service logs meanwhile is one system call, and one chunk for the reader. The last ones are written when the last clone is dropped.
+    /// A log on standard output, to be made on a Tokio runtime. Lines are written when the runtime has nothing else to
+    /// do, or 16 KiB of them wait: what a busy service logs meanwhile is one system call, and one chunk for the reader.
+    /// The last ones are written when the last clone is dropped.
     #[must_use]
     pub fn stdout(region: &str, service: &str) -> Self {
         let stdout = Arc::new(Stdout::default());

@@ -37,7 +37,7 @@ pub struct Message {
     pub properties: BasicProperties,
     pub body: Vec<u8>,
     pub(crate) delivery_tag: DeliveryTag,
-    /// Set where the message has none of its own.
+    /// Set if the message has none of its own.
     generated_id: Option<String>,
 }
 
@@ -99,7 +99,7 @@ impl Message {
 
     /// A header that holds an integer of any width.
     #[must_use]
-    #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind of value is no integer")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind of value is not an integer")]
     pub fn integer_header(&self, name: &str) -> Option<i64> {
         match *self.header(name)? {
             AMQPValue::ShortShortInt(n) => Some(n.into()),

@@ -31,7 +31,7 @@ pub struct Metrics {
     waiting: Gauge,
 }
 
-/// The counters of one queue, at hand where every message passes.
+/// The counters of one queue, looked up once.
 pub(crate) struct QueueCounters {
     pub consumed: Counter,
     pub retried: Counter,

@@ -62,7 +62,7 @@ enum Job {
     Write(Write),
 }
 
-/// Makes its changes within a transaction, if there is one, and gives the function that reports the result.
+/// Makes its changes within a transaction, if there is one, and returns the function that reports the result.
 type Write = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Report + Send>;
 
 /// Reports the result to the caller of a write, once it is known whether the transaction was committed.

@@ -1,4 +1,4 @@
-//! What brokers hold by name, in the one form in which the wanted and the found are compared.
+//! What brokers hold by name, in the one form in which desired and observed are compared.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -13,7 +13,7 @@ use crate::{secret::Secret, site::without_user};
 pub struct Policy {
     /// The names that it matches.
     pub pattern: String,
-    /// RabbitMQ's word for what it applies to.
+    /// What it applies to, as RabbitMQ spells it.
     pub apply_to: String,
     #[serde(default)]
     pub priority: i32,

@@ -1,4 +1,4 @@
-//! What a topology asks for: every network, volume, container, user, upstream and policy.
+//! The desired state of a topology: every network, volume, container, user, upstream and policy.
 
 mod broker;
 mod containers;
@@ -22,12 +22,12 @@ use crate::{
 pub const SERVICE_EXECUTABLE: &str = "/usr/bin/fedctl";
 /// Processes and threads in a container: room for a broker's Erlang threads; a service needs far fewer.
 pub const PIDS_LIMIT: u32 = 512;
-/// The one other place that can be written to, and how it is mounted.
+/// The only other writable directory, and its mount options.
 pub const TMPFS: (&str, &str) = ("/tmp", "rw,nosuid,nodev,noexec,size=64m");
-/// What a container's log may grow to.
+/// The limits of a container's log.
 pub const LOG_LIMITS: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "3")];
 /// The option by which containers of a network reach each other and the host's published ports, and
-/// nothing outside: without masquerading no answer from beyond the host finds its way back.
+/// nothing outside: without masquerading no answer from outside the host returns.
 pub const NETWORK_OPTION: (&str, &str) = ("com.docker.network.bridge.enable_ip_masquerade", "false");
 
 /// Everything that should exist.
@@ -35,7 +35,7 @@ pub const NETWORK_OPTION: (&str, &str) = ("com.docker.network.bridge.enable_ip_m
 pub struct Desired {
     /// The project's name.
     pub project: String,
-    /// Whether this is all of the topology: then what is not in it goes.
+    /// Whether this is all of the topology: then what is not in it is removed.
     pub whole: bool,
     /// The reference of the image of the built-in services.
     pub service_image: String,
@@ -80,7 +80,7 @@ pub struct Container {
     pub service: String,
     /// Which of the service's replicas it is; [`BROKER`] for a broker.
     pub instance: String,
-    /// How to find out whether it is ready, where that is known.
+    /// How to find out whether it is ready, if known.
     pub readiness: Option<Readiness>,
     /// The image's reference.
     pub image: String,
@@ -90,13 +90,13 @@ pub struct Container {
     pub user: String,
     /// The command; empty for the image's own.
     pub command: Vec<String>,
-    /// The environment. Values are wrapped since a topology may ask for a URI with its password here.
+    /// The environment. Values are secret since one may be a URI with a password.
     pub environment: BTreeMap<String, Secret>,
     /// Directories of the volume that belong to the container's user.
     pub directories: Vec<String>,
     /// Files written into the volume before the container starts.
     pub files: Vec<File>,
-    /// The one place that can be written to and stays.
+    /// The only persistent writable directory.
     pub volume: Mount,
     /// The region's network.
     pub network: Attachment,
@@ -108,7 +108,7 @@ pub struct Container {
     pub memory: u64,
     /// The limit of open files; the engine's own where absent.
     pub open_files: Option<u32>,
-    /// Whether the engine's small init runs as process 1, for images of others.
+    /// Whether the engine's init process runs as process 1, for images of others.
     pub init: bool,
     /// Seconds the engine waits for a clean stop before it kills.
     pub stop_timeout: u32,
@@ -117,7 +117,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether what one of its files keeps secret is in its environment as well.
+    /// Whether a secret of its files is also in its environment.
     pub(crate) fn exposes_a_secret(&self) -> bool {
         self.environment.values().any(|value| self.files.iter().any(|file| file.content == *value))
     }
@@ -149,7 +149,7 @@ pub struct Attachment {
     pub alias: String,
 }
 
-/// A file in a container's volume, owned by the container's user and readable by nobody else.
+/// A file in a container's volume, owned by the container's user and readable by no other user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// The path below the volume's mount.
@@ -217,7 +217,7 @@ pub fn passwords(topology: &Topology) -> Vec<PasswordId> {
     own.chain(links).collect()
 }
 
-/// Lowers a topology to what should exist.
+/// Lowers a topology to its desired state.
 ///
 /// `packed_image` is the reference of the image that fedctl packs if the topology names none.
 ///
@@ -271,7 +271,7 @@ impl Desired {
         self.packs_service_image && self.service_image == image
     }
 
-    /// Only what belongs to these regions, and the network between them. What belongs to others stays as it is.
+    /// Only what belongs to these regions, and the network between them. What belongs to others is not touched.
     #[must_use]
     pub fn only(mut self, regions: &[RegionName]) -> Self {
         let chosen = |labels: &BTreeMap<String, String>| {

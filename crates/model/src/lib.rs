@@ -1,4 +1,4 @@
-//! The desired state, the observed state, and what follows: values made from values, without waiting, reading or
+//! The desired state, the observed state, and the plan: values made from values, without waiting, reading or
 //! printing.
 
 pub mod counted;

@@ -2,7 +2,7 @@
 
 use crate::topology::RegionName;
 
-/// The label that carries the project's name; everything fedctl makes has it.
+/// The label that carries the project's name; every object that fedctl creates has it.
 pub const PROJECT_LABEL: &str = "io.fedctl.project";
 /// The label that carries the region's name.
 pub const REGION_LABEL: &str = "io.fedctl.region";
@@ -10,15 +10,15 @@ pub const REGION_LABEL: &str = "io.fedctl.region";
 pub const SERVICE_LABEL: &str = "io.fedctl.service";
 /// The label that carries the name of one of a service's replicas; a broker's is [`BROKER`].
 pub const INSTANCE_LABEL: &str = "io.fedctl.instance";
-/// The label that carries the fingerprint of what a container was made from.
+/// The label that carries the fingerprint of a container's configuration.
 pub const CONFIG_LABEL: &str = "io.fedctl.config";
-/// The label of images that fedctl made: `service` or `broker`.
+/// The label of images that fedctl built: `service` or `broker`.
 pub const IMAGE_LABEL: &str = "io.fedctl.image";
 /// The service name of a region's broker.
 pub const BROKER: &str = "broker";
 /// The user that a region's services connect as.
 pub const APPLICATION: &str = "services";
-/// The repository of the image that fedctl makes of itself for its services.
+/// The repository of the image that fedctl builds for the built-in services.
 pub const SERVICE_IMAGE: &str = "fedctl-service";
 /// The entry of a region's passwords that holds its Erlang cookie.
 pub const COOKIE: &str = "erlang-cookie";

@@ -13,7 +13,7 @@ use crate::{
 pub struct Snapshot<T> {
     /// What the engine has.
     pub engine: EngineState,
-    /// Every region of the topology, whether its broker answered or not.
+    /// Every region of the topology, whether or not its broker answered.
     pub brokers: BTreeMap<RegionName, Observed<T>>,
     /// Why services are not ready, by container: of those that run and have a readiness check.
     pub not_ready: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ pub struct Snapshot<T> {
 /// A region's broker, as found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed<T> {
-    /// Where it is, where that is known.
+    /// Where it is, if known.
     pub site: Option<Site>,
     /// What it answered, or why it did not.
     pub answer: Result<T, Unavailable>,
@@ -85,7 +85,7 @@ pub struct Container {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it is doing.
+    /// Its state.
     pub state: ContainerState,
     /// The same as the engine shows it, with times: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
     pub status: String,
@@ -97,7 +97,7 @@ pub struct Container {
     pub ports: BTreeMap<u16, u16>,
 }
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerState {
     /// Created and never started: it may lack its files.
@@ -129,7 +129,7 @@ pub struct Definitions {
     pub exchanges: Vec<String>,
     /// Queues.
     pub queues: Vec<Queue>,
-    /// What this project recorded as its own; none where it has not recorded anything yet.
+    /// What this project recorded as its own; none if it has not recorded anything yet.
     pub owned: Option<Owned>,
 }
 
@@ -167,7 +167,7 @@ pub struct Owned {
     pub downstreams: BTreeSet<String>,
 }
 
-/// How a region's broker is, seen at one moment.
+/// The health of a region's broker at one moment.
 #[derive(Debug, Clone)]
 pub struct BrokerHealth {
     /// RabbitMQ's version.
@@ -210,7 +210,7 @@ pub struct Link {
     pub status: String,
     /// The failure, as the broker puts it.
     pub error: Option<String>,
-    /// Seconds since the status last changed, where the broker's clock could be read.
+    /// Seconds since the status last changed, if the broker's clock could be read.
     pub age: Option<u64>,
 }
 

@@ -7,7 +7,7 @@ pub enum Outcome {
     Done,
     /// It failed.
     Failed,
-    /// There are changes to make, where that was asked.
+    /// There are changes to make, and the exit code was to report it.
     Changes,
     /// Some regions are done and others are not.
     Partly,

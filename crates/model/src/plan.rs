@@ -63,7 +63,7 @@ pub enum Step {
 /// What is done at an engine.
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// Pull an image, or build the broker's where no registry answers.
+    /// Pull an image, or build the broker's if no registry answers.
     ProvideImage {
         reference: String,
     },

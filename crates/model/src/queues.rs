@@ -13,7 +13,7 @@ use crate::{
     topology::{RegionName, Topology},
 };
 
-/// The version of the JSON form. Within it, fields are only added.
+/// The version of the JSON format. Within a version, fields are only added.
 const FORMAT_VERSION: u32 = 1;
 /// A queue that grew at this many samples in a row counts as growing without bound.
 const GROWING_SAMPLES: usize = 5;
@@ -34,7 +34,7 @@ const NO_CONSUMER: Code = Code::warning(
 );
 const NO_LINK: Code = Code::warning(
     "FED0403",
-    "This is the internal queue in which messages wait for another region, and no link consumes from it. The link \
+    "Messages for another region wait in this internal queue, and no link consumes it. The link \
      is down, or its downstream was removed and left the queue behind, in which case it grows for ever. `fedctl \
      status` shows the links and why they do not run; `fedctl plan` shows what removed regions have left behind.",
 );
@@ -48,7 +48,7 @@ const CONSUMERS_TOO_SLOW: Code = Code::warning(
 /// Everything that `fedctl queues` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Queues {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The project.
     pub project: String,

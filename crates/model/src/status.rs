@@ -24,13 +24,13 @@ use crate::{
     topology::{Region, RegionName, Service, Topology},
 };
 
-/// The version of the JSON form. Within it, fields are only added.
+/// The version of the JSON format. Within a version, fields are only added.
 const FORMAT_VERSION: u32 = 1;
 
 /// Everything that `fedctl status` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Status {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The project.
     pub project: String,

@@ -41,7 +41,7 @@ pub struct Topology {
     /// The regions, each with a broker and its services.
     #[schemars(length(min = 1, max = 64))]
     pub regions: Vec<Region>,
-    /// How the regions are federated, and what.
+    /// What is federated between the regions, and how.
     #[serde(default)]
     pub federation: Federation,
 }
@@ -210,7 +210,7 @@ pub struct Port {
     /// The port in the container.
     #[schemars(range(min = 1))]
     pub container: u16,
-    /// The port on the host's loopback address; the engine chooses one where none is given.
+    /// The port on the host's loopback address; the engine chooses one if none is given.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub host: Option<u16>,

@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::topology::{LogFields, RegionName};
 
-/// The version of the JSON form. Within it, fields are only added.
+/// The version of the JSON format. Within a version, fields are only added.
 const FORMAT_VERSION: u32 = 1;
 
 /// Everything that `fedctl trace` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Trace {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// The correlation identifier.
     pub correlation_id: String,
@@ -29,11 +29,11 @@ pub struct Step {
     pub after_ms: f64,
     /// Where.
     pub region: RegionName,
-    /// The service's container within the region.
+    /// The instance of the service within the region.
     pub service: String,
-    /// What: a word of the log contract.
+    /// What: the event of the log line.
     pub event: String,
-    /// What else the line says.
+    /// The other fields of the line.
     pub fields: Map<String, Value>,
 }
 

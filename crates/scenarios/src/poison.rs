@@ -18,7 +18,8 @@ pub struct PoisonTarget {
 }
 
 impl PoisonTarget {
-    /// Publishes the message in the first region of the service that the scenario starts at, and expects what cannot happen.
+    /// Publishes the message in the first region of the service that the scenario starts at, and expects what cannot
+    /// happen.
     pub async fn send(&self, run: &mut Run<'_>, starts_at: Program) {
         let Some(origin) = run.regions_of(starts_at).into_iter().next() else { return };
         let Some((cause, id)) = run.publish(&origin, self.exchange, self.key, BODY).await else { return };

@@ -11,13 +11,13 @@ use fedctl_model::{
     topology::RegionName,
 };
 
-/// The version of the JSON form. Within it, fields are only added.
+/// The version of the JSON format. Within a version, fields are only added.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Everything that `fedctl demo` reports.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Proofs {
-    /// The version of this form.
+    /// The version of this format.
     pub version: u32,
     /// Whether every scenario passed.
     pub passed: bool,
@@ -44,7 +44,7 @@ pub struct Proof {
     /// What was sent and what arrived, in order of time.
     #[serde(rename = "story")]
     pub timeline: Vec<Observation>,
-    /// What did not arrive, or arrived too often; empty where it passed.
+    /// What did not arrive, or arrived too often; empty if it passed.
     pub failures: Vec<Failure>,
 }
 
@@ -71,13 +71,13 @@ pub struct Failure {
 /// A line that a service is expected to log a number of times, within a scenario.
 #[derive(Debug, Clone)]
 pub struct Expectation {
-    /// The region of the service; none where it may be any one.
+    /// The region of the service; none if it may be any.
     pub region: Option<RegionName>,
     pub service: String,
     pub line: LogMatcher,
     /// What the line means.
     pub meaning: String,
-    /// How often; zero where it must not.
+    /// How often; zero if it must not appear.
     pub times: usize,
     /// The link over which the cause arrives from another region.
     pub link: Option<LinkRef>,
@@ -88,7 +88,7 @@ pub struct Expectation {
 /// A log line, by its event and fields.
 #[derive(Debug, Clone)]
 pub struct LogMatcher {
-    /// The events, any of which will do.
+    /// The events, any of which matches.
     pub events: &'static [&'static str],
     /// Fields that must have these values.
     pub fields: Vec<(&'static str, Value)>,
@@ -107,7 +107,7 @@ impl LogMatcher {
         Self { events, fields: vec![(field::CORRELATION_ID, correlation_id.into())] }
     }
 
-    /// The lines of these events with a correlation identifier, or with these fields where the service that was asked
+    /// The lines of these events with a correlation identifier, or with these fields if the service that was asked
     /// gave none.
     #[must_use]
     pub fn identified(

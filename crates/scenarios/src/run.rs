@@ -38,7 +38,7 @@ struct Sent {
 pub struct Reply {
     /// The index of what was sent.
     pub cause: usize,
-    /// The correlation identifier, where the service gives one.
+    /// The correlation identifier, if the service returns one.
     pub id: Option<String>,
     pub body: Value,
 }
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         self.environment.regions_of(service.name())
     }
 
-    /// Sends a request to a region's service, which must answer with this status; nothing where it did not.
+    /// Sends a request to a region's service, which must answer with this status; nothing if it did not.
     pub async fn request(
         &mut self,
         (region, service): (&RegionName, Program),

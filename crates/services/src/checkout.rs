@@ -11,10 +11,10 @@
 //! | `analytics` | `checkout.analytics` | `order.*.created`, `inventory.*`, `payment.*` | |
 //! | `fraud` | `checkout.fraud` | `order.*.created` | |
 //!
-//! Each declares only its own queue: a queue without a consumer grows for ever. So a service receives
-//! what is published from its first start on. `inventory` and `payment` belong in one region each, because an
-//! event reaches every region that binds it, and two of them would both do the work. In that region they may have
-//! replicas, which share queue and store.
+//! Each declares only its own queue: a queue without a consumer grows for ever. So a service receives what is published
+//! from its first start on. `inventory` and `payment` belong in one region each, because an event reaches every region
+//! that binds it, and two of them would both do the work. In that region they may have replicas, which share queue and
+//! store.
 
 pub mod analytics;
 pub mod api;

@@ -104,12 +104,12 @@ pub(crate) fn outgoing(exchange: &str, key: impl Into<String>, body: &impl Seria
     Outgoing::json(exchange, key, body).with_correlation_id(Some(&fresh_id()))
 }
 
-/// Publishes, and gives the correlation identifier as a header.
+/// Publishes, and returns the correlation identifier as a header.
 pub(crate) async fn publish(publisher: &Publisher, message: Outgoing) -> Accepted {
     let correlation = message.correlation_id().and_then(|id| HeaderValue::from_str(id).ok());
     publisher.publish(message).await?;
     Ok(correlation.map(|id| HeaderMap::from_iter([(CORRELATION, id)])).unwrap_or_default())
 }
 
-/// The header that gives the correlation identifier of what was published.
+/// The header with the correlation identifier of the published message.
 pub(crate) const CORRELATION: HeaderName = HeaderName::from_static(CORRELATION_ID);

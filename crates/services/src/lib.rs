@@ -25,7 +25,7 @@ pub use settings::Settings;
 
 /// Runs a program until `stop`, logging to standard output.
 ///
-/// A broker that is down or not there yet is no error: the program waits for it, unhealthy. After `stop` it
+/// A broker that is down or not yet started is not an error: the service waits for it, unhealthy. After `stop` it
 /// takes nothing new, finishes what is in flight within 5 s, and leaves the rest to the broker unacknowledged.
 ///
 /// # Errors

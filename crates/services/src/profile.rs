@@ -1,8 +1,8 @@
 //! The profile service: a user's name, changed in one region, becomes readable in every region.
 //!
-//! The API writes nothing: the change is an event, and every region, the caller's too, writes it on arrival.
-//! A key that no queue is bound with can be tried with `POST /users/{id}/events/{action}`, which publishes `user.<action>`:
-//! what is unroutable is refused, not lost.
+//! The API writes nothing: the change is an event, and every region, the caller's too, writes it on arrival. A key that
+//! no queue is bound with can be tried with `POST /users/{id}/events/{action}`, which publishes `user.<action>`: what
+//! is unroutable is refused, not lost.
 
 pub mod api;
 pub mod users;

@@ -86,7 +86,7 @@ impl Settings {
         self.options.get(name).map(String::as_str)
     }
 
-    /// The option of this name as `read`, or its default where it is not set.
+    /// The option of this name as `read`, or its default if it is not set.
     ///
     /// # Errors
     /// When it is not what is wanted, by name.

@@ -106,7 +106,7 @@ impl Broker {
         });
     }
 
-    /// The links from an upstream; none where the broker fails to list them, as it does while they come and go.
+    /// The links from an upstream; none if the broker fails to list them, as it does while they start and stop.
     pub fn links_from(&self, upstream: &str) -> Option<Vec<Value>> {
         let links = self.try_get("/federation-links/%2F")?;
         let links = links.as_array()?;

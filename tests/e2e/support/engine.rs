@@ -1,4 +1,4 @@
-//! What the engine says of a project's objects.
+//! What the engine reports about a project's objects.
 
 use std::time::{Duration, Instant};
 

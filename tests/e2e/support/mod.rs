@@ -27,7 +27,7 @@ use ran::{Ran, Running};
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Looks again and again until there is something.
+/// Polls until there is something.
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -40,7 +40,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Held by the one test that may use the engine: brokers that boot side by side would time each other out.
+/// Held by the one test that may use the engine: brokers that boot at the same time would make each other time out.
 pub struct OnlyOne(#[expect(dead_code, reason = "it is held, not used")] File);
 
 impl OnlyOne {
@@ -153,7 +153,7 @@ impl Project {
         self.fedctl(&["up", "--timeout", "90s"]).exits(0)
     }
 
-    /// What `fedctl status -o json` says, whatever its exit code.
+    /// The output of `fedctl status -o json`, whatever its exit code.
     pub fn status(&self) -> Value {
         let ran = self.fedctl(&["status", "-o", "json"]);
         assert!(matches!(ran.code, Some(0 | 4)), "{ran}");
@@ -199,7 +199,7 @@ impl Project {
         lines_of(&["ps", "--filter", &label, "--filter", "status=running", "--format", "{{.Names}}"])
     }
 
-    /// Prints how everything is, and what the brokers said last.
+    /// Prints the state of everything, and the last lines of the brokers' logs.
     pub fn print_state(&self) {
         eprintln!("{}", self.fedctl(&["status", "-o", "wide"]));
         for name in self.objects("container").iter().filter(|name| name.ends_with("_broker")) {

@@ -1,4 +1,4 @@
-//! A socket in front of the engine's own: it records every request, and may answer some itself.
+//! A proxy for the engine's socket: it records every request, and may answer some itself.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -66,7 +66,7 @@ fn engine_socket() -> PathBuf {
     host.strip_prefix("unix://").expect("these tests need an engine at a Unix socket").into()
 }
 
-/// Passes one connection's requests on, one after the other; nothing to say when either side hangs up.
+/// Passes one connection's requests on, one after the other; it is not an error when either side hangs up.
 fn serve(client: UnixStream, seen: &Mutex<Vec<String>>, rule: &Rule) -> Option<()> {
     let mut engine = UnixStream::connect(engine_socket()).expect("the engine's socket");
     let (mut answers, mut to_client) = (engine.try_clone().ok()?, client.try_clone().ok()?);
@@ -87,7 +87,7 @@ fn serve(client: UnixStream, seen: &Mutex<Vec<String>>, rule: &Rule) -> Option<(
         pass_body(&head, &mut from_client, &mut std::io::sink())?;
         let length = body.len();
         let head = format!(
-            "HTTP/1.1 {status} As told\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "HTTP/1.1 {status} Faked\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
         from_client.get_mut().write_all((head + body).as_bytes()).ok()?;
     }

@@ -1,4 +1,4 @@
-//! Requests that a front refuses: it says which field is wrong, and publishes nothing.
+//! Requests that an API rejects: it names the wrong field, and publishes nothing.
 
 use fedctl_contract::program::Program::{self, Checkout, Compute, Indexer, Products, Profile, Rpc};
 use futures_util::future::join_all;
@@ -84,22 +84,22 @@ async fn a_bad_request_is_refused_by_field_and_publishes_nothing() {
     let uri = broker.vhost_uri();
     let mut asia = Region::new("asia", &uri);
     asia.options.insert("COMPUTE_HOSTS".into(), "europe/compute-host".into());
-    // The queue of an indexer that was there takes what is published.
+    // The queue of an earlier indexer takes what is published.
     asia.start(Indexer).await.stop().await;
-    let fronts = join_all(REFUSED.iter().map(|(kind, _)| asia.start(*kind))).await;
+    let apis = join_all(REFUSED.iter().map(|(kind, _)| asia.start(*kind))).await;
     let probe = Probe::connect(&uri).await;
     let taps = [probe.tap("user_updates", "#").await, probe.tap("checkout.events", "#").await];
 
-    for (front, (_, requests)) in fronts.iter().zip(REFUSED) {
+    for (api, (_, requests)) in apis.iter().zip(REFUSED) {
         for &(path, body, field) in *requests {
-            let answer = front.post(path, body).await;
+            let answer = api.post(path, body).await;
             assert_eq!(answer.status(), 400, "POST {path} {body}");
             let answer: Value = answer.json().await.unwrap();
             assert_eq!(answer["error"], "BAD_REQUEST", "POST {path} {body}");
             assert!(answer["message"][field][0].is_string(), "POST {path} {body}: {answer}");
             assert_eq!(answer["message"].as_object().unwrap().len(), 1, "POST {path} {body}: {answer}");
         }
-        assert!(front.lines("published").is_empty());
+        assert!(api.lines("published").is_empty());
     }
     let orders = ["fed.order_product", "fed.asia_calculate_taxes", "fed.europe_calculate_taxes"];
     let queues =

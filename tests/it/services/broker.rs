@@ -1,4 +1,4 @@
-//! A real broker in a container, and a client of its own to look at it with.
+//! A real broker in a container, and a client to inspect it.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,7 +94,7 @@ impl Broker {
         self.wait();
     }
 
-    /// Takes it down and up again.
+    /// Restarts it.
     pub fn restart(&self) {
         docker(&["restart", "--time", "20", &self.container]);
         self.wait();

@@ -1,6 +1,6 @@
-//! The checkout chain against a real broker: one order through all services, and what may go wrong on its way.
+//! The checkout chain against a real broker: one order through all services, and what may go wrong on the way.
 //!
-//! The regions share one broker: that events cross between brokers is federation's affair, tested elsewhere.
+//! The regions share one broker: that events cross between brokers is federation, tested elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +32,8 @@ fn lamps(quantity: i64) -> Value {
 }
 
 /// Posts an order that is accepted; gives its identifier and its correlation identifier.
-async fn order(front: &Running, path: &str, body: &Value) -> (String, String) {
-    let answer = front.post(path, body.to_string()).await;
+async fn order(api: &Running, path: &str, body: &Value) -> (String, String) {
+    let answer = api.post(path, body.to_string()).await;
     let (status, correlation) = (answer.status(), answer.headers().get("x-correlation-id").cloned());
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(status, 202, "{answer}");
@@ -42,22 +42,22 @@ async fn order(front: &Running, path: &str, body: &Value) -> (String, String) {
     (order_id, correlation.unwrap().to_str().unwrap().to_owned())
 }
 
-async fn buy(front: &Running, quantity: i64) -> String {
-    order(front, "/checkouts", &lamps(quantity)).await.0
+async fn buy(api: &Running, quantity: i64) -> String {
+    order(api, "/checkouts", &lamps(quantity)).await.0
 }
 
-/// Waits until the front knows this state of the order; gives the whole answer.
-async fn reaches(front: &Running, order_id: &str, state: &str) -> Value {
+/// Waits until the API reports this state of the order; gives the whole answer.
+async fn reaches(api: &Running, order_id: &str, state: &str) -> Value {
     let path = format!("/checkouts/{order_id}");
     until(&format!("{order_id} is {state}"), async || {
-        let answer = front.get(&path).await;
+        let answer = api.get(&path).await;
         let answer: Value = answer.json().await.unwrap();
         (answer["state"] == state).then_some(answer)
     })
     .await
 }
 
-/// Waits for the one line of this event about this order, and sees to it that there is no second one.
+/// Waits for the one line of this event about this order, and checks that there is no second one.
 async fn once(service: &Running, event: &str, order_id: &str) -> Value {
     let line = service.line(event, |line| line["order_id"] == order_id).await;
     let lines = service.lines(event).into_iter().filter(|line| line["order_id"] == order_id).count();
@@ -99,7 +99,7 @@ async fn repeat(probe: &Probe, exchange: &str, message: &Delivery) {
     probe.publish(exchange, message.routing_key.as_str(), message.properties.clone(), &body).await;
 }
 
-/// Waits until one order with all that follows is counted, and sees to it that each is counted once.
+/// Waits until one order with all that follows is counted, and checks that each is counted once.
 async fn counted(analytics: &Running) -> Vec<Value> {
     until("all is counted", async || (analytics.lines("event_counted").len() == 3).then_some(())).await;
     let stats: Value = analytics.get("/stats").await.json().await.unwrap();
@@ -129,19 +129,16 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
         (&europe, Analytics),
     ])
     .await;
-    let [front, far, inventory, payment, notification, email, sms, push, analytics] = &running[..] else {
+    let [api, far, inventory, payment, notification, email, sms, push, analytics] = &running[..] else {
         panic!()
     };
     let probe = Probe::connect(&uri).await;
     let (orders, all) = (probe.tap(EVENTS, "order.*.created").await, probe.tap(EVENTS, "#").await);
 
-    let (order_id, correlation) = order(front, "/checkouts", &lamps(2)).await;
-    assert_eq!(
-        reaches(front, &order_id, "captured").await,
-        json!({"order_id": order_id, "state": "captured"})
-    );
+    let (order_id, correlation) = order(api, "/checkouts", &lamps(2)).await;
+    assert_eq!(reaches(api, &order_id, "captured").await, json!({"order_id": order_id, "state": "captured"}));
     reaches(far, &order_id, "captured").await;
-    let unknown = front.get("/checkouts/none").await;
+    let unknown = api.get("/checkouts/none").await;
     assert_eq!(unknown.status(), 404);
 
     let created = probe.get(&orders).await.unwrap();
@@ -151,7 +148,7 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
         json!({"order_id": order_id, "sku": "lamp", "quantity": 2, "amount": "12.50", "region": "europe"});
     assert_eq!(body, expected);
 
-    let published = front.lines("published");
+    let published = api.lines("published");
     assert_eq!((published.len(), &published[0]["order_id"]), (1, &json!(order_id)));
     let mut lines = vec![
         published[0].clone(),
@@ -184,8 +181,8 @@ async fn an_unroutable_order_is_refused_and_no_service_declares_anothers_queue()
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);
-    let front = asia.start(Checkout).await;
-    let refused = front.post("/checkouts", lamps(1).to_string()).await;
+    let api = asia.start(Checkout).await;
+    let refused = api.post("/checkouts", lamps(1).to_string()).await;
     assert_eq!(refused.status(), 500);
     assert_eq!(refused.json::<Value>().await.unwrap()["error"], "UNROUTABLE");
 
@@ -215,14 +212,14 @@ async fn stock_is_never_sold_twice_by_concurrent_orders_from_two_regions() {
     let asia = Region::new("asia", &uri);
     // Two replicas: they share queue and store.
     let _inventories = [europe.start(Inventory).await, europe.start(Inventory).await];
-    let fronts = [europe.start(Checkout).await, asia.start(Checkout).await];
-    let orders = join_all((0..14).map(|n| buy(&fronts[n % 2], 1))).await;
+    let apis = [europe.start(Checkout).await, asia.start(Checkout).await];
+    let orders = join_all((0..14).map(|n| buy(&apis[n % 2], 1))).await;
     let states = join_all(orders.iter().map(|order_id| {
         let path = format!("/checkouts/{order_id}");
-        let front = &fronts[0];
+        let api = &apis[0];
         async move {
             until("the inventory has answered", async || {
-                let answer: Value = front.get(&path).await.json().await.unwrap();
+                let answer: Value = api.get(&path).await.json().await.unwrap();
                 ["reserved", "rejected"].iter().any(|state| answer["state"] == *state).then_some(answer)
             })
             .await
@@ -236,8 +233,8 @@ async fn stock_is_never_sold_twice_by_concurrent_orders_from_two_regions() {
     assert_eq!(stock(&europe, "lamp"), 0);
 
     let unknown = json!({"sku": "moon", "quantity": 1, "amount": "1"});
-    let (order_id, _) = order(&fronts[1], "/checkouts", &unknown).await;
-    let answer = reaches(&fronts[1], &order_id, "rejected").await;
+    let (order_id, _) = order(&apis[1], "/checkouts", &unknown).await;
+    let answer = reaches(&apis[1], &order_id, "rejected").await;
     assert_eq!(answer["reason"], "sku `moon` is unknown");
 }
 
@@ -249,13 +246,13 @@ async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_o
     let kinds = [Checkout, Inventory, Payment, Notification, Email, Sms, Push, Analytics, Fraud];
     let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
     let running = start_all(&places).await;
-    let [front, inventory, payment, notification, email, sms, push, analytics, fraud] = &running[..] else {
+    let [api, inventory, payment, notification, email, sms, push, analytics, fraud] = &running[..] else {
         panic!()
     };
     let probe = Probe::connect(&uri).await;
     let events = probe.tap(EVENTS, "#").await;
     let notifications = probe.tap("notifications", "").await;
-    let order_id = buy(front, 2).await;
+    let order_id = buy(api, 2).await;
     for channel in [email, sms, push] {
         channel.line("notified", |_| true).await;
     }
@@ -270,13 +267,13 @@ async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_o
     }
     repeat(&probe, "notifications", &notified).await;
 
-    // The order again makes its reservation come again, and that its payment.
+    // Repeating the order repeats its reservation, and that its payment.
     let known: BTreeSet<_> = first.iter().map(|event| event.properties.message_id().clone()).collect();
     let again = |service: &Running| service.lines("duplicate_skipped").len();
     until("all repetitions are seen", async || {
         let expected = [(inventory, 1), (payment, 2), (notification, 3), (email, 1), (sms, 1), (push, 1)];
         let seen = expected.iter().all(|(service, count)| again(service) == *count);
-        (seen && again(analytics) == 6 && again(front) == 5 && again(fraud) == 1).then_some(())
+        (seen && again(analytics) == 6 && again(api) == 5 && again(fraud) == 1).then_some(())
     })
     .await;
     let repeated = drain(&probe, &events).await;
@@ -301,7 +298,7 @@ async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_o
     ] {
         once(service, event, &order_id).await;
     }
-    reaches(front, &order_id, "captured").await;
+    reaches(api, &order_id, "captured").await;
 }
 
 #[tokio::test]
@@ -309,18 +306,18 @@ async fn orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_b
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let (api, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
     asia.start(Payment).await.stop().await;
-    let orders = join_all((0..6).map(|_| buy(&front, 1))).await;
+    let orders = join_all((0..6).map(|_| buy(&api, 1))).await;
     for order_id in &orders {
-        reaches(&front, order_id, "reserved").await;
+        reaches(&api, order_id, "reserved").await;
     }
     let probe = Probe::connect(&uri).await;
     assert_eq!(probe.depth("checkout.payment").await, (6, 0));
 
     let payment = asia.start(Payment).await;
     for order_id in &orders {
-        reaches(&front, order_id, "captured").await;
+        reaches(&api, order_id, "captured").await;
         once(&payment, "payment_captured", order_id).await;
     }
     assert_eq!(rows(&asia, "payments.db", "payments"), 6);
@@ -332,11 +329,11 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
     let mut asia = region("asia", &uri, &[("DELAY_MS", "600000")]);
-    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let (api, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
     let slow = asia.start(Payment).await;
-    let orders = join_all((0..68).map(|_| buy(&front, 1))).await;
+    let orders = join_all((0..68).map(|_| buy(&api, 1))).await;
     for order_id in &orders {
-        reaches(&front, order_id, "reserved").await;
+        reaches(&api, order_id, "reserved").await;
     }
     assert!(slow.lines("payment_captured").is_empty(), "every order was reserved before any was paid");
     let probe = Probe::connect(&uri).await;
@@ -351,7 +348,7 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     asia.options.clear();
     let quick = asia.start(Payment).await;
     for order_id in &orders {
-        reaches(&front, order_id, "captured").await;
+        reaches(&api, order_id, "captured").await;
         once(&quick, "payment_captured", order_id).await;
     }
 }
@@ -361,12 +358,12 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = region("europe", &uri, &[("LIMIT", "100")]);
-    let (front, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let (api, _inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
     let payment = europe.start(Payment).await;
     for (amount, state) in [("100.00", "captured"), ("100.01", "failed"), ("99.999", "captured")] {
         let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
-        let (order_id, correlation) = order(&front, "/checkouts", &body).await;
-        let answer = reaches(&front, &order_id, state).await;
+        let (order_id, correlation) = order(&api, "/checkouts", &body).await;
+        let answer = reaches(&api, &order_id, state).await;
         if state == "failed" {
             assert_eq!(answer["reason"], "100.01 is over the limit of 100");
             let failed = once(&payment, "payment_failed", &order_id).await;
@@ -381,16 +378,16 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
 async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
-    let front = Region::new("europe", &uri).start(Checkout).await;
+    let api = Region::new("europe", &uri).start(Checkout).await;
     let probe = Probe::connect(&uri).await;
     for key in ["payment.captured", "inventory.reserved", "inventory.restocked"] {
         probe.publish(EVENTS, key, BasicProperties::default(), r#"{"order_id": "o-1"}"#).await;
     }
-    let ignored = front.line("event_ignored", |_| true).await;
+    let ignored = api.line("event_ignored", |_| true).await;
     assert_eq!(ignored["routing_key"], "inventory.restocked");
-    let stale = front.line("stale_skipped", |_| true).await;
+    let stale = api.line("stale_skipped", |_| true).await;
     assert_eq!((&stale["order_id"], &stale["state"]), (&json!("o-1"), &json!("reserved")));
-    reaches(&front, "o-1", "captured").await;
+    reaches(&api, "o-1", "captured").await;
 }
 
 #[tokio::test]
@@ -398,7 +395,7 @@ async fn two_reservations_of_one_order_are_not_paid_twice() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);
-    let (payment, _front) = (asia.start(Payment).await, asia.start(Checkout).await);
+    let (payment, _api) = (asia.start(Payment).await, asia.start(Checkout).await);
     let probe = Probe::connect(&uri).await;
     let order = json!({"order_id": "o-1", "sku": "lamp", "quantity": 1, "amount": "1", "region": "asia"});
     for id in ["one", "another"] {
@@ -416,13 +413,13 @@ async fn a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
-    let (front, inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
+    let (api, inventory) = (europe.start(Checkout).await, europe.start(Inventory).await);
     let probe = Probe::connect(&uri).await;
     let poison = json!({"order_id": "o-1", "quantity": 1, "amount": "1", "region": "europe"});
     let properties = BasicProperties::default().with_correlation_id("c-1".into());
     probe.publish(EVENTS, "order.europe.created", properties, &poison.to_string()).await;
-    let good = buy(&front, 1).await;
-    reaches(&front, &good, "reserved").await;
+    let good = buy(&api, 1).await;
+    reaches(&api, &good, "reserved").await;
 
     let dead_lettered = inventory.line("dead_lettered", |_| true).await;
     assert_eq!(dead_lettered["reason"], "sku: Missing data for required field.");
@@ -480,22 +477,22 @@ async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_servi
     let uri = broker.vhost_uri();
     let europe = region("europe", &uri, &[("SUSPICIOUS", "50")]);
     let running = start_all(&[(&europe, Checkout), (&europe, Inventory), (&europe, Payment)]).await;
-    let front = &running[0];
-    let before = buy(front, 1).await;
-    reaches(front, &before, "captured").await;
+    let api = &running[0];
+    let before = buy(api, 1).await;
+    reaches(api, &before, "captured").await;
 
     let fraud = europe.start(Fraud).await;
     for (amount, verdict) in [("50", "clear"), ("50.01", "suspicious")] {
         let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
-        let (order_id, correlation) = order(front, "/checkouts", &body).await;
+        let (order_id, correlation) = order(api, "/checkouts", &body).await;
         let checked = once(&fraud, "fraud_checked", &order_id).await;
         assert_eq!(checked["verdict"], verdict);
         assert_eq!(checked["correlation_id"], json!(correlation));
-        reaches(front, &order_id, "captured").await;
+        reaches(api, &order_id, "captured").await;
     }
     assert_eq!(fraud.lines("fraud_checked").len(), 2, "none from before it came");
 
-    // Another language's client needs no more than the exchange: it listens, and it may speak.
+    // A client in another language needs only the exchange: it consumes, and it may publish.
     let probe = Probe::connect(&uri).await;
     let listening = probe.tap(EVENTS, "payment.*").await;
     let foreign =

@@ -1,5 +1,5 @@
-//! Commands to hosts, against a real broker. Two regions on one broker share its queues, as federation would
-//! have them do.
+//! Commands to hosts, against a real broker. Two regions on one broker share its queues, as with
+//! federation.
 
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
@@ -32,10 +32,10 @@ impl World {
         Self { _broker: broker, uri, europe, asia, hosts: hosts.join(",") }
     }
 
-    async fn front(&self) -> Running {
-        let front = self.europe.launch_as(Compute, "compute", &[("COMPUTE_HOSTS", &self.hosts)]).await;
-        front.healthy().await;
-        front
+    async fn api(&self) -> Running {
+        let api = self.europe.launch_as(Compute, "compute", &[("COMPUTE_HOSTS", &self.hosts)]).await;
+        api.healthy().await;
+        api
     }
 
     async fn host(&self, host: &str, capacity: &str, images: &str) -> Running {
@@ -52,20 +52,20 @@ fn vm(name: &str, image: &str, cpus: i64) -> Value {
     json!({"name": name, "image": image, "cpus": cpus})
 }
 
-async fn create(front: &Running, wanted: &Value) -> (u16, Value) {
-    let answer = front.post("/vms", wanted.to_string()).await;
+async fn create(api: &Running, wanted: &Value) -> (u16, Value) {
+    let answer = api.post("/vms", wanted.to_string()).await;
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-async fn post(front: &Running, path: &str) -> Value {
-    let answer = front.post(path, "").await;
+async fn post(api: &Running, path: &str) -> Value {
+    let answer = api.post(path, "").await;
     assert_eq!(answer.status(), 200, "{path}");
     answer.json().await.unwrap()
 }
 
 /// The machines of each host, as the API reports them.
-async fn listed(front: &Running) -> Vec<(String, Vec<String>)> {
-    let reply: Value = front.get("/vms").await.json().await.unwrap();
+async fn listed(api: &Running) -> Vec<(String, Vec<String>)> {
+    let reply: Value = api.get("/vms").await.json().await.unwrap();
     assert_eq!(reply["missing"], json!([]), "{reply}");
     let name = |vm: &Value| vm["name"].as_str().unwrap().to_owned();
     let names = |answer: &Value| answer["response"]["vms"].as_array().unwrap().iter().map(name).collect();
@@ -103,10 +103,10 @@ async fn answer(probe: &Probe, queue: &str) -> (Value, String) {
 #[tokio::test]
 async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
     let world = World::new(&[EUROPE, ASIA]);
-    let front = world.front().await;
+    let api = world.api().await;
     let (near, far) = (world.host(EUROPE, "8", "debian").await, world.host(ASIA, "8", "debian").await);
 
-    let answer = front.post("/vms", vm("web", "debian", 2).to_string()).await;
+    let answer = api.post("/vms", vm("web", "debian", 2).to_string()).await;
     assert_eq!(answer.status(), 201);
     let correlation = answer.headers()["x-correlation-id"].to_str().unwrap().to_owned();
     let reply: Value = answer.json().await.unwrap();
@@ -117,29 +117,29 @@ async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
         json!({"execution-info": {"status": "success"}, "response": {"host": host, "vm": made}})
     );
     for n in 0..3 {
-        assert_eq!(create(&front, &vm(&format!("more-{n}"), "debian", 1)).await.0, 201);
+        assert_eq!(create(&api, &vm(&format!("more-{n}"), "debian", 1)).await.0, 201);
     }
     let created = [near.lines("vm_created"), far.lines("vm_created")].concat();
     assert_eq!(created.len(), 4, "{created:?}");
     let web: Vec<_> = created.iter().filter(|line| line["name"] == "web").collect();
     assert_eq!(web.len(), 1);
     assert_eq!((&web[0]["host"], &web[0]["correlation_id"]), (&json!(host), &json!(correlation)));
-    let answered = front.lines("create_answered");
+    let answered = api.lines("create_answered");
     assert_eq!((&answered[0]["host"], &answered[0]["status"]), (&json!(host), &json!("success")));
-    let held: usize = listed(&front).await.iter().map(|(_, machines)| machines.len()).sum();
+    let held: usize = listed(&api).await.iter().map(|(_, machines)| machines.len()).sum();
     assert_eq!(held, 4);
 }
 
 #[tokio::test]
 async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
     let world = World::new(&[EUROPE, ASIA, FAR]);
-    let front = world.front().await;
+    let api = world.api().await;
     let small = world.host(EUROPE, "1", "debian").await;
     let other = world.host(ASIA, "8", "alpine").await;
     let fit = world.host(FAR, "8", "debian").await;
     // Handed out in turn, so each host is the first of one of them.
     for n in 0..3 {
-        let (status, reply) = create(&front, &vm(&format!("vm-{n}"), "debian", 2)).await;
+        let (status, reply) = create(&api, &vm(&format!("vm-{n}"), "debian", 2)).await;
         assert_eq!((status, &reply["response"]["host"]), (201, &json!(FAR)), "{reply}");
     }
     assert_eq!(fit.lines("vm_created").len(), 3);
@@ -153,14 +153,14 @@ async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
 #[tokio::test]
 async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
     let world = World::new(&[EUROPE, ASIA]);
-    let front = world.front().await;
+    let api = world.api().await;
     let hosts = [world.host(EUROPE, "1", "debian").await, world.host(ASIA, "2", "alpine,debian").await];
     for (wanted, reason) in [
         (vm("a", "plan9", 1), "no host has image `plan9`"),
         (vm("a", "alpine", 3), "no host has capacity for 3 cpus with image `alpine`"),
         (vm("a", "debian", 9), "no host has capacity for 9 cpus with image `debian`"),
     ] {
-        let (status, reply) = create(&front, &wanted).await;
+        let (status, reply) = create(&api, &wanted).await;
         assert_eq!(status, 409, "{reply}");
         assert_eq!(reply["execution-info"], json!({"status": "error", "reason": reason}));
     }
@@ -175,12 +175,12 @@ async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
 #[tokio::test]
 async fn every_other_command_reaches_every_host_and_the_count_is_right() {
     let world = World::new(&[EUROPE, ASIA, FAR]);
-    let front = world.front().await;
+    let api = world.api().await;
     let mut hosts = Vec::new();
     for host in [EUROPE, ASIA, FAR] {
         hosts.push(world.host(host, "8", "debian").await);
     }
-    let (_, reply) = create(&front, &vm("web", "debian", 2)).await;
+    let (_, reply) = create(&api, &vm("web", "debian", 2)).await;
     let holder = reply["response"]["host"].as_str().unwrap().to_owned();
     let again = |reply: &Value| {
         assert_eq!(
@@ -193,14 +193,14 @@ async fn every_other_command_reaches_every_host_and_the_count_is_right() {
             assert_eq!(status_of(reply, host), &expected);
         }
     };
-    again(&post(&front, "/vms/web/start").await);
-    assert_eq!(listed(&front).await.iter().filter(|(_, machines)| !machines.is_empty()).count(), 1);
-    again(&post(&front, "/vms/web/stop").await);
-    let deleted = reqwest::Client::new().delete(format!("http://{}/vms/web", front.address));
+    again(&post(&api, "/vms/web/start").await);
+    assert_eq!(listed(&api).await.iter().filter(|(_, machines)| !machines.is_empty()).count(), 1);
+    again(&post(&api, "/vms/web/stop").await);
+    let deleted = reqwest::Client::new().delete(format!("http://{}/vms/web", api.address));
     again(&deleted.send().await.unwrap().json().await.unwrap());
-    assert!(listed(&front).await.iter().all(|(_, machines)| machines.is_empty()));
+    assert!(listed(&api).await.iter().all(|(_, machines)| machines.is_empty()));
 
-    let collected = front.lines("answers_collected");
+    let collected = api.lines("answers_collected");
     let commands: Vec<_> = collected.iter().map(|line| line["command"].as_str().unwrap()).collect();
     assert_eq!(commands, ["start-vm", "list-vms", "stop-vm", "delete-vm", "list-vms"]);
     assert!(collected.iter().all(|line| line["known"] == 3 && line["answered"] == 3));
@@ -214,27 +214,27 @@ async fn every_other_command_reaches_every_host_and_the_count_is_right() {
 #[tokio::test]
 async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_with_its_machines() {
     let world = World::new(&[EUROPE, ASIA]);
-    let front = world.front().await;
+    let api = world.api().await;
     let near = world.host(EUROPE, "0", "debian").await;
     let far = world.host(ASIA, "8", "debian").await;
-    assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
+    assert_eq!(create(&api, &vm("web", "debian", 2)).await.0, 201);
     far.stop().await;
 
-    let reply = post(&front, "/vms/web/start?timeout_ms=2000").await;
+    let reply = post(&api, "/vms/web/start?timeout_ms=2000").await;
     assert_eq!(
         (&reply["known"], &reply["answered"], &reply["missing"]),
         (&json!(2), &json!(1), &json!([ASIA]))
     );
-    assert_eq!(front.lines("answers_collected")[0]["missing"], json!([ASIA]));
+    assert_eq!(api.lines("answers_collected")[0]["missing"], json!([ASIA]));
     assert_eq!(near.lines("command_answered").len(), 1);
 
     let far = world.host(ASIA, "8", "debian").await;
     let started = far.line("vm_started", |line| line["name"] == "web").await;
-    let late = front.line("answer_late", |line| line["host"] == ASIA).await;
+    let late = api.line("answer_late", |line| line["host"] == ASIA).await;
     assert_eq!((&late["correlation_id"], &late["status"]), (&started["correlation_id"], &json!("success")));
-    let metrics = front.get("/metrics").await.text().await.unwrap();
+    let metrics = api.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("answers_late_total{queue=\"computing-replies.europe\"} 1"), "{metrics}");
-    let reply: Value = front.get("/vms").await.json().await.unwrap();
+    let reply: Value = api.get("/vms").await.json().await.unwrap();
     let kept = json!([{"name": "web", "image": "debian", "cpus": 2, "state": "running"}]);
     let answers = reply["answers"].as_array().unwrap();
     let machines = answers.iter().find(|answer| answer["response"]["host"] == ASIA).unwrap();
@@ -244,12 +244,12 @@ async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_
 #[tokio::test]
 async fn where_no_host_answers_the_request_times_out() {
     let world = World::new(&[EUROPE]);
-    let front = world.front().await;
-    let answer = front.post("/vms?timeout_ms=100", vm("web", "debian", 1).to_string()).await;
+    let api = world.api().await;
+    let answer = api.post("/vms?timeout_ms=100", vm("web", "debian", 1).to_string()).await;
     assert_eq!(answer.status(), 504);
     assert!(answer.headers().contains_key("x-correlation-id"));
     assert_eq!(answer.json::<Value>().await.unwrap()["error"], "TIMEOUT");
-    assert_eq!(front.lines("create_unanswered").len(), 1);
+    assert_eq!(api.lines("create_unanswered").len(), 1);
 
     let lonely = world.asia.start(Compute).await;
     let answer = lonely.get("/vms").await;
@@ -272,7 +272,7 @@ async fn a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answ
 
     let host = world.host(ASIA, "8", "debian").await;
     probe.publish("computing", "create-vm", properties(), &body).await;
-    // Whichever way it comes: handed on by a host that has declined it, too.
+    // On every path: also when passed on by a host that has declined it.
     let own = "computing-host.asia.compute-host-1";
     probe.publish("", own, named(properties(), "create-vm"), &body).await;
     for _ in 0..2 {
@@ -289,41 +289,40 @@ async fn a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answ
 #[tokio::test]
 async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
     let world = World::new(&[EUROPE, ASIA]);
-    let front = world.front().await;
+    let api = world.api().await;
     let probe = Probe::connect(&world.uri).await;
     let tap = probe.tap("computing", "create-vm").await;
     let (near, far) = (world.host(EUROPE, "8", "debian").await, world.host(ASIA, "8", "debian").await);
-    let (_, reply) = create(&front, &vm("web", "debian", 2)).await;
+    let (_, reply) = create(&api, &vm("web", "debian", 2)).await;
     let first = reply["response"]["host"].as_str().unwrap().to_owned();
     let second = if first == EUROPE { ASIA } else { EUROPE };
 
-    // The same request again, and not to the host that had it.
+    // The same request again, to the other host.
     let sent = probe.get(&tap).await.unwrap();
     let body = String::from_utf8(sent.data.clone()).unwrap();
     let queue = format!("computing-host.{}", second.replace('/', "."));
     probe.publish("", &queue, named(sent.properties.clone(), "create-vm"), &body).await;
-    let undone = front.line("second_vm_undone", |_| true).await;
+    let undone = api.line("second_vm_undone", |_| true).await;
     assert_eq!((&undone["host"], &undone["name"]), (&json!(second), &json!("web")));
     let host = if second == EUROPE { &near } else { &far };
     host.line("vm_deleted", |line| line["name"] == "web").await;
-    let held: Vec<_> =
-        listed(&front).await.into_iter().filter(|(_, machines)| !machines.is_empty()).collect();
+    let held: Vec<_> = listed(&api).await.into_iter().filter(|(_, machines)| !machines.is_empty()).collect();
     assert_eq!(held, [(first, vec!["web".to_owned()])]);
 }
 
 #[tokio::test]
 async fn a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_deleted() {
     let world = World::new(&[EUROPE, ASIA]);
-    let front = world.front().await;
+    let api = world.api().await;
     let probe = Probe::connect(&world.uri).await;
     let tap = probe.tap("computing", "create-vm").await;
     world.host(ASIA, "8", "debian").await.stop().await;
     let _near = world.host(EUROPE, "8", "debian").await;
-    assert_eq!(create(&front, &vm("web", "debian", 2)).await.0, 201);
+    assert_eq!(create(&api, &vm("web", "debian", 2)).await.0, 201);
     let sent = probe.get(&tap).await.unwrap();
     let id = sent.properties.message_id().as_ref().unwrap().to_string();
     let correlation = sent.properties.correlation_id().as_ref().unwrap().to_string();
-    // What the other one would have kept, had it had the request first and died before its answer.
+    // What the other host would hold if it had received the request first and crashed before answering.
     let store = rusqlite::Connection::open(world.asia.store.path().join("compute-host-1.db")).unwrap();
     let made = json!({"Done": {"vm": {"name": "web"}}}).to_string();
     store.execute("INSERT INTO machines VALUES ('web', 'debian', 2, 0)", []).unwrap();
@@ -336,14 +335,14 @@ async fn a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_delete
     drop(store);
 
     let far = world.host(ASIA, "8", "debian").await;
-    // Any command will do: what is owed goes first.
-    listed(&front).await;
+    // Any command will do: answers that are owed are sent first.
+    listed(&api).await;
     far.line("vm_deleted", |line| line["name"] == "web").await;
-    let undone = front.lines("second_vm_undone");
+    let undone = api.lines("second_vm_undone");
     assert_eq!((undone.len(), &undone[0]["host"]), (1, &json!(ASIA)));
     let kept = (EUROPE.to_owned(), vec!["web".to_owned()]);
-    assert_eq!(listed(&front).await, [(ASIA.to_owned(), Vec::new()), kept]);
-    assert_eq!(front.lines("second_vm_undone").len(), 1);
+    assert_eq!(listed(&api).await, [(ASIA.to_owned(), Vec::new()), kept]);
+    assert_eq!(api.lines("second_vm_undone").len(), 1);
 }
 
 #[tokio::test]
@@ -376,7 +375,7 @@ async fn what_is_no_command_is_answered_with_an_error_or_else_dead_lettered() {
 #[tokio::test]
 async fn anybody_can_be_a_host() {
     let world = World::new(&[EUROPE, FAR]);
-    let front = world.front().await;
+    let api = world.api().await;
     let full = world.host(EUROPE, "0", "debian").await;
     let probe = Probe::connect(&world.uri).await;
     let stranger = async || {
@@ -390,9 +389,9 @@ async fn anybody_can_be_a_host() {
         probe.publish("", &reply_to, correlated, &answer.to_string()).await;
         taken
     };
-    // Its share of the shared queue is its own business; what is handed on to it carries all it must know.
+    // How it shares the shared queue is up to it; what is passed on to it is self-contained.
     let wanted = vm("web", "debian", 2);
-    let ((status, reply), taken) = tokio::join!(create(&front, &wanted), stranger());
+    let ((status, reply), taken) = tokio::join!(create(&api, &wanted), stranger());
     assert_eq!((status, &reply["response"]["host"]), (201, &json!(FAR)));
     let headers = taken.properties.headers().as_ref().unwrap().inner();
     let header = |name: &str| headers[name].as_long_string().unwrap().to_string();
@@ -400,7 +399,7 @@ async fn anybody_can_be_a_host() {
     assert_eq!(header("x-declined"), format!("{EUROPE}=capacity"));
     assert_eq!(serde_json::from_slice::<Value>(&taken.data).unwrap(), vm("web", "debian", 2));
     assert_eq!(full.lines("vm_declined").len(), 1);
-    let (reply, _) = tokio::join!(post(&front, "/vms/web/start"), stranger());
+    let (reply, _) = tokio::join!(post(&api, "/vms/web/start"), stranger());
     assert_eq!((&reply["answered"], &reply["missing"]), (&json!(2), &json!([])));
 }
 

@@ -80,7 +80,7 @@ async fn an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up() {
     locked.execute_batch("BEGIN IMMEDIATE").unwrap();
     created(&near, "/users/1", "full_name=Ann", "Ann").await;
     created(&near, "/users/1", "full_name=Bea", "Bea").await;
-    assert_eq!(near.get("/users/1").await.status(), 404, "the front itself writes nothing");
+    assert_eq!(near.get("/users/1").await.status(), 404, "the api itself writes nothing");
     drop(locked);
     reads(&near, &user(1, "Bea")).await;
     reads(&asia.start(Profile).await, &user(1, "Bea")).await;

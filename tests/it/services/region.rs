@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks again and again until there is an answer.
+/// Polls until there is an answer.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
     within(PATIENCE, what, ask).await
 }
 
-/// Asks again and again until there is an answer, for this long.
+/// Polls until there is an answer, for this long.
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub async fn within<T, F: Future<Output = Option<T>>>(
     patience: Duration,

@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 
 const REQUESTS: &str = "python-service-queue";
 
-/// The properties of a client that is not ours.
+/// The properties that another client sets.
 fn asking(id: &str, reply_to: &str) -> BasicProperties {
     BasicProperties::default().with_correlation_id(id.into()).with_reply_to(reply_to.into())
 }
 
-async fn call(front: &Running, call: Value) -> (u16, Value) {
-    let answer = front.post("/rpc", call.to_string()).await;
+async fn call(api: &Running, call: Value) -> (u16, Value) {
+    let answer = api.post("/rpc", call.to_string()).await;
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-async fn waiting(front: &Running) -> usize {
-    let metrics = front.get("/metrics").await.text().await.unwrap();
+async fn waiting(api: &Running) -> usize {
+    let metrics = api.get("/metrics").await.text().await.unwrap();
     let line = metrics.lines().find_map(|line| line.strip_prefix("fedctl_service_requests_waiting "));
     line.unwrap().parse().unwrap()
 }
@@ -33,10 +33,10 @@ async fn a_command_is_answered_by_what_it_is() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let (front, worker) = (europe.start(Rpc).await, asia.start(RpcWorker).await);
+    let (api, worker) = (europe.start(Rpc).await, asia.start(RpcWorker).await);
 
     let analyze = json!({"cmd": "analyze", "data": {"text": "to be or not to be"}});
-    let answer = front.post("/rpc", analyze.to_string()).await;
+    let answer = api.post("/rpc", analyze.to_string()).await;
     assert_eq!(answer.status(), 200);
     let id = answer.headers()["x-correlation-id"].to_str().unwrap().to_owned();
     let body: Value = answer.json().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_command_is_answered_by_what_it_is() {
             .map(|name| handled[name].as_str().unwrap()),
         [&*id, "analyze", "success", "rpc-worker", "rpc-replies.europe"]
     );
-    let replied = front.line("rpc_reply", |_| true).await;
+    let replied = api.line("rpc_reply", |_| true).await;
     assert_eq!(
         ["correlation_id", "cmd", "outcome"].map(|name| replied[name].as_str().unwrap()),
         [&*id, "analyze", "success"]
@@ -55,25 +55,25 @@ async fn a_command_is_answered_by_what_it_is() {
     assert!(replied["took_ms"].is_u64());
 
     let pong = json!({"status": "success", "data": {"region": "asia", "instance": "rpc-worker"}});
-    assert_eq!(call(&front, json!({"cmd": "ping"})).await, (200, pong));
+    assert_eq!(call(&api, json!({"cmd": "ping"})).await, (200, pong));
     for (cmd, data, error, message) in [
         ("make-coffee", json!(null), "unknown_pattern", "there is no command `make-coffee`"),
         ("fail", json!({"message": "no disk"}), "internal_server_error", "no disk"),
         ("slow", json!({"ms": 10_001}), "invalid_request", "`ms`: not an integer up to 10000"),
     ] {
         let refused = json!({"error": error, "message": message});
-        assert_eq!(call(&front, json!({"cmd": cmd, "data": data})).await, (200, refused));
+        assert_eq!(call(&api, json!({"cmd": cmd, "data": data})).await, (200, refused));
         worker.line("rpc_handled", |line| line["cmd"] == cmd && line["outcome"] == error).await;
-        front.line("rpc_reply", |line| line["cmd"] == cmd && line["outcome"] == error).await;
+        api.line("rpc_reply", |line| line["cmd"] == cmd && line["outcome"] == error).await;
     }
-    assert_eq!(waiting(&front).await, 0);
+    assert_eq!(waiting(&api).await, 0);
 }
 
 #[tokio::test]
 async fn a_worker_of_another_make_needs_two_properties_only() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
-    let front = Region::new("asia", &uri).start(Rpc).await;
+    let api = Region::new("asia", &uri).start(Rpc).await;
     let probe = Probe::connect(&uri).await;
     let work = async |reply: &'static str| {
         let request = until("a request", async || probe.get(REQUESTS).await).await;
@@ -85,7 +85,7 @@ async fn a_worker_of_another_make_needs_two_properties_only() {
         }
         (request, reply_to)
     };
-    let ask = || call(&front, json!({"cmd": "analyze", "data": {"n": 1}, "timeout_ms": 20_000}));
+    let ask = || call(&api, json!({"cmd": "analyze", "data": {"n": 1}, "timeout_ms": 20_000}));
 
     let nest = r#"{"response": [1],  "isDisposed": true}"#;
     let (answer, (request, reply_to)) = tokio::join!(ask(), work(nest));
@@ -94,14 +94,14 @@ async fn a_worker_of_another_make_needs_two_properties_only() {
     let id = request.properties.correlation_id().as_ref().unwrap().as_str();
     let envelope = format!(r#"{{"pattern":{{"cmd":"analyze"}},"data":{{"n":1}},"id":"{id}"}}"#);
     assert_eq!(std::str::from_utf8(&request.data).unwrap(), envelope);
-    let late = front.line("late_reply_dropped", |_| true).await;
+    let late = api.line("late_reply_dropped", |_| true).await;
     assert_eq!(late["correlation_id"], id, "the second reply matches no request");
 
     let (answer, _) = tokio::join!(ask(), work("{not json"));
     assert_eq!((answer.0, &answer.1["error"]), (502, &json!("invalid_reply")));
 
     probe.publish("", "rpc-replies.asia", BasicProperties::default(), "{}").await;
-    front.line("dead_lettered", |line| line["reason"] == "no `correlation_id`").await;
+    api.line("dead_lettered", |line| line["reason"] == "no `correlation_id`").await;
 }
 
 #[tokio::test]
@@ -222,44 +222,44 @@ async fn a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let front = europe.start(Rpc).await;
+    let api = europe.start(Rpc).await;
     let asked = std::time::Instant::now();
     let alone = async {
-        let answer = front.post("/rpc", r#"{"cmd": "ping", "timeout_ms": 1500}"#).await;
+        let answer = api.post("/rpc", r#"{"cmd": "ping", "timeout_ms": 1500}"#).await;
         let id = answer.headers()["x-correlation-id"].to_str().unwrap().to_owned();
         (id, answer.status(), answer.json::<Value>().await.unwrap())
     };
-    let shown = until("the call is shown", async || (waiting(&front).await == 1).then_some(()));
+    let shown = until("the call is shown", async || (waiting(&api).await == 1).then_some(()));
     let ((id, status, body), ()) = tokio::join!(alone, shown);
     assert!((1_500..10_000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
     assert_eq!(status, 504);
     assert_eq!(body, json!({"error": "timeout", "message": "no reply to `ping` within 1500 ms"}));
-    assert_eq!(waiting(&front).await, 0);
-    let line = &front.lines("rpc_timeout")[0];
+    assert_eq!(waiting(&api).await, 0);
+    let line = &api.lines("rpc_timeout")[0];
     assert_eq!((&line["correlation_id"], &line["cmd"]), (&json!(id), &json!("ping")));
     assert_eq!(line["timeout_ms"], 1500);
 
-    // The worker comes too late for the first call, and in time for the second.
-    let second = call(&front, json!({"cmd": "slow", "data": {"ms": 5}, "timeout_ms": 20_000}));
+    // The worker is too late for the first call, and in time for the second.
+    let second = call(&api, json!({"cmd": "slow", "data": {"ms": 5}, "timeout_ms": 20_000}));
     let (answer, worker) = tokio::join!(second, asia.start(RpcWorker));
     assert_eq!(answer, (200, json!({"status": "success", "data": {"ms": 5}})));
     worker.line("rpc_handled", |line| line["correlation_id"] == json!(id)).await;
-    front.line("late_reply_dropped", |line| line["correlation_id"] == json!(id)).await;
-    let metrics = front.get("/metrics").await.text().await.unwrap();
+    api.line("late_reply_dropped", |line| line["correlation_id"] == json!(id)).await;
+    let metrics = api.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("answers_late_total{queue=\"rpc-replies.europe\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_waits_no_more() {
     let broker = Broker::shared();
-    let front = Region::new("asia", &broker.vhost_uri()).start(Rpc).await;
+    let api = Region::new("asia", &broker.vhost_uri()).start(Rpc).await;
     let hurried = reqwest::Client::builder().timeout(std::time::Duration::from_millis(500)).build().unwrap();
-    let url = format!("http://{}/rpc", front.address);
+    let url = format!("http://{}/rpc", api.address);
     let asked = hurried.post(url).body(r#"{"cmd": "ping", "timeout_ms": 60000}"#).send();
-    let shown = until("the call is shown", async || (waiting(&front).await == 1).then_some(()));
+    let shown = until("the call is shown", async || (waiting(&api).await == 1).then_some(()));
     let (gone, ()) = tokio::join!(asked, shown);
     assert!(gone.unwrap_err().is_timeout());
-    until("nothing waits", async || (waiting(&front).await == 0).then_some(())).await;
+    until("nothing waits", async || (waiting(&api).await == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -267,16 +267,16 @@ async fn a_hundred_calls_at_once_each_get_their_own_answer() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let fronts = [europe.start(Rpc).await, asia.start(Rpc).await];
+    let apis = [europe.start(Rpc).await, asia.start(Rpc).await];
     let workers = [europe.start(RpcWorker).await, asia.start(RpcWorker).await];
     let calls = (0..100).map(|n| {
-        call(&fronts[n % 2], json!({"cmd": "analyze", "data": {"numbers": [n, 1000]}, "timeout_ms": 30_000}))
+        call(&apis[n % 2], json!({"cmd": "analyze", "data": {"numbers": [n, 1000]}, "timeout_ms": 30_000}))
     });
     for (n, (status, body)) in join_all(calls).await.into_iter().enumerate() {
         assert_eq!((status, body["data"]["min"].as_f64()), (200, Some(f64::from(u32::try_from(n).unwrap()))));
     }
-    for (front, worker) in fronts.iter().zip(&workers) {
-        assert_eq!((front.lines("rpc_reply").len(), waiting(front).await), (50, 0));
+    for (api, worker) in apis.iter().zip(&workers) {
+        assert_eq!((api.lines("rpc_reply").len(), waiting(api).await), (50, 0));
         assert!(!worker.lines("rpc_handled").is_empty(), "both workers work");
     }
 }
@@ -286,24 +286,21 @@ async fn shares(workers: u32) -> [usize; 2] {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, mut asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let front = europe.start(Rpc).await;
+    let api = europe.start(Rpc).await;
     asia.options.insert("WORKERS".to_owned(), workers.to_string());
     let containers = [asia.start(RpcWorker).await, asia.start(RpcWorker).await];
     let probe = Probe::connect(&uri).await;
-    let slow = call(&front, json!({"cmd": "slow", "data": {"ms": 4000}}));
+    let slow = call(&api, json!({"cmd": "slow", "data": {"ms": 4000}}));
     let others = async {
         until("the slow one is in flight", async || {
             let taken = probe.depth(REQUESTS).await == (0, 2 * workers);
-            (taken && !front.lines("published").is_empty()).then_some(())
+            (taken && !api.lines("published").is_empty()).then_some(())
         })
         .await;
         for _ in 0..10 {
-            assert_eq!(call(&front, json!({"cmd": "ping"})).await.0, 200);
+            assert_eq!(call(&api, json!({"cmd": "ping"})).await.0, 200);
         }
-        assert!(
-            front.lines("rpc_reply").iter().all(|line| line["cmd"] == "ping"),
-            "the slow one is still out"
-        );
+        assert!(api.lines("rpc_reply").iter().all(|line| line["cmd"] == "ping"), "the slow one is still out");
     };
     let (slow, ()) = tokio::join!(slow, others);
     assert_eq!(slow.0, 200);
@@ -352,13 +349,13 @@ async fn calls_in_flight_at_a_killed_worker_are_redelivered_to_another() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let (front, first) = (europe.start(Rpc).await, europe.start(RpcWorker).await);
+    let (api, first) = (europe.start(Rpc).await, europe.start(RpcWorker).await);
     let probe = Probe::connect(&uri).await;
-    let ask = call(&front, json!({"cmd": "slow", "data": {"ms": 3000}, "timeout_ms": 30_000}));
+    let ask = call(&api, json!({"cmd": "slow", "data": {"ms": 3000}, "timeout_ms": 30_000}));
     let killing = async {
         until("it is in flight", async || {
             let taken = probe.depth(REQUESTS).await == (0, 1);
-            (taken && !front.lines("published").is_empty()).then_some(())
+            (taken && !api.lines("published").is_empty()).then_some(())
         })
         .await;
         first.task.abort();
@@ -393,28 +390,28 @@ async fn calls_go_on_after_a_restart_of_the_broker() {
     let broker = Broker::create();
     let uri = broker.uri("%2f");
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let (front, worker) = (europe.launch(Rpc).await, asia.launch(RpcWorker).await);
-    front.unhealthy().await;
-    let refused = call(&front, json!({"cmd": "ping"})).await;
+    let (api, worker) = (europe.launch(Rpc).await, asia.launch(RpcWorker).await);
+    api.unhealthy().await;
+    let refused = call(&api, json!({"cmd": "ping"})).await;
     assert_eq!((refused.0, &refused.1["error"]), (503, &json!("UNAVAILABLE")));
-    assert_eq!(waiting(&front).await, 0);
+    assert_eq!(waiting(&api).await, 0);
 
     tokio::task::block_in_place(|| broker.start());
-    front.healthy().await;
+    api.healthy().await;
     worker.healthy().await;
-    assert_eq!(call(&front, json!({"cmd": "ping"})).await.0, 200);
+    assert_eq!(call(&api, json!({"cmd": "ping"})).await.0, 200);
     worker.stop().await;
 
     // Sent before the restart, processed after it, answered to the same waiting caller.
-    let over = call(&front, json!({"cmd": "ping", "timeout_ms": 60_000}));
+    let over = call(&api, json!({"cmd": "ping", "timeout_ms": 60_000}));
     let restart = async {
-        until("the request is kept", async || (front.lines("published").len() == 2).then_some(())).await;
+        until("the request is kept", async || (api.lines("published").len() == 2).then_some(())).await;
         tokio::task::block_in_place(|| broker.restart());
-        front.line("disconnected", |line| !line["reason"].as_str().unwrap().contains("refused")).await;
-        front.healthy().await;
+        api.line("disconnected", |line| !line["reason"].as_str().unwrap().contains("refused")).await;
+        api.healthy().await;
         asia.start(RpcWorker).await
     };
     let (over, _worker) = tokio::join!(over, restart);
     assert_eq!(over.0, 200);
-    assert_eq!(call(&front, json!({"cmd": "ping"})).await.0, 200);
+    assert_eq!(call(&api, json!({"cmd": "ping"})).await.0, 200);
 }

@@ -33,18 +33,18 @@ async fn an_added_product_becomes_readable_in_every_region_once() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
-    let (front, far) = (europe.start(Products).await, asia.start(Products).await);
+    let (api, far) = (europe.start(Products).await, asia.start(Products).await);
     let (near_indexer, far_indexer) = (europe.start(Indexer).await, asia.start(Indexer).await);
     let probe = Probe::connect(&uri).await;
     let tap = probe.tap("products.events", "product_added").await;
 
-    assert_eq!(front.get("/products/1").await.status(), 404);
-    let missing: Value = front.get("/products/1").await.json().await.unwrap();
+    assert_eq!(api.get("/products/1").await.status(), 404);
+    let missing: Value = api.get("/products/1").await.json().await.unwrap();
     assert_eq!(missing, json!({"error": "NOT_FOUND", "message": "Product not found"}));
-    assert_eq!(front.get("/products/one").await.status(), 404);
+    assert_eq!(api.get("/products/one").await.status(), 404);
 
-    let correlation = front.accepted("/products", &lamp(1, 5)).await;
-    front.reads(&lamp(1, 5)).await;
+    let correlation = api.accepted("/products", &lamp(1, 5)).await;
+    api.reads(&lamp(1, 5)).await;
     far.reads(&lamp(1, 5)).await;
 
     let sent = probe.get(&tap).await.unwrap();
@@ -66,14 +66,14 @@ async fn an_added_product_becomes_readable_in_every_region_once() {
         assert_eq!(indexed[0]["product_id"], 1);
         assert_eq!(indexed[0]["hops"], json!([]));
     }
-    assert_eq!(front.lines("published")[0]["correlation_id"], json!(correlation));
+    assert_eq!(api.lines("published")[0]["correlation_id"], json!(correlation));
 }
 
 #[tokio::test]
 async fn there_are_no_taxes_in_an_unknown_region() {
     let broker = Broker::shared();
-    let front = Region::new("asia", &broker.vhost_uri()).start(Products).await;
-    let unknown = front.post("/tax/mars", "").await;
+    let api = Region::new("asia", &broker.vhost_uri()).start(Products).await;
+    let unknown = api.post("/tax/mars", "").await;
     assert_eq!(unknown.status(), 404);
     assert_eq!(unknown.json::<Value>().await.unwrap()["error"], "NOT_FOUND");
 }
@@ -209,7 +209,7 @@ async fn a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
-    let (front, indexer) = (europe.start(Products).await, europe.start(Indexer).await);
+    let (api, indexer) = (europe.start(Products).await, europe.start(Indexer).await);
     let probe = Probe::connect(&uri).await;
     let poison = [
         ("{not json", "not valid JSON"),
@@ -222,8 +222,8 @@ async fn a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on() {
             .with_priority(3);
         probe.publish("products.events", "product_added", properties, body).await;
     }
-    front.accepted("/products", &lamp(1, 5)).await;
-    front.reads(&lamp(1, 5)).await;
+    api.accepted("/products", &lamp(1, 5)).await;
+    api.reads(&lamp(1, 5)).await;
 
     let dead_lettered = async || (indexer.lines("dead_lettered").len() == poison.len()).then_some(());
     until("all are dead-lettered", dead_lettered).await;
@@ -311,13 +311,13 @@ async fn an_unroutable_message_is_an_error_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);
-    let (front, _indexer) = (asia.start(Products).await, asia.start(Indexer).await);
+    let (api, _indexer) = (asia.start(Products).await, asia.start(Indexer).await);
     Probe::connect(&uri).await.delete("fed.order_product").await;
     let (orders, products) = (json!({"product_id": 1, "quantity": 1}), lamp(1, 1));
     // Many at once, of both sorts: each must get its own result.
     let answers = futures_util::future::join_all((0..40).map(|n| {
         let (path, body) = if n % 2 == 0 { ("/orders", &orders) } else { ("/products", &products) };
-        front.post(path, body.to_string())
+        api.post(path, body.to_string())
     }))
     .await;
     for (n, answer) in answers.into_iter().enumerate() {
@@ -332,24 +332,24 @@ async fn only_an_indexer_declares_the_queue_that_only_an_indexer_empties() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let asia = Region::new("asia", &uri);
-    let (front, _taxes) = (asia.start(Products).await, asia.start(Taxes).await);
+    let (api, _taxes) = (asia.start(Products).await, asia.start(Taxes).await);
     let probe = Probe::connect(&uri).await;
     assert!(!probe.exists("indexer.asia").await);
-    let refused = front.post("/products", lamp(1, 5).to_string()).await;
+    let refused = api.post("/products", lamp(1, 5).to_string()).await;
     assert_eq!(refused.status(), 500);
     assert_eq!(refused.json::<Value>().await.unwrap()["error"], "UNROUTABLE");
 
     // Another implementation's indexer, with a queue of its own.
     let other = probe.tap("products.events", "product_added").await;
-    front.accepted("/products", &lamp(1, 5)).await;
+    api.accepted("/products", &lamp(1, 5)).await;
     assert_eq!(probe.depth(&other).await.0, 1);
     assert!(!probe.exists("indexer.asia").await);
 
     asia.start(Indexer).await.stop().await;
-    front.accepted("/products", &lamp(2, 5)).await;
+    api.accepted("/products", &lamp(2, 5)).await;
     let _indexer = asia.start(Indexer).await;
-    front.reads(&lamp(2, 5)).await;
-    assert_eq!(front.get("/products/1").await.status(), 404, "from before the indexer's first start");
+    api.reads(&lamp(2, 5)).await;
+    assert_eq!(api.get("/products/1").await.status(), 404, "from before the indexer's first start");
 }
 
 #[tokio::test]
@@ -357,14 +357,14 @@ async fn a_consumer_whose_queue_is_deleted_declares_it_again() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
     let europe = Region::new("europe", &uri);
-    let (front, indexer) = (europe.start(Products).await, europe.start(Indexer).await);
-    front.accepted("/products", &lamp(1, 4)).await;
-    front.reads(&lamp(1, 4)).await;
+    let (api, indexer) = (europe.start(Products).await, europe.start(Indexer).await);
+    api.accepted("/products", &lamp(1, 4)).await;
+    api.reads(&lamp(1, 4)).await;
     Probe::connect(&uri).await.delete("indexer.europe").await;
     indexer.line("disconnected", |_| true).await;
     indexer.healthy().await;
-    front.accepted("/products", &lamp(1, 5)).await;
-    front.reads(&lamp(1, 5)).await;
+    api.accepted("/products", &lamp(1, 5)).await;
+    api.reads(&lamp(1, 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -372,41 +372,41 @@ async fn services_wait_for_a_broker_and_survive_its_restart_without_loss() {
     let broker = Broker::create();
     let uri = broker.uri("%2f");
     let europe = Region::new("europe", &uri);
-    let (front, taxes) = (europe.launch(Products).await, europe.launch(Taxes).await);
-    front.unhealthy().await;
-    assert_eq!(front.get("/products/1").await.status(), 404, "reading needs no broker");
-    let refused = front.post("/products", lamp(1, 1).to_string()).await;
+    let (api, taxes) = (europe.launch(Products).await, europe.launch(Taxes).await);
+    api.unhealthy().await;
+    assert_eq!(api.get("/products/1").await.status(), 404, "reading needs no broker");
+    let refused = api.post("/products", lamp(1, 1).to_string()).await;
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.json::<Value>().await.unwrap()["error"], "UNAVAILABLE");
 
     tokio::task::block_in_place(|| broker.start());
-    front.healthy().await;
+    api.healthy().await;
     taxes.healthy().await;
     europe.start(Indexer).await.stop().await;
     for id in 0..20 {
-        front.accepted("/products", &lamp(id, 10)).await;
+        api.accepted("/products", &lamp(id, 10)).await;
     }
     let restarting = std::thread::scope(|scope| {
         let restart = scope.spawn(|| broker.restart());
         tokio::task::block_in_place(|| restart.join())
     });
     restarting.unwrap();
-    front.line("disconnected", |_| true).await;
-    front.healthy().await;
+    api.line("disconnected", |_| true).await;
+    api.healthy().await;
     taxes.healthy().await;
 
     let indexer = europe.start(Indexer).await;
     for id in 0..20 {
-        front.reads(&lamp(id, 10)).await;
-        front.accepted("/orders", &json!({"product_id": id, "quantity": 1})).await;
+        api.reads(&lamp(id, 10)).await;
+        api.accepted("/orders", &json!({"product_id": id, "quantity": 1})).await;
     }
     for id in 0..20 {
-        front.reads(&lamp(id, 9)).await;
+        api.reads(&lamp(id, 9)).await;
     }
-    front.accepted("/tax/europe", &json!({})).await;
-    front.line("reply_received", |_| true).await;
-    assert_eq!(front.lines("order_processed").len(), 20);
-    for service in [front, taxes, indexer] {
+    api.accepted("/tax/europe", &json!({})).await;
+    api.line("reply_received", |_| true).await;
+    assert_eq!(api.lines("order_processed").len(), 20);
+    for service in [api, taxes, indexer] {
         service.stop().await;
     }
 }

@@ -67,7 +67,7 @@ impl StepError {
         matches!(self, Self::TimedOut { .. })
     }
 
-    /// The engine's error underneath, where it is one.
+    /// The engine's error underneath, if there is one.
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
         match self {

@@ -136,7 +136,7 @@ impl EngineError {
         self.problem() == Problem::NotFound
     }
 
-    /// What to do about it, where that is obvious.
+    /// What to do about it, if that is obvious.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self.problem() {

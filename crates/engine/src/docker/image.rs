@@ -13,7 +13,7 @@ use tokio_util::bytes::Bytes;
 use super::{Engine, EngineError, Operation, Result, absent_is_removed};
 
 impl Engine {
-    /// The id of the image with this reference; none where the engine has none.
+    /// The id of the image with this reference; none if the engine has none.
     pub async fn image(&self, reference: &str) -> Result<Option<String>> {
         let image = self.docker.inspect_image(reference).await;
         match image.map_err(|source| EngineError::new(Operation::Inspect, reference, source)) {
@@ -80,7 +80,7 @@ impl Engine {
             .map_err(|source| EngineError::new(Operation::Import, reference, source))
     }
 
-    /// Removes an image's reference, and the image with its last one. One that does not exist is no error.
+    /// Removes an image's reference, and the image with its last one. One that does not exist is not an error.
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
         let options = RemoveImageOptionsBuilder::default().build();
         let removed = self.docker.remove_image(reference, Some(options), None).await.map(drop);

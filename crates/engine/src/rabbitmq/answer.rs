@@ -143,8 +143,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The first of the nodes. In the first seconds after its start a node says nothing of itself, and the
-    /// answer is an empty list where the object will be.
+    /// The first of the nodes. In the first seconds after its start a node reports nothing, and the
+    /// answer is an empty list in place of the object.
     pub fn of(nodes: Vec<Value>) -> Self {
         let node = nodes.into_iter().next().filter(Value::is_object);
         node.and_then(|node| serde_json::from_value(node).ok()).unwrap_or_default()
@@ -182,8 +182,8 @@ impl Link {
         self.upstream.as_deref() == Some(upstream) && carried.as_deref() == Some(resource.name())
     }
 
-    /// The broker gives the time of a status in its own zone and does not name it; in our containers it is UTC.
-    /// Its hour has one digit before ten.
+    /// The broker reports the time of a status in its own time zone, without naming it; in our containers it is UTC.
+    /// Before 10:00 the hour has one digit.
     pub fn into_link(self, now: Option<jiff::Timestamp>) -> Option<observed::Link> {
         let resource = match (self.exchange, self.queue) {
             (Some(exchange), _) => Resource::Exchange(exchange),

@@ -1,9 +1,9 @@
 //! Changes of upstreams that reach every one of their links.
 //!
-//! A broker stores the change first and then has one link after the other stop and start. A link that waits to connect
-//! again may begin to between those two: then the broker answers 500, and the change is not propagated to the links
-//! after it. They go on with the old definition, also those of an upstream that is deleted; and to put or delete it
-//! once more does nothing, since what is stored is the same (RabbitMQ 3.10 to 4.3, `rabbit_federation_link_sup:stop/3`
+//! A broker stores the change first and then stops and starts one link after the other. If a link that waits to
+//! reconnect does so between those two, the broker answers 500, and the change is not propagated to the links after
+//! it. They keep the old definition, even if the upstream is deleted; and putting or deleting it again does nothing,
+//! since what is stored is the same (RabbitMQ 3.10 to 4.3, `rabbit_federation_link_sup:stop/3`
 //! and `rabbit_runtime_parameters:set_any0/5`). So another definition is put in between.
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Broker, Result};
 use fedctl_model::{definition::Upstream, secret::Secret, site::NOWHERE};
 
-/// How often a change is tried before a broker's 500 is taken for another failure.
+/// How often a change is tried before a broker's 500 is treated as another failure.
 const ATTEMPTS: usize = 10;
 
 impl Broker {
@@ -26,8 +26,8 @@ impl Broker {
         self.put_definition(name, upstream).await
     }
 
-    /// Deletes an upstream, and with it its links. It is pointed at nowhere first, even if it is already deleted: another
-    /// deletion may have been cut short before it was propagated to all links.
+    /// Deletes an upstream, and with it its links. Its URI is replaced with an unused one first, even if it is already
+    /// deleted: another deletion may have been cut short before it was propagated to all links.
     pub async fn delete_upstream(&self, name: &str) -> Result<()> {
         let settings = serde_json::Map::from_iter([("resource-cleanup-mode".to_owned(), json!("never"))]);
         let nowhere = Upstream { uri: Secret::new(NOWHERE), settings };

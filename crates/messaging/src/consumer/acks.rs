@@ -23,7 +23,7 @@ impl AckBatcher {
         self.unacked.track(tag);
     }
 
-    /// Acknowledges what is settled, and gives the first error among it.
+    /// Acknowledges what is settled, and returns the first error among it.
     ///
     /// The acknowledgements are on their way then. If they cannot be sent, the connection is lost, and with it the
     /// deliveries.

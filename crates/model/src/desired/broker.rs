@@ -52,7 +52,7 @@ fn application_permissions() -> Permissions {
 }
 
 /// What a link needs on the upstream and no more: its own internal queues and exchanges, and what is
-/// federated, to read it and to declare it where it is not there yet.
+/// federated, to read it and to declare it if it does not exist yet.
 fn link_permissions(pair: &Pair, policies: &[FederationPolicy]) -> Permissions {
     let internal = internal_names_of(&pair.downstream);
     let federated = policies.iter().map(|policy| policy.pattern.as_str());
@@ -99,7 +99,7 @@ fn policy(policy: &FederationPolicy) -> Policy {
 }
 
 impl ApplyTo {
-    /// RabbitMQ's word for it.
+    /// As RabbitMQ spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

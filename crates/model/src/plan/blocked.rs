@@ -13,8 +13,8 @@ pub(crate) const CODES: [Code; 3] = [FOREIGN_OBJECT, FOREIGN_DEFINITION, BACKLOG
 
 const FOREIGN_OBJECT: Code = Code::error(
     "FED0501",
-    "A network, volume or container has the name that fedctl would give to one of this project, and not the \
-     project's label: it was made by someone else, or by another project of that name. fedctl changes and removes \
+    "A network, volume or container has a name that this project needs, but not the \
+     project's label: it was created by someone else, or by another project of that name. fedctl changes and removes \
      only what carries its label, so nothing was applied. Give the project another name, or remove the object \
      if no one needs it.",
 );

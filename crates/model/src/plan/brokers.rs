@@ -31,7 +31,7 @@ pub(super) fn unknown(
     desired.brokers.iter().filter(is_unknown).map(|broker| broker.region.clone()).collect()
 }
 
-/// Plans the changes of every broker; gives the steps after which each region's services can connect.
+/// Plans the changes of every broker; returns the steps after which each region's services can connect.
 pub(super) fn reconcile(
     plan: &mut Plan,
     desired: &Desired,
@@ -121,7 +121,7 @@ fn users(
     }
 }
 
-/// Why a definition has to be put, where it has to be.
+/// Why a definition has to be put, if it has to.
 fn cause_of(wanted: &Map<String, Value>, found: Option<Map<String, Value>>) -> Option<Cause> {
     match found {
         None => Some(Cause::NotFound),

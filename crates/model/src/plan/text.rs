@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use super::{Cause, Change, Operation, Plan, Planned, Step, blocked::BlockedForm};
 use crate::{counted::counted, topology::RegionName};
 
-/// The version of a plan's serialised form. Within it, fields are only added.
+/// The version of a plan's serialised form. Within a version, fields are only added.
 const FORMAT_VERSION: u32 = 1;
 
 /// What a step does to its subject, as a sign.
@@ -43,7 +43,7 @@ pub struct Description {
     pub action: String,
     /// The state once it is done, in few words.
     pub result: String,
-    /// The step's sign; where there is none, the cause decides whether it adds or changes.
+    /// The step's sign; if there is none, the cause decides whether it adds or changes.
     sign: Option<Sign>,
     /// What it endangers or exposes; where the cause decides, only a change does.
     risk: Option<&'static str>,
@@ -159,7 +159,7 @@ impl Planned {
         self.step.describe().sign.unwrap_or_else(|| self.cause.sign())
     }
 
-    /// What the step endangers or exposes, where it does.
+    /// What the step endangers or exposes, if anything.
     #[must_use]
     pub fn risk(&self) -> Option<&'static str> {
         let Description { sign, risk, .. } = self.step.describe();

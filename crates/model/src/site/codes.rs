@@ -12,13 +12,13 @@ pub(super) const UNREACHABLE: Code = Code::error(
 );
 pub(super) const STOPPED: Code = Code::error(
     "FED0602",
-    "The region's broker has a container that is not running. Its messages are in its volume, and messages for it are \
+    "The container of the region's broker is not running. Its messages are in its volume, and messages for it are \
      queued on the brokers of the other regions. `fedctl up` starts it; if it stops again, `fedctl logs REGION broker` shows why.",
 );
 pub(super) const MISSING: Code = Code::error(
     "FED0603",
-    "The region's broker has no container: it was never started, or it was removed. What it held is in its volume, \
-     if that is still there. `fedctl up` creates it.",
+    "The region's broker has no container: it was never started, or it was removed. Its messages are in its volume, \
+     if that still exists. `fedctl up` creates it.",
 );
 pub(super) const NOT_PUBLISHED: Code = Code::error(
     "FED0604",

@@ -102,13 +102,13 @@ pub(super) const REFUSED_BY_UPSTREAM: Code = Code::error(
 pub(super) const STARTING_TOO_LONG: Code = Code::error(
     "FED0313",
     "The link has been connecting for longer than a reachable upstream takes. RabbitMQ reports it as starting, and \
-     not as down, for as long as the connection may take to time out, so fedctl counts it as down by its age. Packets to \
+     not as down, for as long as the connection may take to time out, so after that time fedctl counts it as down. Packets to \
      the upstream are dropped on the way, or its broker hangs or is paused.",
 );
 pub(super) const NOT_STARTED: Code = Code::error(
     "FED0314",
     "The topology requires this link, and the downstream's broker does not list it. A broker has a link only while a \
-     policy matches the exchange or queue and the upstream is defined, and it reports nothing where one of \
+     policy matches the exchange or queue and the upstream is defined, and it reports nothing if one of \
      the two is missing or a policy of higher priority wins. `fedctl plan` shows what is missing; `fedctl up` puts it \
      back, and has the broker start a link that it failed to start.",
 );
@@ -121,5 +121,5 @@ pub(super) const NOT_IN_TOPOLOGY: Code = Code::warning(
 pub(super) const OTHER: Code = Code::error(
     "FED0316",
     "RabbitMQ reports a status or an error that fedctl does not know, and the message shows it as it is. New \
-     versions of RabbitMQ add new ones. `fedctl logs REGION broker` of the downstream shows more.",
+     versions of RabbitMQ may add more. `fedctl logs REGION broker` of the downstream shows more.",
 );

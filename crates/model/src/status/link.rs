@@ -1,4 +1,4 @@
-//! A link, and how it is.
+//! A link and its state.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl LinkRef {
 pub struct LinkStatus {
     /// Which one.
     pub link: LinkRef,
-    /// How it is.
+    /// Its state.
     pub condition: Condition,
     /// Seconds since its state last changed.
     pub age_seconds: Option<u64>,
@@ -49,7 +49,7 @@ pub struct LinkStatus {
     pub waiting: Option<u64>,
 }
 
-/// How a link is, and why.
+/// The state of a link, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// Connected, and the upstream knows every binding.
@@ -60,7 +60,7 @@ pub enum Condition {
     Failing(Reason),
 }
 
-/// How a link is, in a word.
+/// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
@@ -125,7 +125,7 @@ impl fmt::Display for Condition {
 pub(super) struct LinkForm {
     #[serde(flatten)]
     link: LinkRef,
-    /// How the link is.
+    /// The link's state.
     state: LinkState,
     /// Why it does not run, as text.
     error: Option<String>,

@@ -91,7 +91,7 @@ impl Reason {
         )
     }
 
-    /// How a link is for this reason.
+    /// The state of a link for this reason.
     #[must_use]
     pub fn state(&self) -> LinkState {
         match self {

@@ -292,12 +292,15 @@ mod tests {
         assert_eq!(count("minimum"), count("maximum"), "\"must be between\" needs both");
         for (keyword, value) in found {
             assert!(KNOWN.split(' ').any(|known| known == keyword), "{keyword}");
-            assert!(keyword != "pattern" || value == NAME, "`{value}` is no rule for host names");
+            assert!(keyword != "pattern" || value == NAME, "`{value}` is not a rule for host names");
             assert!(
                 !["minLength", "minItems"].contains(&keyword) || value == 1,
                 "\"is empty\" means fewer than 1"
             );
-            assert!(keyword != "oneOf" || words(&json!({ "oneOf": value })).is_some(), "{value} is no enum");
+            assert!(
+                keyword != "oneOf" || words(&json!({ "oneOf": value })).is_some(),
+                "{value} is not an enum"
+            );
         }
     }
 

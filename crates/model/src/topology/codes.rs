@@ -61,8 +61,8 @@ pub(super) const OUT_OF_RANGE: Code = Code::error(
 pub(super) const WRONG_LENGTH: Code = Code::error(
     "FED0109",
     "The text or list has too few or too many parts. A name becomes part of host names, which \
-     may have 63 characters, and a topology without regions would start nothing. Shorten or \
-     fill it.",
+     may have 63 characters, and a topology without regions would start nothing. Shorten it, or \
+     add what is missing.",
 );
 pub(super) const INVALID_NAME: Code = Code::error(
     "FED0110",

@@ -83,7 +83,7 @@ pub(super) fn listed<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     values.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// "did you mean …" where one of the known words is near, else which words there are.
+/// "did you mean …" if one of the known words is close, else the list of known words.
 pub(super) fn suggestion<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,

@@ -45,7 +45,7 @@ pub(super) struct Entry {
     pub value: Tree,
 }
 
-/// Reads the findings' text; where it is no YAML, or too much, adds a finding and gives nothing.
+/// Reads the findings' text; if it is not YAML, or too large, adds a finding and returns nothing.
 ///
 /// Duplicate keys are findings too, but the first of them stays in the tree for further checks.
 pub(super) fn read(findings: &mut Findings) -> Option<Tree> {

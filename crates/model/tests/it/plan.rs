@@ -48,7 +48,7 @@ fn region(name: &str) -> RegionName {
     RegionName::new(name)
 }
 
-/// The plan for a world that was as `yaml` says until something was done to it.
+/// The plan for a world that matched `yaml` until something was done to it.
 fn plan_after(yaml: &str, damage: impl FnOnce(&mut World)) -> Plan {
     let wanted = wanted(yaml);
     let mut world = World::of(&wanted);
@@ -56,7 +56,7 @@ fn plan_after(yaml: &str, damage: impl FnOnce(&mut World)) -> Plan {
     plan(&wanted, &world.look())
 }
 
-/// Holds the plan for a damaged [`TWO`] against the expected lines, then applies it: nothing may be left to do.
+/// Compares the plan for a damaged [`TWO`] with the expected lines, then applies it: nothing may be left to do.
 #[track_caller]
 fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
     let wanted = wanted(TWO);

@@ -24,7 +24,7 @@ const THREE: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: a
 const EXCHANGE: &str = "orders.events";
 const QUEUE: &str = "fed.work";
 
-/// What is found: an engine, and how each broker is.
+/// What is found: an engine, and the state of each broker.
 struct World {
     topology: Topology,
     engine: EngineState,
@@ -122,7 +122,7 @@ fn broker_health(others: &[RegionName]) -> BrokerHealth {
     }
 }
 
-/// Holds everything that is not as it should be against the expected lines.
+/// Compares everything that is wrong with the expected lines.
 #[track_caller]
 fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
     let mut world = World::of(TWO);
@@ -428,7 +428,7 @@ fn the_json_form_conforms_to_its_schema() {
     }
 }
 
-/// Holds a value against the part of JSON Schema that schemars uses here. Every property must be described.
+/// Validates a value against the part of JSON Schema that schemars uses here. Every property must be described.
 #[track_caller]
 fn assert_fits(value: &Value, schema: &Value, root: &Value, place: &str) {
     if let Some(reference) = schema["$ref"].as_str() {

@@ -26,7 +26,7 @@ fn findings(yaml: &str) -> Vec<Diagnostic> {
     topology::parse(yaml, &catalogue()).map_or_else(|findings| findings, |(_, warnings)| warnings)
 }
 
-/// Holds the findings in `yaml`, as `code line:column message; help`, against the expected lines.
+/// Compares the findings in `yaml`, as `code line:column message; help`, with the expected lines.
 #[track_caller]
 fn check(yaml: &str, expected: &[&str]) {
     let found: Vec<String> = findings(yaml)
@@ -457,7 +457,7 @@ fn no_finding_has_a_control_character() {
 }
 
 prop_compose! {
-    /// A built-in program without an image, or any service with one.
+    /// A built-in service without an image, or any service with one.
     fn service()(
         name in "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
         image in option::of("\\PC{0,12}"),
@@ -512,7 +512,7 @@ prop_compose! {
     }
 }
 
-/// Makes names and host ports distinct, and turns what has no image into a built-in program.
+/// Makes names and host ports distinct, and turns what has no image into a built-in service.
 fn made_distinct(regions: &mut [Region]) {
     for (index, region) in regions.iter_mut().enumerate() {
         region.name = RegionName::new(format!("{}-r{index}", region.name));

@@ -1,4 +1,4 @@
-//! That clippy still sees what the model may not do: each function here does it, and *expects* the lint. Where the
+//! Clippy still sees what the model may not do: each function here does it, and *expects* the lint. Where the
 //! lint no longer fires, `make check` fails with an unfulfilled expectation.
 
 #[expect(clippy::disallowed_methods, reason = "that it is seen is the test")]

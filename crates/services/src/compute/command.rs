@@ -62,7 +62,7 @@ impl FromStr for Host {
     }
 }
 
-/// The known hosts, as `COMPUTE_HOSTS` lists them; none where it is not set.
+/// The known hosts, as `COMPUTE_HOSTS` lists them; none if it is not set.
 ///
 /// # Errors
 /// The first entry that is wrong: not `<region>/<instance>`, of an unknown region, or listed twice.
@@ -265,7 +265,7 @@ impl Answer {
         Ok(Self { host, result })
     }
 
-    /// The word for whether it was done.
+    /// Its status: whether it was done.
     #[must_use]
     pub fn status(&self) -> &'static str {
         if self.result.is_ok() { "success" } else { "error" }
@@ -311,7 +311,7 @@ impl Shortage {
 pub struct Declined(Vec<(Host, Shortage)>);
 
 impl Declined {
-    /// Reads the header's entries; what is no host is left out.
+    /// Reads the header's entries; entries that are not hosts are skipped.
     #[must_use]
     pub fn read(entries: &[String]) -> Self {
         let entry = |entry: &String| {

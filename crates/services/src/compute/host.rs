@@ -198,8 +198,7 @@ impl ComputeHost {
     }
 
     /// Sends answers that are overdue. If a crash or a broken connection came between creating a machine and answering,
-    /// another host may have created it too, and only the API
-    /// can know: it deletes the second one that is reported.
+    /// another host may have created it too, and only the API can know: it deletes the second one that is reported.
     async fn settle(&self, overdue: Vec<(Requester, Outcome)>) {
         for (requester, outcome) in overdue {
             if let (Outcome::Done(result), Some(reply_to)) = (outcome, &requester.reply_to) {

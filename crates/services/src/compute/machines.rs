@@ -97,7 +97,7 @@ impl Machines {
         Ok(Self { store, capacity: Arc::new(capacity), settled: Arc::default() })
     }
 
-    /// Carries out a command once: a redelivered one gives the outcome of the first time.
+    /// Carries out a command once: a redelivered one returns the outcome of the first time.
     ///
     /// An answer is owed for each machine created, until [`Machines::settle`].
     ///
@@ -256,7 +256,7 @@ mod tests {
         Machines::open(folder.path().join("host.db"), capacity).await.unwrap()
     }
 
-    /// Opens the machines in `folder`, and gives what comes of each command of that identifier.
+    /// Opens the machines in `folder`, and returns the outcome of each command with that identifier.
     async fn apply_all(folder: &tempfile::TempDir, commands: Vec<(&str, Command)>) -> Vec<(Value, bool)> {
         let machines = open(folder).await;
         let mut outcomes = Vec::new();

@@ -22,8 +22,8 @@ use fedctl_messaging::{
     Consume, ConsumeError, DedupCache, Log, Message, Outgoing, PublishError, Publisher, Subscription,
 };
 
-/// Each has one unacknowledged call, so that other workers take the next ones. Where calls wait for something, or are many,
-/// one process may run several workers.
+/// Each has one unacknowledged call, so that other workers take the next ones. Where calls wait for something, or are
+/// many, one process may run several workers.
 const WORKERS: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
@@ -86,7 +86,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Its data, where that is what the command needs.
+    /// Its data, if it has the form that the command needs.
     fn data<T: Deserialize<'a>>(&self) -> Option<T> {
         self.data.and_then(|data| object(data.get().as_bytes()).ok())
     }

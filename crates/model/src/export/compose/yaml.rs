@@ -54,7 +54,7 @@ fn head(desired: &Desired) -> String {
     for other in desired.containers.iter().filter(|container| container.init) {
         writeln!(
             text,
-            "#\n# `{}` runs an image of its own: its user can read {}, and write there only where the image\n\
+            "#\n# `{}` runs an image of its own: its user can read {}, and write there only if the image\n\
              # lets it.",
             desired.short(&other.name),
             other.volume.path

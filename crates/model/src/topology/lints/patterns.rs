@@ -33,7 +33,7 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
                 INVALID_PATTERN,
                 &path,
                 format!("{shown} is not a regular expression fedctl supports: {reason}"),
-                r"match names by anchors, classes and alternatives, such as `^(orders|stock)\.`",
+                r"match names with anchors, classes and alternatives, such as `^(orders|stock)\.`",
             ),
             Ok(pattern) => {
                 if let Some(name) = internal_names(topology).find(|name| pattern.matches(name)) {

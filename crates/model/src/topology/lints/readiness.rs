@@ -12,7 +12,7 @@ const UNPUBLISHED_READINESS: Code = Code::error(
     "FED0122",
     "fedctl checks a service's readiness from the host, so the port of the check has to be among \
      the service's published ones. Add it to `ports`; where `readiness` names no port, the first of \
-     them is asked.",
+     them is used.",
 );
 const INVALID_PATH: Code = Code::error(
     "FED0123",

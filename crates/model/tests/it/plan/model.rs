@@ -1,4 +1,4 @@
-//! A model of an engine and its brokers: it does what a plan says, and refuses what a real one would refuse.
+//! A model of an engine and its brokers: it carries out a plan, and rejects what a real one would reject.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ const ROUNDS: usize = 4;
 pub struct World {
     pub engine: EngineState,
     pub brokers: BTreeMap<RegionName, Definitions>,
-    /// Why services do not work that run.
+    /// Why running services are not ready.
     pub not_ready: BTreeMap<String, String>,
     /// Brokers that were waited for since they started.
     answering: BTreeSet<RegionName>,
@@ -35,7 +35,7 @@ pub struct World {
 }
 
 impl World {
-    /// Everything as it is wanted.
+    /// Everything in its desired state.
     pub fn of(wanted: &Desired) -> Self {
         let mut world = Self { project: wanted.project.clone(), ..Self::default() };
         world.up(wanted);
@@ -285,12 +285,12 @@ impl World {
         self.uploaded.remove(name);
     }
 
-    /// Makes a broker one that refuses fedctl's administrator.
+    /// Makes a broker reject fedctl's administrator.
     pub fn lock(&mut self, region: &str) {
         self.locked.insert(RegionName::new(region));
     }
 
-    /// Makes a broker one that does not answer until it is waited for.
+    /// Makes a broker unreachable until it is waited for.
     pub fn silence(&mut self, region: &str) {
         self.answering.remove(&RegionName::new(region));
     }

@@ -178,7 +178,7 @@ fn with_internal(world: &mut World, messages: u64) {
     }
 }
 
-/// A world that was as one topology says, then was damaged, and should be as another says.
+/// A world that matched one topology, was then damaged, and should match another.
 fn checked(before: &Topology, damage: &[(Damage, Index)], after: &Topology, messages: u64) -> Plan {
     let mut world = World::of(&wanted_of(before));
     with_internal(&mut world, messages);
