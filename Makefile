@@ -35,6 +35,7 @@ bench: build ## speed and size, compared with plain brokers, Nameko, aio-pika an
 check: ## formatting, lints, documentation, dependencies
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	! cargo tree --locked -p fedctl-model -e normal --prefix none | grep -E '^(tokio|reqwest|bollard|lapin) '
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
 	cargo deny check bans licenses sources

@@ -35,7 +35,7 @@ fn head(desired: &Desired) -> String {
          #\n\
          #   sh secrets.sh            generates passwords in {SECRETS}; existing ones are kept\n\
          #   docker-compose up -d     or `docker compose up -d`\n\
-         #   docker-compose ps        shows the ports, which are published on 127.0.0.1 only\n\
+         #   docker-compose ps        shows the ports, which are published on {LOOPBACK} only\n\
          #   docker-compose down      keeps the data; `down -v` removes it\n\
          #\n\
          # Log in to a broker's management UI as `{ADMINISTRATOR}`, with the password in\n\
