@@ -20,7 +20,7 @@ fn until(up: Running, fields: &[(&str, &str)]) -> Running {
 }
 
 fn until_image(up: Running) -> Running {
-    until(up, &[("event", "step-started"), ("action", "make from this executable")])
+    until(up, &[("event", "step-started"), ("action", "build from this executable")])
 }
 
 fn until_container(up: Running) -> Running {

@@ -191,7 +191,13 @@ impl Session {
 
     /// The error with its causes, and without the password, whatever a broker or library put into it.
     fn describe(&self, error: &anyhow::Error) -> String {
-        let text = format!("{}: {error:#}", self.broker());
+        let mut text = self.broker();
+        for cause in error.chain().map(ToString::to_string) {
+            // some of lapin's errors contain their cause
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
         match self.uri.authority.userinfo.password.as_str() {
             "" => text,
             password => text.replace(password, "***"),
