@@ -100,7 +100,7 @@ pub fn a_queue_that_grows_faster_than_it_is_consumed_is_reported(project: &Proje
         }
     });
     let watch = Running::of(project.command(&["queues", "--watch"]));
-    let mut watch = watch.until_it_prints("its consumers do not keep up");
+    let mut watch = watch.until_it_prints("its consumers cannot keep up");
     drop(enough);
     orders.join().unwrap();
     watch.signal("INT");

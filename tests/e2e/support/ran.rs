@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::PATIENCE;
+
 /// What a command did.
 #[derive(Debug)]
 pub struct Ran {
@@ -124,7 +126,9 @@ impl Running {
     pub fn until_it_prints(mut self, text: &str) -> Self {
         let mut lines = BufReader::new(self.child.stdout.take().unwrap());
         let mut line = String::new();
+        let deadline = Instant::now() + PATIENCE;
         while !line.contains(text) {
+            assert!(Instant::now() < deadline, "it did not print `{text}` within {PATIENCE:?}");
             line.clear();
             assert!(lines.read_line(&mut line).unwrap() > 0, "it ended without printing `{text}`");
         }
