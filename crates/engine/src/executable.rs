@@ -118,14 +118,15 @@ fn append(tar: &mut tar::Builder<impl Write>, from: &Path, to: &Path) -> io::Res
     tar.append_data(&mut header, to, &mut file)
 }
 
+/// Has the loader of a dynamic executable list what it would load, as `ldd` does without the shell around it. A static
+/// one has no loader and prints its version instead.
 fn libraries(executable: &Path) -> io::Result<BTreeSet<PathBuf>> {
-    let output = Command::new("ldd").arg(executable).output();
-    let output =
-        output.map_err(|error| io::Error::new(error.kind(), format!("cannot run `ldd`: {error}")))?;
+    let output = Command::new(executable).arg("--version").env("LD_TRACE_LOADED_OBJECTS", "1").output()?;
     if output.status.success() {
         Ok(listed(&String::from_utf8_lossy(&output.stdout)))
     } else {
-        Err(io::Error::other(format!("`ldd`: {}", String::from_utf8_lossy(&output.stderr).trim())))
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(io::Error::other(format!("its libraries cannot be listed: {reason}")))
     }
 }
 
@@ -138,7 +139,13 @@ fn listed(list: &str) -> BTreeSet<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// Held while a process is started or an executable is written: a child has the files of its parent open for a
+    /// moment, and a file that is open for writing cannot be executed.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     fn platform(os: &str, arch: &str) -> Platform {
         Platform { os: os.into(), arch: arch.into() }
@@ -146,6 +153,7 @@ mod tests {
 
     #[test]
     fn the_layer_holds_this_executable_and_a_libc() {
+        let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let executable = Executable::for_containers(&Platform::linux()).unwrap();
         let mut layer = Vec::new();
         pack(&mut layer, &executable.path, &executable.libraries).unwrap();
@@ -184,17 +192,18 @@ mod tests {
 
     #[test]
     fn the_same_executable_always_makes_the_same_image_and_another_one_another() {
+        let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let here = Executable::of_this_process().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let copy = directory.path().join("elsewhere");
         std::fs::copy(&here.path, &copy).unwrap();
-        let mut file = File::options().append(true).open(&copy).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let open = || File::options().append(true).open(&copy).unwrap();
+        open().set_modified(std::time::UNIX_EPOCH).unwrap();
         let same = Executable::at(copy.clone()).unwrap();
         assert_eq!((here.reference(), packed(&here)), (same.reference(), packed(&same)));
 
-        file.write_all(b"!").unwrap();
-        let other = Executable::at(copy).unwrap();
+        open().write_all(b"!").unwrap();
+        let other = Executable::at(copy.clone()).unwrap();
         assert_ne!(here.reference(), other.reference());
         assert_ne!(packed(&here), packed(&other));
     }
