@@ -21,7 +21,7 @@ down: build ## remove what `make demo` started, but keep its data
 image: ## build the built-in services' image from a static build, for `service-image: fedctl-service:static`
 	scripts/service-image.sh | docker import - fedctl-service:static
 
-# one end-to-end case alone: `cargo test --test e2e -- a_killed_broker`; ARCHITECTURE.md lists the rest
+# one end-to-end case alone: `cargo test --test it -- a_killed_broker`; ARCHITECTURE.md lists the rest
 test: setup ## every test, including those against real brokers
 	cargo run --locked -- pull
 	cargo test --workspace --locked

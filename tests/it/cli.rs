@@ -1,5 +1,9 @@
 //! The program as people and scripts see it: help, errors, exit codes, streams. No engine, no network.
 
+use libtest_mimic::Trial;
+
+use crate::harness::cases;
+
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
@@ -106,7 +110,6 @@ fn commands() -> Vec<Vec<String>> {
     found
 }
 
-#[test]
 fn every_command_has_help_with_two_examples() {
     for command in commands() {
         let words = command.iter().map(String::as_str);
@@ -118,7 +121,6 @@ fn every_command_has_help_with_two_examples() {
     }
 }
 
-#[test]
 fn a_typo_gets_the_word_that_was_meant() {
     for (arguments, meant) in [
         (&["statsu"][..], "a similar subcommand exists: 'status'"),
@@ -132,14 +134,12 @@ fn a_typo_gets_the_word_that_was_meant() {
     }
 }
 
-#[test]
 fn every_finding_of_an_invalid_topology_is_shown() {
     let directory = project("name: Shop\nmaster: eurpe\nregions: [name: europe]\nfederatoin: {}\n");
     let output = fedctl(directory.path(), &["status"]).output().unwrap();
     insta::assert_snapshot!(shown(&output));
 }
 
-#[test]
 fn a_missing_topology_is_named() {
     let directory = TempDir::new().unwrap();
     let expected = |file: &str| {
@@ -154,7 +154,6 @@ fn a_missing_topology_is_named() {
     check(directory.path(), &["plan", "--file", "other.yaml"], &expected("other.yaml"));
 }
 
-#[test]
 fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
     let directory = project(TWO);
     let expected =
@@ -164,7 +163,6 @@ fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
     }
 }
 
-#[test]
 fn an_engine_that_does_not_answer_is_named() {
     let directory = project(TWO);
     for command in ["up", "plan", "status", "down", "logs"] {
@@ -178,14 +176,12 @@ fn an_engine_that_does_not_answer_is_named() {
     }
 }
 
-#[test]
 fn the_engines_address_comes_from_the_environment_too() {
     let directory = project(TWO);
     let output = fedctl(directory.path(), &["plan"]).env("DOCKER_HOST", "unix:///nonexistent.sock").output();
     assert!(text(&output.unwrap().stderr).contains("`unix:///nonexistent.sock`"));
 }
 
-#[test]
 fn an_engine_that_is_too_old_is_refused() {
     let (directory, host) = (project(TWO), empty_engine("1.40"));
     check(
@@ -198,7 +194,6 @@ fn an_engine_that_is_too_old_is_refused() {
     );
 }
 
-#[test]
 fn on_an_engine_of_another_architecture_the_built_in_services_need_an_image() {
     let host = empty_engine_of(r#"{"ApiVersion":"1.41","Os":"linux","Arch":"pdp11"}"#.into());
     let plan = |yaml: &str, command: &str| {
@@ -218,7 +213,6 @@ fn on_an_engine_of_another_architecture_the_built_in_services_need_an_image() {
     assert_eq!(plan(&named, "plan"), (Some(0), String::new()), "with an image");
 }
 
-#[test]
 fn a_plan_is_data_and_its_exit_code_says_that_there_are_changes() {
     let (directory, host) = (project(TWO), empty_engine("1.41"));
     let run = |arguments: &[&str]| {
@@ -235,7 +229,6 @@ fn a_plan_is_data_and_its_exit_code_says_that_there_are_changes() {
     assert!(!directory.child(".fedctl").exists(), "a plan writes nothing");
 }
 
-#[test]
 fn what_is_not_there_is_degraded() {
     let (directory, host) = (project(TWO), empty_engine("1.41"));
     let table = fedctl(directory.path(), &["status", "--host", &host]).output().unwrap();
@@ -246,7 +239,6 @@ fn what_is_not_there_is_degraded() {
     assert_eq!((&json["version"], &json["regions"][1]["broker"]["state"]), (&1.into(), &"missing".into()));
 }
 
-#[test]
 fn data_is_removed_only_for_the_projects_name() {
     let directory = project(TWO);
     let expected = "exit 64\n--- stdout\n--- stderr\nerror: removing volumes must be confirmed with the project's name\n\n\
@@ -255,7 +247,6 @@ fn data_is_removed_only_for_the_projects_name() {
     check(directory.path(), &["down", "--volumes", "--confirm", "shopp"], expected);
 }
 
-#[test]
 fn taking_nothing_down_is_done_at_once() {
     let (directory, host) = (project(TWO), empty_engine("1.41"));
     let output = fedctl(directory.path(), &["down", "--host", &host]).output().unwrap();
@@ -263,7 +254,6 @@ fn taking_nothing_down_is_done_at_once() {
     assert!(text(&output.stderr).starts_with("down: 0 steps, "), "{}", text(&output.stderr));
 }
 
-#[test]
 fn a_file_in_the_directorys_place_is_named() {
     let directory = project(TWO);
     directory.child(".fedctl").touch().unwrap();
@@ -275,7 +265,6 @@ fn a_file_in_the_directorys_place_is_named() {
     );
 }
 
-#[test]
 fn while_another_fedctl_changes_the_project_nothing_is_changed() {
     let directory = project(TWO);
     fs::create_dir(directory.child(".fedctl").path()).unwrap();
@@ -294,7 +283,6 @@ fn while_another_fedctl_changes_the_project_nothing_is_changed() {
     assert_eq!(output.status.code(), Some(69), "the lock is free again");
 }
 
-#[test]
 fn a_finding_is_explained_by_its_code() {
     for code in Code::all() {
         let expected = format!("{}\n", code.explanation());
@@ -306,7 +294,6 @@ fn a_finding_is_explained_by_its_code() {
     check(Path::new("/"), &["explain", "FED0000"], expected);
 }
 
-#[test]
 fn the_schema_is_the_one_in_the_repository() {
     assert_eq!(data(&["schema"]), include_str!("../../regions.schema.json"));
 }
@@ -322,7 +309,6 @@ fn completed(directory: &Path, words: &[&str]) -> Vec<String> {
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-#[test]
 fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_command() {
     let page = data(&["man"]);
     let directory = project(
@@ -344,7 +330,6 @@ fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_c
     }
 }
 
-#[test]
 fn a_report_is_the_same_in_json_and_in_yaml() {
     let (directory, host) = (project(TWO), empty_engine("1.41"));
     let report = |form: &str| {
@@ -358,7 +343,6 @@ fn a_report_is_the_same_in_json_and_in_yaml() {
     assert_eq!(yaml, json);
 }
 
-#[test]
 fn a_reader_that_goes_away_is_no_error() {
     for arguments in [&["schema"][..], &["completions", "zsh"], &["man"]] {
         let mut fedctl = fedctl(Path::new("/"), arguments);
@@ -369,7 +353,6 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
-#[test]
 fn colour_is_shown_only_where_it_is_asked_for() {
     let (directory, host) = (project(TWO), empty_engine("1.41"));
     let colours = |arguments: &[&str], environment: &[(&str, &str)]| {
@@ -392,4 +375,30 @@ fn colour_is_shown_only_where_it_is_asked_for() {
     check(&["plan", "asai"]);
     fs::write(directory.path().join("regions.yaml"), "name: Shop\n").unwrap();
     check(&["plan"]);
+}
+
+pub fn cases() -> Vec<Trial> {
+    cases! {
+        every_command_has_help_with_two_examples,
+        a_typo_gets_the_word_that_was_meant,
+        every_finding_of_an_invalid_topology_is_shown,
+        a_missing_topology_is_named,
+        an_unknown_region_is_refused_and_the_known_ones_are_named,
+        an_engine_that_does_not_answer_is_named,
+        the_engines_address_comes_from_the_environment_too,
+        an_engine_that_is_too_old_is_refused,
+        on_an_engine_of_another_architecture_the_built_in_services_need_an_image,
+        a_plan_is_data_and_its_exit_code_says_that_there_are_changes,
+        what_is_not_there_is_degraded,
+        data_is_removed_only_for_the_projects_name,
+        taking_nothing_down_is_done_at_once,
+        a_file_in_the_directorys_place_is_named,
+        while_another_fedctl_changes_the_project_nothing_is_changed,
+        a_finding_is_explained_by_its_code,
+        the_schema_is_the_one_in_the_repository,
+        commands_regions_and_services_are_completed_and_the_manual_page_names_every_command,
+        a_report_is_the_same_in_json_and_in_yaml,
+        a_reader_that_goes_away_is_no_error,
+        colour_is_shown_only_where_it_is_asked_for,
+    }
 }

@@ -1,5 +1,9 @@
 //! The exports: what is written, and whether other tools can use it.
 
+use libtest_mimic::Trial;
+
+use crate::harness::cases;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -53,7 +57,6 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-#[test]
 fn the_committed_export_is_that_of_the_shipped_topology() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose");
     let (committed, exported) =
@@ -66,7 +69,6 @@ fn the_committed_export_is_that_of_the_shipped_topology() {
     }
 }
 
-#[test]
 fn the_script_makes_passwords_once_and_puts_them_everywhere() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path().join("it's $HOME");
@@ -104,7 +106,6 @@ fn the_script_makes_passwords_once_and_puts_them_everywhere() {
     assert_eq!(mode(&secrets.join("asia/products/amqp-uri")), 0o644, "for the container's user");
 }
 
-#[test]
 fn shellcheck_finds_nothing_in_the_script() {
     let temporary = tempfile::tempdir().unwrap();
     write(temporary.path(), &compose(&shipped(), &catalogue()));
@@ -114,7 +115,6 @@ fn shellcheck_finds_nothing_in_the_script() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
 
-#[test]
 fn export_compose_lists_the_files_that_it_wrote() {
     let temporary = tempfile::tempdir().unwrap();
     let output = temporary.path().join("new/compose");
@@ -127,4 +127,13 @@ fn export_compose_lists_the_files_that_it_wrote() {
         .collect();
     assert_eq!(String::from_utf8(said.stdout).unwrap(), paths);
     assert_eq!(read(&output, &[]), compose(&shipped(), &catalogue()));
+}
+
+pub fn cases() -> Vec<Trial> {
+    cases! {
+        the_committed_export_is_that_of_the_shipped_topology,
+        the_script_makes_passwords_once_and_puts_them_everywhere,
+        shellcheck_finds_nothing_in_the_script,
+        export_compose_lists_the_files_that_it_wrote,
+    }
 }

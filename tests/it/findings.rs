@@ -1,5 +1,9 @@
 //! How findings in a topology are shown: the code, the line with a caret under the place, and the help.
 
+use libtest_mimic::Trial;
+
+use crate::harness::cases;
+
 use fedctl::{catalogue::catalogue, output::findings::render};
 use fedctl_model::topology;
 use proptest::{prelude::*, sample::Index};
@@ -12,7 +16,6 @@ fn rendered(yaml: &str) -> String {
     render(&found, yaml, "regions.yaml", false)
 }
 
-#[test]
 fn every_finding_comes_at_once_and_errors_before_warnings() {
     let shown = rendered(
         "name: Shop\nmaster: europe\nregoins:\n- name: x\nregions:\n- name: asia\n  servces: []\n  \
@@ -22,7 +25,6 @@ fn every_finding_comes_at_once_and_errors_before_warnings() {
     insta::assert_snapshot!(shown);
 }
 
-#[test]
 fn values_that_do_not_fit_each_other_are_found_at_once() {
     let shown = rendered(
         r"name: shop
@@ -52,29 +54,24 @@ federation:
     insta::assert_snapshot!(shown);
 }
 
-#[test]
 fn malformed_yaml_is_one_finding_with_its_place() {
     insta::assert_snapshot!(rendered("name: shop\nregions:\n\t- name: europe\n"));
 }
 
-#[test]
 fn a_byte_order_mark_and_carriage_returns_do_not_shift_the_place() {
     insta::assert_snapshot!(rendered("\u{feff}name: Shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n"));
 }
 
-#[test]
 fn columns_count_characters_and_carets_stand_under_them() {
     let shown = rendered("name: shop\nmaster: europe\nregions: [{name: europe, größe: 東京, x: 1}]\n");
     insta::assert_snapshot!(shown);
 }
 
-#[test]
 fn control_characters_of_the_topology_are_not_printed() {
     let shown = rendered("name: shop\nmaster: \"a\\e[31mb\"\nregions: [name: europe]\n\"\\e]0;x\\a\": 1\n");
     assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
 }
 
-#[test]
 fn colour_is_only_there_where_it_is_asked_for() {
     let found = topology::parse("name: shop\n", &catalogue()).unwrap_err();
     let shown = |colour| render(&found, "name: shop\n", "regions.yaml", colour);
@@ -83,24 +80,36 @@ fn colour_is_only_there_where_it_is_asked_for() {
 }
 
 proptest! {
-    #[test]
     fn the_findings_in_any_text_are_shown_without_panic(text in "(?s).{0,200}") {
         rendered(&text);
     }
 
-    #[test]
     fn the_findings_in_any_mix_of_yaml_are_shown_without_panic(
         text in r#"(name|regions|: |:\n|- |\n  |<<|---\n|!!int |[\[\]{}&*a'"\#|>\t\r\né東\x{feff} ]){0,40}"#,
     ) {
         rendered(&text);
     }
 
-    #[test]
     fn the_findings_in_the_shipped_topology_with_a_part_replaced_are_shown_without_panic(
         start in any::<Index>(), length in 0..20_usize, part in r#"[\[\]{}:&*a'"\#|>\t\r\né東\x{feff} -]{0,8}"#,
     ) {
         let start = start.index(SHIPPED.len());
         let end = (start + length).min(SHIPPED.len());
         rendered(&[&SHIPPED[..start], &part, &SHIPPED[end..]].concat());
+    }
+}
+
+pub fn cases() -> Vec<Trial> {
+    cases! {
+        every_finding_comes_at_once_and_errors_before_warnings,
+        values_that_do_not_fit_each_other_are_found_at_once,
+        malformed_yaml_is_one_finding_with_its_place,
+        a_byte_order_mark_and_carriage_returns_do_not_shift_the_place,
+        columns_count_characters_and_carets_stand_under_them,
+        control_characters_of_the_topology_are_not_printed,
+        colour_is_only_there_where_it_is_asked_for,
+        the_findings_in_any_text_are_shown_without_panic,
+        the_findings_in_any_mix_of_yaml_are_shown_without_panic,
+        the_findings_in_the_shipped_topology_with_a_part_replaced_are_shown_without_panic,
     }
 }

@@ -1,19 +1,48 @@
-//! The program and its services from outside, in one binary under Rust's own harness.
+//! The program from outside: first the cases that disturb no other, side by side, then whole projects in order.
 //!
-//! Whole projects are tested in `tests/e2e`: its cases follow each other on one project, which is taken down
-//! after the last, and Rust's own harness knows neither order nor tear-down.
+//! Every case has a name of its own: `cargo test --test it -- --list` names them all, `-- e2e::put_back` runs those of
+//! one file. `services` and `e2e` need a Docker engine with the image of its brokers; `cargo test --test it --
+//! --skip services --skip e2e` runs the rest, and `cargo test -p fedctl-model` what the model decides.
 //!
-//! `services` needs a Docker engine with the image of its brokers; `cargo test --test it -- --skip services` runs the
-//! rest, and `cargo test -p fedctl-model` what the model decides.
+//! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
+//! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic at the first surprise")]
 
 mod cli;
-#[path = "../engine/mod.rs"]
-mod engine;
+mod e2e;
 mod export;
 mod findings;
+mod harness;
 mod services;
 mod shipped;
+mod stage;
+mod support;
 mod tables;
 mod walls;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Most of these cases wait for a broker, not for a core.
+const SIDE_BY_SIDE: usize = 8;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
+    let independent = [
+        cli::cases(),
+        export::cases(),
+        findings::cases(),
+        services::cases(),
+        shipped::cases(),
+        tables::cases(),
+        walls::cases(),
+    ];
+    let independent = libtest_mimic::run(&arguments, independent.into_iter().flatten().collect());
+    // brokers that boot at the same time would make each other time out
+    arguments.test_threads = Some(1);
+    let projects = libtest_mimic::run(&arguments, e2e::cases());
+    if independent.has_failed() { independent.exit_code() } else { projects.exit_code() }
+}

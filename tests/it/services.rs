@@ -8,3 +8,19 @@ mod profile;
 mod region;
 mod rpc;
 mod shop;
+
+use libtest_mimic::Trial;
+
+pub fn cases() -> Vec<Trial> {
+    [
+        bad_requests::cases(),
+        checkout::cases(),
+        compute::cases(),
+        profile::cases(),
+        rpc::cases(),
+        shop::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

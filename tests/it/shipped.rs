@@ -1,5 +1,9 @@
 //! The files that ship with the program agree with it.
 
+use libtest_mimic::Trial;
+
+use crate::harness::cases;
+
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
@@ -7,7 +11,6 @@ use fedctl::{catalogue::catalogue, cli::Cli};
 use fedctl_contract::program::Program;
 use fedctl_model::topology;
 
-#[test]
 fn the_readme_shows_only_commands_that_exist() {
     let cli = Cli::command();
     let known: BTreeSet<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
@@ -17,11 +20,17 @@ fn the_readme_shows_only_commands_that_exist() {
     assert_eq!(shown.difference(&known).collect::<Vec<_>>(), [&""; 0]);
 }
 
-#[test]
 fn systems_yaml_has_every_built_in_program() {
     let (topology, warnings) = topology::parse(include_str!("../../systems.yaml"), &catalogue()).unwrap();
     assert_eq!(warnings, []);
     let services = topology.regions.iter().flat_map(|region| &region.services);
     let services: BTreeSet<&str> = services.map(|service| service.name.as_str()).collect();
     assert_eq!(services, Program::ALL.iter().map(|program| program.name()).collect());
+}
+
+pub fn cases() -> Vec<Trial> {
+    cases! {
+        the_readme_shows_only_commands_that_exist,
+        systems_yaml_has_every_built_in_program,
+    }
 }

@@ -1,5 +1,9 @@
 //! How a status is shown as tables.
 
+use libtest_mimic::Trial;
+
+use crate::harness::cases;
+
 use anstream::adapter::strip_str;
 use fedctl::output::status::render;
 use fedctl_model::{
@@ -116,13 +120,18 @@ fn damaged_links() -> Vec<LinkStatus> {
     .concat()
 }
 
-#[test]
 fn the_table_counts_what_runs_and_names_what_does_not() {
     insta::assert_snapshot!(strip_str(&render(&damaged(), false)));
     insta::assert_snapshot!(strip_str(&render(&healthy(), false)));
 }
 
-#[test]
 fn the_wide_table_has_a_line_for_every_link() {
     insta::assert_snapshot!(strip_str(&render(&damaged(), true)));
+}
+
+pub fn cases() -> Vec<Trial> {
+    cases! {
+        the_table_counts_what_runs_and_names_what_does_not,
+        the_wide_table_has_a_line_for_every_link,
+    }
 }

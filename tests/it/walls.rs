@@ -1,6 +1,10 @@
 //! Clippy still sees who sleeps and who prints, however it is written: each function here does it, and *expects*
 //! the lint. Where the lint no longer fires, `make check` fails with an unfulfilled expectation.
 
+use libtest_mimic::Trial;
+
+use crate::harness::{async_cases, cases};
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,7 +33,6 @@ fn writes_to_standard_output() -> bool {
     stdout().write_all(b"").is_ok()
 }
 
-#[tokio::test]
 async fn clippy_sees_every_sleep_and_print() {
     sleeps().await;
     sleeps_by_a_timeout_on_nothing().await;
@@ -46,7 +49,6 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-#[test]
 fn only_the_site_spells_out_an_address() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = ["src", "crates/model/src", "crates/engine/src", "crates/scenarios/src"];
@@ -61,4 +63,14 @@ fn only_the_site_spells_out_an_address() {
         let found = code.into_iter().find(|line| spelled.iter().any(|literal| line.contains(literal)));
         assert_eq!(found, None, "in {}", file.display());
     }
+}
+
+pub fn cases() -> Vec<Trial> {
+    let mut cases = cases! {
+        only_the_site_spells_out_an_address,
+    };
+    cases.extend(async_cases! {
+        clippy_sees_every_sleep_and_print,
+    });
+    cases
 }

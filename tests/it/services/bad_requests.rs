@@ -1,5 +1,9 @@
 //! Requests that an API rejects: it names the wrong field, and publishes nothing.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use fedctl_contract::program::Program::{self, Checkout, Compute, Indexer, Products, Profile, Rpc};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -78,7 +82,6 @@ const REFUSED: &[(Program, &[Refused])] = &[
     ),
 ];
 
-#[tokio::test]
 async fn a_bad_request_is_refused_by_field_and_publishes_nothing() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -106,5 +109,11 @@ async fn a_bad_request_is_refused_by_field_and_publishes_nothing() {
         [&["indexer.asia", "python-service-queue"][..], &orders, &taps.each_ref().map(String::as_str)];
     for queue in queues.concat() {
         assert_eq!(probe.depth(queue).await.0, 0, "{queue}");
+    }
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        a_bad_request_is_refused_by_field_and_publishes_nothing,
     }
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::region::{until, within};
-use crate::engine::{broker_image, docker, run};
+use crate::support::engine::{broker_image, docker, run};
 
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
 /// Where the official image has it; others have it elsewhere.

@@ -2,6 +2,10 @@
 //!
 //! The regions share one broker: that events cross between brokers is federation, tested elsewhere.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use std::collections::BTreeSet;
 
 use super::broker::{Broker, Probe};
@@ -112,7 +116,6 @@ async fn start_all(places: &[(&Region, Program)]) -> Vec<Running> {
     join_all(places.iter().map(|(region, kind)| region.start(*kind))).await
 }
 
-#[tokio::test]
 async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -176,7 +179,6 @@ async fn an_order_passes_the_whole_chain_once_under_one_correlation_id() {
     assert!(running.iter().all(|service| service.lines("duplicate_skipped").is_empty()));
 }
 
-#[tokio::test]
 async fn an_unroutable_order_is_refused_and_no_service_declares_anothers_queue() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -204,7 +206,6 @@ async fn an_unroutable_order_is_refused_and_no_service_declares_anothers_queue()
     }
 }
 
-#[tokio::test]
 async fn stock_is_never_sold_twice_by_concurrent_orders_from_two_regions() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -238,7 +239,6 @@ async fn stock_is_never_sold_twice_by_concurrent_orders_from_two_regions() {
     assert_eq!(answer["reason"], "sku `moon` is unknown");
 }
 
-#[tokio::test]
 async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_one() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -301,7 +301,6 @@ async fn an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_o
     reaches(api, &order_id, "captured").await;
 }
 
-#[tokio::test]
 async fn orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -323,7 +322,6 @@ async fn orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_b
     assert_eq!(rows(&asia, "payments.db", "payments"), 6);
 }
 
-#[tokio::test]
 async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -353,7 +351,6 @@ async fn a_slow_payment_slows_no_order_and_holds_no_more_than_it_may() {
     }
 }
 
-#[tokio::test]
 async fn a_payment_over_the_limit_fails_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -374,7 +371,6 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
     assert_eq!(rows(&europe, "payments.db", "payments"), 2);
 }
 
-#[tokio::test]
 async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -390,7 +386,6 @@ async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     reaches(&api, "o-1", "captured").await;
 }
 
-#[tokio::test]
 async fn two_reservations_of_one_order_are_not_paid_twice() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -408,7 +403,6 @@ async fn two_reservations_of_one_order_are_not_paid_twice() {
     assert_eq!(rows(&asia, "payments.db", "payments"), 1);
 }
 
-#[tokio::test]
 async fn a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -432,7 +426,6 @@ async fn a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass() {
     assert_eq!((inventory.lines("dead_lettered").len(), probe.depth("checkout.inventory").await.0), (1, 0));
 }
 
-#[tokio::test]
 async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_a_second_reservation() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -471,7 +464,6 @@ async fn a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_
     once(&inventory, "stock_reserved", "o-2").await;
 }
 
-#[tokio::test]
 async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_service_changes() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -508,7 +500,6 @@ async fn a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_servi
     }
 }
 
-#[tokio::test]
 async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -522,5 +513,23 @@ async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
         let log = Log::with_sink("europe", kind.name(), |line| panic!("it runs: {line}"));
         let error = run_logged(kind, settings, log, CancellationToken::new()).await.unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}` is `{value}`, which is not")), "{error}");
+    }
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        an_order_passes_the_whole_chain_once_under_one_correlation_id,
+        an_unroutable_order_is_refused_and_no_service_declares_anothers_queue,
+        stock_is_never_sold_twice_by_concurrent_orders_from_two_regions,
+        an_event_that_comes_twice_changes_nothing_and_is_followed_by_the_same_one,
+        orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back,
+        a_slow_payment_slows_no_order_and_holds_no_more_than_it_may,
+        a_payment_over_the_limit_fails_with_the_reason,
+        an_earlier_stage_that_arrives_later_does_not_take_an_order_back,
+        two_reservations_of_one_order_are_not_paid_twice,
+        a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass,
+        a_passing_fault_is_tried_again_and_a_lasting_one_dead_lettered_without_a_second_reservation,
+        a_fraud_check_and_a_stranger_join_by_binding_a_queue_and_no_other_service_changes,
+        an_option_that_is_wrong_is_named_and_nothing_runs,
     }
 }

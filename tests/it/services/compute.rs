@@ -1,6 +1,10 @@
 //! Commands to hosts, against a real broker. Two regions on one broker share its queues, as with
 //! federation.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
 use fedctl_contract::program::Program::{Compute, ComputeHost};
@@ -100,7 +104,6 @@ async fn answer(probe: &Probe, queue: &str) -> (Value, String) {
     (serde_json::from_slice(&answer.data).unwrap(), id)
 }
 
-#[tokio::test]
 async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
     let world = World::new(&[EUROPE, ASIA]);
     let api = world.api().await;
@@ -130,7 +133,6 @@ async fn a_machine_is_created_on_exactly_one_of_two_hosts() {
     assert_eq!(held, 4);
 }
 
-#[tokio::test]
 async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
     let world = World::new(&[EUROPE, ASIA, FAR]);
     let api = world.api().await;
@@ -150,7 +152,6 @@ async fn a_host_without_capacity_or_the_image_lets_another_take_it() {
     assert!(small.lines("vm_created").is_empty() && other.lines("vm_created").is_empty());
 }
 
-#[tokio::test]
 async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
     let world = World::new(&[EUROPE, ASIA]);
     let api = world.api().await;
@@ -172,7 +173,6 @@ async fn a_machine_that_no_host_can_create_is_an_error_with_the_reason() {
     assert_eq!(probe.depth("computing-competing").await.0, 0);
 }
 
-#[tokio::test]
 async fn every_other_command_reaches_every_host_and_the_count_is_right() {
     let world = World::new(&[EUROPE, ASIA, FAR]);
     let api = world.api().await;
@@ -211,7 +211,6 @@ async fn every_other_command_reaches_every_host_and_the_count_is_right() {
     }
 }
 
-#[tokio::test]
 async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_with_its_machines() {
     let world = World::new(&[EUROPE, ASIA]);
     let api = world.api().await;
@@ -241,7 +240,6 @@ async fn a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_
     assert_eq!(machines["response"]["vms"], kept);
 }
 
-#[tokio::test]
 async fn where_no_host_answers_the_request_times_out() {
     let world = World::new(&[EUROPE]);
     let api = world.api().await;
@@ -257,7 +255,6 @@ async fn where_no_host_answers_the_request_times_out() {
     assert!(answer.text().await.unwrap().contains("COMPUTE_HOSTS"));
 }
 
-#[tokio::test]
 async fn a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answer() {
     let world = World::new(&[ASIA]);
     let host = world.host(ASIA, "8", "debian").await;
@@ -286,7 +283,6 @@ async fn a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answ
     assert_eq!(refused["execution-info"], json!({"status": "error", "reason": "vm `web` exists"}));
 }
 
-#[tokio::test]
 async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
     let world = World::new(&[EUROPE, ASIA]);
     let api = world.api().await;
@@ -310,7 +306,6 @@ async fn a_machine_that_two_hosts_created_for_one_request_is_kept_by_one() {
     assert_eq!(held, [(first, vec!["web".to_owned()])]);
 }
 
-#[tokio::test]
 async fn a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_deleted() {
     let world = World::new(&[EUROPE, ASIA]);
     let api = world.api().await;
@@ -345,7 +340,6 @@ async fn a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_delete
     assert_eq!(api.lines("second_vm_undone").len(), 1);
 }
 
-#[tokio::test]
 async fn what_is_no_command_is_answered_with_an_error_or_else_dead_lettered() {
     let world = World::new(&[ASIA]);
     let host = world.host(ASIA, "8", "debian").await;
@@ -372,7 +366,6 @@ async fn what_is_no_command_is_answered_with_an_error_or_else_dead_lettered() {
     assert!(host.lines("dead_lettered").len() == 1 && host.lines("vm_created").is_empty());
 }
 
-#[tokio::test]
 async fn anybody_can_be_a_host() {
     let world = World::new(&[EUROPE, FAR]);
     let api = world.api().await;
@@ -403,7 +396,6 @@ async fn anybody_can_be_a_host() {
     assert_eq!((&reply["answered"], &reply["missing"]), (&json!(2), &json!([])));
 }
 
-#[tokio::test]
 async fn a_host_with_invalid_options_does_not_start() {
     let world = World::new(&[EUROPE]);
     for (name, value) in [
@@ -418,5 +410,22 @@ async fn a_host_with_invalid_options_does_not_start() {
         let failed = run_logged(ComputeHost, settings, log, CancellationToken::new()).await;
         let failed = format!("{:#}", failed.unwrap_err());
         assert!(failed.contains(&format!("`{name}`")), "{name}={value}: {failed}");
+    }
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        a_machine_is_created_on_exactly_one_of_two_hosts,
+        a_host_without_capacity_or_the_image_lets_another_take_it,
+        a_machine_that_no_host_can_create_is_an_error_with_the_reason,
+        every_other_command_reaches_every_host_and_the_count_is_right,
+        a_stopped_host_is_missing_by_name_and_gets_the_command_when_it_is_back_with_its_machines,
+        where_no_host_answers_the_request_times_out,
+        a_command_that_comes_twice_is_done_once_and_answered_with_the_same_answer,
+        a_machine_that_two_hosts_created_for_one_request_is_kept_by_one,
+        a_machine_whose_answer_was_lost_in_a_crash_is_reported_later_and_deleted,
+        what_is_no_command_is_answered_with_an_error_or_else_dead_lettered,
+        anybody_can_be_a_host,
+        a_host_with_invalid_options_does_not_start,
     }
 }

@@ -1,5 +1,9 @@
 //! The profile service against a real broker: a name changed anywhere becomes readable everywhere.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
 use fedctl_contract::program::Program::Profile;
@@ -36,7 +40,6 @@ async fn reads(service: &Running, user: &Value) {
     .await;
 }
 
-#[tokio::test]
 async fn a_name_posted_in_one_region_becomes_readable_in_every_region_once() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -69,7 +72,6 @@ async fn a_name_posted_in_one_region_becomes_readable_in_every_region_once() {
     }
 }
 
-#[tokio::test]
 async fn an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -86,7 +88,6 @@ async fn an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up() {
     reads(&asia.start(Profile).await, &user(1, "Bea")).await;
 }
 
-#[tokio::test]
 async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -111,7 +112,6 @@ async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     reads(&service, &user(1, "Ann")).await;
 }
 
-#[tokio::test]
 async fn a_message_that_comes_twice_is_applied_once_and_an_older_one_never() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -133,7 +133,6 @@ async fn a_message_that_comes_twice_is_applied_once_and_an_older_one_never() {
     assert_eq!(service.lines("profile_updated").len(), 2);
 }
 
-#[tokio::test]
 async fn an_unbound_routing_key_is_an_error_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -152,7 +151,6 @@ async fn an_unbound_routing_key_is_an_error_with_the_reason() {
     assert_eq!(service.lines("profile_updated").len(), 1);
 }
 
-#[tokio::test]
 async fn a_poison_message_is_dead_lettered_and_the_queue_moves_on() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -168,4 +166,15 @@ async fn a_poison_message_is_dead_lettered_and_the_queue_moves_on() {
     }
     let dead_lettered = async || (probe.depth("dead-letters.profile").await.0 == 3).then_some(());
     until("all are dead-lettered", dead_lettered).await;
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        a_name_posted_in_one_region_becomes_readable_in_every_region_once,
+        an_answer_waits_for_no_consumer_and_a_stopped_region_catches_up,
+        unacknowledged_messages_of_a_stopped_consumer_are_redelivered,
+        a_message_that_comes_twice_is_applied_once_and_an_older_one_never,
+        an_unbound_routing_key_is_an_error_with_the_reason,
+        a_poison_message_is_dead_lettered_and_the_queue_moves_on,
+    }
 }

@@ -1,5 +1,9 @@
 //! Calls and their replies against a real broker: each caller gets its own reply, or an error.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use super::broker::{Broker, Probe};
 use super::region::{Region, Running, until};
 use fedctl_contract::program::Program::{Rpc, RpcWorker};
@@ -28,7 +32,6 @@ async fn waiting(api: &Running) -> usize {
     line.unwrap().parse().unwrap()
 }
 
-#[tokio::test]
 async fn a_command_is_answered_by_what_it_is() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -69,7 +72,6 @@ async fn a_command_is_answered_by_what_it_is() {
     assert_eq!(waiting(&api).await, 0);
 }
 
-#[tokio::test]
 async fn a_worker_of_another_make_needs_two_properties_only() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -104,7 +106,6 @@ async fn a_worker_of_another_make_needs_two_properties_only() {
     api.line("dead_lettered", |line| line["reason"] == "no `correlation_id`").await;
 }
 
-#[tokio::test]
 async fn a_caller_of_another_make_needs_two_properties_only() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -150,7 +151,6 @@ async fn a_caller_of_another_make_needs_two_properties_only() {
     assert_eq!(probe.depth("dead-letters.rpc-worker").await.0, 3);
 }
 
-#[tokio::test]
 async fn replies_without_a_queue_are_distinguished_from_those_published_with_them() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -184,7 +184,6 @@ async fn replies_without_a_queue_are_distinguished_from_those_published_with_the
     assert_eq!(worker.lines("unroutable").len(), 24);
 }
 
-#[tokio::test]
 async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -217,7 +216,6 @@ async fn a_caller_of_the_same_region_may_use_direct_reply_to() {
     worker.line("dead_lettered", |line| line["reason"].as_str().unwrap().contains("direct reply-to")).await;
 }
 
-#[tokio::test]
 async fn a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -249,7 +247,6 @@ async fn a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped() {
     assert!(metrics.contains("answers_late_total{queue=\"rpc-replies.europe\"} 1\n"), "{metrics}");
 }
 
-#[tokio::test]
 async fn a_caller_that_hangs_up_waits_no_more() {
     let broker = Broker::shared();
     let api = Region::new("asia", &broker.vhost_uri()).start(Rpc).await;
@@ -262,7 +259,6 @@ async fn a_caller_that_hangs_up_waits_no_more() {
     until("nothing waits", async || (waiting(&api).await == 0).then_some(())).await;
 }
 
-#[tokio::test]
 async fn a_hundred_calls_at_once_each_get_their_own_answer() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -313,18 +309,15 @@ async fn shares(workers: u32) -> [usize; 2] {
     handled
 }
 
-#[tokio::test]
 async fn workers_compete_and_a_busy_one_holds_up_no_other() {
     assert_eq!(shares(1).await, [1, 10], "the busy one takes nothing more");
 }
 
-#[tokio::test]
 async fn two_workers_in_one_work_while_one_call_takes_long() {
     let shares = shares(2).await;
     assert!(shares[0] > 1, "the other one in it works: {shares:?}");
 }
 
-#[tokio::test]
 async fn workers_in_one_process_have_one_call_in_flight_each() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -344,7 +337,6 @@ async fn workers_in_one_process_have_one_call_in_flight_each() {
     until("all are done", done).await;
 }
 
-#[tokio::test]
 async fn calls_in_flight_at_a_killed_worker_are_redelivered_to_another() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -367,7 +359,6 @@ async fn calls_in_flight_at_a_killed_worker_are_redelivered_to_another() {
     assert_eq!(second.line("rpc_handled", |_| true).await["redelivered"], true);
 }
 
-#[tokio::test]
 async fn a_request_that_comes_twice_is_answered_once() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -385,7 +376,6 @@ async fn a_request_that_comes_twice_is_answered_once() {
     assert!(probe.get("rpc-replies.europe").await.is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_go_on_after_a_restart_of_the_broker() {
     let broker = Broker::create();
     let uri = broker.uri("%2f");
@@ -414,4 +404,23 @@ async fn calls_go_on_after_a_restart_of_the_broker() {
     let (over, _worker) = tokio::join!(over, restart);
     assert_eq!(over.0, 200);
     assert_eq!(call(&api, json!({"cmd": "ping"})).await.0, 200);
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        a_command_is_answered_by_what_it_is,
+        a_worker_of_another_make_needs_two_properties_only,
+        a_caller_of_another_make_needs_two_properties_only,
+        replies_without_a_queue_are_distinguished_from_those_published_with_them,
+        a_caller_of_the_same_region_may_use_direct_reply_to,
+        a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped,
+        a_caller_that_hangs_up_waits_no_more,
+        a_hundred_calls_at_once_each_get_their_own_answer,
+        workers_compete_and_a_busy_one_holds_up_no_other,
+        two_workers_in_one_work_while_one_call_takes_long,
+        workers_in_one_process_have_one_call_in_flight_each,
+        calls_in_flight_at_a_killed_worker_are_redelivered_to_another,
+        a_request_that_comes_twice_is_answered_once,
+        calls_go_on_after_a_restart_of_the_broker,
+    }
 }

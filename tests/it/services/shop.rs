@@ -1,5 +1,9 @@
 //! The services against a real broker: each line of the message contract.
 
+use libtest_mimic::Trial;
+
+use crate::harness::async_cases;
+
 use super::broker::{Broker, Probe};
 use super::region::{Region, until};
 use fedctl_contract::program::Program::{Indexer, Products, Taxes};
@@ -28,7 +32,6 @@ fn header_text(delivery: &lapin::message::Delivery, name: &str) -> String {
     }
 }
 
-#[tokio::test]
 async fn an_added_product_becomes_readable_in_every_region_once() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -69,7 +72,6 @@ async fn an_added_product_becomes_readable_in_every_region_once() {
     assert_eq!(api.lines("published")[0]["correlation_id"], json!(correlation));
 }
 
-#[tokio::test]
 async fn there_are_no_taxes_in_an_unknown_region() {
     let broker = Broker::shared();
     let api = Region::new("asia", &broker.vhost_uri()).start(Products).await;
@@ -78,7 +80,6 @@ async fn there_are_no_taxes_in_an_unknown_region() {
     assert_eq!(unknown.json::<Value>().await.unwrap()["error"], "NOT_FOUND");
 }
 
-#[tokio::test]
 async fn an_order_is_processed_once_in_the_master_region_and_readable_everywhere() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -110,7 +111,6 @@ async fn an_order_is_processed_once_in_the_master_region_and_readable_everywhere
     assert_eq!((&processed[0]["ordered"], &processed[0]["quantity"]), (&json!(4), &json!(6)));
 }
 
-#[tokio::test]
 async fn an_order_of_an_unknown_product_is_dead_lettered_without_holding_up_the_others() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -136,7 +136,6 @@ async fn an_order_of_an_unknown_product_is_dead_lettered_without_holding_up_the_
     assert_eq!(header_text(&letter, "x-parked-routing-key"), "order_product");
 }
 
-#[tokio::test]
 async fn an_order_that_overtakes_its_product_is_processed_when_the_product_comes() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -148,7 +147,6 @@ async fn an_order_that_overtakes_its_product_is_processed_when_the_product_comes
     assert!(master.lines("dead_lettered").is_empty());
 }
 
-#[tokio::test]
 async fn a_tax_reply_reaches_the_asking_region_only_with_its_correlation_id() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -170,7 +168,6 @@ async fn a_tax_reply_reaches_the_asking_region_only_with_its_correlation_id() {
     assert!(master.lines("reply_received").is_empty());
 }
 
-#[tokio::test]
 async fn a_tax_request_that_fails_is_answered_and_one_without_an_address_is_dead_lettered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -204,7 +201,6 @@ async fn a_tax_request_that_fails_is_answered_and_one_without_an_address_is_dead
     assert_eq!(probe.depth("dead-letters.taxes").await.0, 2);
 }
 
-#[tokio::test]
 async fn a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -245,7 +241,6 @@ async fn a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on() {
     assert_eq!(probe.depth("indexer.europe").await.0, 0);
 }
 
-#[tokio::test]
 async fn a_message_that_comes_twice_is_applied_once_and_an_old_version_never() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -283,7 +278,6 @@ async fn a_message_that_comes_twice_is_applied_once_and_an_old_version_never() {
     master.reads(&lamp(1, 50)).await;
 }
 
-#[tokio::test]
 async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -306,7 +300,6 @@ async fn unacknowledged_messages_of_a_stopped_consumer_are_redelivered() {
     assert_eq!(line["redelivered"], true);
 }
 
-#[tokio::test]
 async fn an_unroutable_message_is_an_error_with_the_reason() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -327,7 +320,6 @@ async fn an_unroutable_message_is_an_error_with_the_reason() {
     }
 }
 
-#[tokio::test]
 async fn only_an_indexer_declares_the_queue_that_only_an_indexer_empties() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -352,7 +344,6 @@ async fn only_an_indexer_declares_the_queue_that_only_an_indexer_empties() {
     assert_eq!(api.get("/products/1").await.status(), 404, "from before the indexer's first start");
 }
 
-#[tokio::test]
 async fn a_consumer_whose_queue_is_deleted_declares_it_again() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -367,7 +358,6 @@ async fn a_consumer_whose_queue_is_deleted_declares_it_again() {
     api.reads(&lamp(1, 5)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_wait_for_a_broker_and_survive_its_restart_without_loss() {
     let broker = Broker::create();
     let uri = broker.uri("%2f");
@@ -411,7 +401,6 @@ async fn services_wait_for_a_broker_and_survive_its_restart_without_loss() {
     }
 }
 
-#[tokio::test]
 async fn a_stopped_service_has_left_the_broker_and_its_port() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -431,5 +420,25 @@ async fn a_stopped_service_has_left_the_broker_and_its_port() {
         assert!(!lines.iter().any(|line| line["event"] == "disconnected"));
         assert_eq!(probe.depth(queue).await.1, 0);
         assert!(std::net::TcpStream::connect(address).is_err());
+    }
+}
+
+pub fn cases() -> Vec<Trial> {
+    async_cases! {
+        an_added_product_becomes_readable_in_every_region_once,
+        there_are_no_taxes_in_an_unknown_region,
+        an_order_is_processed_once_in_the_master_region_and_readable_everywhere,
+        an_order_of_an_unknown_product_is_dead_lettered_without_holding_up_the_others,
+        an_order_that_overtakes_its_product_is_processed_when_the_product_comes,
+        a_tax_reply_reaches_the_asking_region_only_with_its_correlation_id,
+        a_tax_request_that_fails_is_answered_and_one_without_an_address_is_dead_lettered,
+        a_poison_message_is_dead_lettered_as_it_was_and_the_queue_moves_on,
+        a_message_that_comes_twice_is_applied_once_and_an_old_version_never,
+        unacknowledged_messages_of_a_stopped_consumer_are_redelivered,
+        an_unroutable_message_is_an_error_with_the_reason,
+        only_an_indexer_declares_the_queue_that_only_an_indexer_empties,
+        a_consumer_whose_queue_is_deleted_declares_it_again,
+        services_wait_for_a_broker_and_survive_its_restart_without_loss,
+        a_stopped_service_has_left_the_broker_and_its_port,
     }
 }

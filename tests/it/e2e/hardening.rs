@@ -4,12 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::{
-    engine::broker_image,
-    support::{
-        Project,
-        engine::{docker, inspect, run},
-    },
+use crate::support::{
+    Project,
+    engine::{broker_image, docker, inspect, run},
 };
 
 pub fn every_container_is_hardened(project: &Project) {

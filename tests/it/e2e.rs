@@ -1,48 +1,31 @@
-//! End to end, on a real engine with real brokers.
+//! Whole projects, on a real engine with real brokers, one case at a time.
 //!
-//! Every case is a test of its own name: `cargo test --test e2e -- put_back` runs those of one file, `-- --list` names
-//! them all. The image is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
-//!
-//! Rust's own harness knows neither order nor tear-down. These cases need both: they share projects, whose brokers
-//! take half a minute to boot, and a project is taken down after the last of its cases, passed or not. So this binary
-//! has a harness of its own; what needs no project is in `tests/it`.
-
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic at the first surprise")]
+//! The image of the brokers is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
 
 mod clients;
 mod compose;
 mod demo;
-#[path = "../engine/mod.rs"]
-mod engine;
 mod hardening;
-mod harness;
 mod interrupts;
 mod nameko;
 mod neighbours;
 mod put_back;
 mod refusals;
 mod regions;
-mod stage;
 mod status;
-mod support;
 mod systems;
 mod up;
 mod uploads;
 
-use std::process::ExitCode;
+use libtest_mimic::Trial;
 
-use libtest_mimic::{Arguments, Trial};
+use crate::{
+    harness::{Shared, alone, in_order},
+    support::Project,
+};
 
-use harness::{Shared, alone, in_order};
-use support::Project;
-
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // brokers that boot at the same time would make each other time out
-    arguments.test_threads = Some(1);
-    let cases =
-        [three_regions(), two_regions(), one_region(), systems(), others()].into_iter().flatten().collect();
-    libtest_mimic::run(&arguments, cases).exit_code()
+pub fn cases() -> Vec<Trial> {
+    [three_regions(), two_regions(), one_region(), systems(), others()].into_iter().flatten().collect()
 }
 
 /// Three regions come up, are hardened, pass the demo and are repaired.
@@ -168,11 +151,11 @@ fn others() -> Vec<Trial> {
         }
     };
     cases.push(alone(
-        "compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them",
+        "e2e::compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them",
         compose::docker_compose_stands_the_regions_up_and_an_event_crosses_them,
     ));
     cases.push(alone(
-        "interrupts::a_container_that_started_meanwhile_is_stopped_and_removed",
+        "e2e::interrupts::a_container_that_started_meanwhile_is_stopped_and_removed",
         interrupts::a_container_that_started_meanwhile_is_stopped_and_removed,
     ));
     cases

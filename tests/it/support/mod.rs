@@ -19,7 +19,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::engine::broker_image;
+use crate::support::engine::broker_image;
 use broker::Broker;
 use engine::{docker, lines_of};
 use ran::{Ran, Running};

@@ -14,7 +14,7 @@ pub fn objects_of_others_are_left_alone(project: &Project) {
     let volume = project.container("europe", "broker");
     docker(&["network", "create", &network]);
     docker(&["volume", "create", &volume]);
-    docker(&["create", "--name", &container, &crate::engine::broker_image()]);
+    docker(&["create", "--name", &container, &crate::support::engine::broker_image()]);
     let found = [("network", &network), ("volume", &volume), ("container", &container)];
     let ran = project.fedctl(&["up"]).exits(1).says("changes are blocked; nothing was applied");
     found.iter().fold(ran, |ran, (kind, name)| {
@@ -47,7 +47,7 @@ pub fn an_unwritable_directory_is_reported(project: &Project) {
 }
 
 pub fn an_image_that_does_not_exist_is_named(project: &Project) {
-    let image = crate::engine::broker_image();
+    let image = crate::support::engine::broker_image();
     project.fedctl(&["down"]).exits(0);
     project.edit(&image, "localhost:1/nosuch/image:1");
     let ran = project.fedctl(&["up"]).exits(1).within(Duration::from_secs(60));

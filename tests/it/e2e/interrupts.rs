@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 use fedctl_engine::docker::Engine;
 use serde_json::{Value, json};
 
-use crate::{
-    engine::broker_image,
-    support::{
-        Project,
-        engine::{docker, run},
-        ran::Running,
-    },
+use crate::support::{
+    Project,
+    engine::{broker_image, docker, run},
+    ran::Running,
 };
 
 /// Reads on until an event of `--progress json` has these fields.

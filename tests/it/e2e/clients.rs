@@ -7,7 +7,7 @@ use crate::{stage::Stage, support::Project};
 /// and ours have changed places, with the queues and messages that the others left; in the third one, all brokers
 /// have been restarted.
 pub fn python_clients_stand_in_for_ours_on_either_side(project: &Project) {
-    let stage = Stage::new(project, include_str!("../python/systems.yaml"));
+    let stage = Stage::new(project, include_str!("../../python/systems.yaml"));
     stage.up(str::to_owned);
     prove(&stage, "america", "asia", 1);
     stage.up(swapped);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{
-    demo,
+    e2e::demo,
     support::{
         Project,
         engine::{docker, inspect, stop},

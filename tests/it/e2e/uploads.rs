@@ -10,7 +10,7 @@ use fedctl_model::{
 };
 use futures_util::future::try_join_all;
 
-use crate::{engine::broker_image, support::Project};
+use crate::support::{Project, engine::broker_image};
 
 /// Containers of a region bring the directory that they share. There are many of it here, since an engine is rarely so
 /// unlucky as to look for one right before another upload makes it.

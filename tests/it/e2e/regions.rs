@@ -1,12 +1,9 @@
 //! Regions that are added and removed, and one that does not boot.
 
-use crate::{
-    engine::broker_image,
-    support::{
-        Project,
-        engine::{docker, exists},
-        until,
-    },
+use crate::support::{
+    Project,
+    engine::{broker_image, docker, exists},
+    until,
 };
 
 const TWO: [&str; 2] = ["europe", "asia"];

@@ -9,9 +9,11 @@ use std::{
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{
+use crate::support::{
+    broker::Broker,
     engine::{broker_image, docker},
-    support::{broker::Broker, http::ask, until},
+    http::ask,
+    until,
 };
 
 const REGIONS: [&str; 3] = ["europe", "asia", "america"];
@@ -187,7 +189,7 @@ fn run(command: &mut Command) -> Output {
 
 fn docker_compose() -> PathBuf {
     let missing = "docker-compose is missing: `apt-get install docker-compose`, or run the other tests \
-                   with `cargo test --test e2e -- --skip docker_compose`";
+                   with `cargo test --test it -- --skip docker_compose`";
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|directory| directory.join("docker-compose"));
     places.find(|place| place.is_file()).expect(missing)
@@ -199,7 +201,7 @@ impl Drop for Exported {
             eprintln!("{}", self.logs());
         }
         let down = self.compose().args(["down", "-v"]).output().map(|output| output.status.success());
-        let image = crate::engine::run(&["rmi", &self.image()]).status.success();
+        let image = crate::support::engine::run(&["rmi", &self.image()]).status.success();
         if !std::thread::panicking() {
             assert!(down.unwrap() && image, "something of {} is left", self.name);
         }

@@ -5,7 +5,7 @@ use std::thread::panicking;
 
 use serde_json::Value;
 
-use crate::engine::broker_image;
+use crate::support::engine::broker_image;
 use crate::support::{Project, engine, until};
 
 /// What a service logs about a message that it could not process, and about one that it was cut off from.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    demo,
+    e2e::demo,
     support::{Project, engine::docker, until},
 };
 

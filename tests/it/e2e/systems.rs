@@ -10,9 +10,13 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    demo,
-    engine::broker_image,
-    support::{Project, engine::docker, ran::Running, until},
+    e2e::demo,
+    support::{
+        Project,
+        engine::{broker_image, docker},
+        ran::Running,
+        until,
+    },
 };
 
 /// The four that the shipped topology has no services for.
@@ -27,7 +31,7 @@ pub fn project() -> Project {
 
 /// The topology `systems.yaml` under the project's name.
 fn topology(project: &Project) -> String {
-    let text = include_str!("../../systems.yaml");
+    let text = include_str!("../../../systems.yaml");
     let named = format!("name: {}\nbroker:\n  image: {}\n", project.name, broker_image());
     assert!(text.contains("name: systems\n"));
     text.replacen("name: systems\n", &named, 1)

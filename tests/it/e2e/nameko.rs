@@ -7,7 +7,7 @@ const SERVICES: [&str; 3] = ["products", "indexer", "taxes"];
 /// Two rounds in one test, because they share the engine and the regions: first Nameko's region is one of
 /// those that send orders, then it is the one that processes them.
 pub fn nameko_services_stand_in_for_ours_in_any_region(project: &Project) {
-    let stage = Stage::new(project, include_str!("../python/nameko.yaml"));
+    let stage = Stage::new(project, include_str!("../../python/nameko.yaml"));
     for (master, orders) in [("europe", 0), ("asia", 3)] {
         stage.up(|topology| topology.replace("master: europe", &format!("master: {master}")));
         stage.prove(&["events", "master", "reply"]);

@@ -1,4 +1,4 @@
-//! Cases that follow each other on one project.
+//! Cases that stand alone, and cases that follow each other on one project.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -7,11 +7,9 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
+use tokio::runtime::Builder;
 
-use crate::{
-    engine::docker,
-    support::{OnlyOne, Project},
-};
+use crate::support::{OnlyOne, Project, engine::docker};
 
 /// What a project is brought into before a case, where it is not known to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +62,18 @@ impl Shared {
     }
 }
 
+/// A case that disturbs no other.
+pub fn independent(path: &str, case: fn()) -> Trial {
+    let name = path.split_once("::").map_or(path, |(_crate, name)| name);
+    Trial::test(name, move || catching(case))
+}
+
+/// Runs an asynchronous case.
+pub fn block_on(case: impl Future<Output = ()>) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(case);
+}
+
 /// A case that needs the engine and no project.
 pub fn alone(name: &str, case: fn()) -> Trial {
     Trial::test(name, move || timed(|| catching(|| engine(case))))
@@ -99,7 +109,7 @@ macro_rules! in_order {
     ($project:expr; $($start:ident { $($module:ident::$case:ident),+ $(,)? })+) => {
         vec![$($(
             $project.case(
-                concat!(stringify!($module), "::", stringify!($case)),
+                concat!("e2e::", stringify!($module), "::", stringify!($case)),
                 $crate::harness::State::$start,
                 $module::$case,
             )
@@ -107,4 +117,22 @@ macro_rules! in_order {
     };
 }
 
-pub(crate) use in_order;
+/// Functions of the module that are a case each. One that is not listed is dead code to the compiler.
+macro_rules! cases {
+    ($($case:ident),+ $(,)?) => {
+        vec![$($crate::harness::independent(concat!(module_path!(), "::", stringify!($case)), $case)),+]
+    };
+}
+
+/// The same for asynchronous functions.
+macro_rules! async_cases {
+    ($($case:ident),+ $(,)?) => {
+        vec![$(
+            $crate::harness::independent(concat!(module_path!(), "::", stringify!($case)), || {
+                $crate::harness::block_on($case());
+            })
+        ),+]
+    };
+}
+
+pub(crate) use {async_cases, cases, in_order};
