@@ -94,6 +94,8 @@ pub enum SchemaOf {
     Demo,
     /// The report of `fedctl queues -o json`.
     Queues,
+    /// The report of `fedctl doctor -o json`.
+    Doctor,
     /// The report of `fedctl trace -o json`.
     Trace,
 }
@@ -118,6 +120,8 @@ pub enum Command {
     Queues(Queues),
     /// Trace one request through services and regions, by its correlation ID
     Trace(Trace),
+    /// Check the engine, the machine, ports, brokers, and what other projects left behind
+    Doctor(Doctor),
     /// Remove containers and networks; data is kept unless --volumes is given
     Down(Down),
     /// Show the logs of containers
@@ -172,6 +176,22 @@ pub struct Up {
     /// How long to wait for brokers, services and links
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub choices: Choices,
+}
+
+/// What `up` does only if it is told to.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Choices {
+    /// Take over a project that belongs to another topology file
+    #[arg(long)]
+    pub take_over: bool,
+    /// Keep messages of links that the topology no longer has, and add no more to their queues
+    #[arg(long, conflicts_with = "discard")]
+    pub keep: bool,
+    /// Discard messages of links that the topology no longer has
+    #[arg(long)]
+    pub discard: bool,
 }
 
 /// `fedctl plan`.
@@ -189,6 +209,8 @@ pub struct Plan {
     /// Exit with 2 if there are changes to make
     #[arg(long)]
     pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub choices: Choices,
 }
 
 /// `fedctl status`.
@@ -200,6 +222,9 @@ pub struct Status {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
+    /// Only what is wrong
+    #[arg(long)]
+    pub problems: bool,
     /// Repeat every second until interrupted
     #[arg(short, long)]
     pub watch: bool,
@@ -279,6 +304,20 @@ pub struct Trace {
     pub output: TextFormat,
 }
 
+/// `fedctl doctor`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl doctor                        what may keep the project from working\n  fedctl doctor --bundle report.tar    also everything that a bug report needs, without a password"
+)]
+pub struct Doctor {
+    /// Also write an archive for a bug report: status, queues and logs, without any password
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: TextFormat,
+}
+
 /// `fedctl down`.
 #[derive(Debug, Args)]
 #[command(
@@ -294,6 +333,12 @@ pub struct Down {
     /// Project name, to confirm without a prompt
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
+    /// Another project, such as one that this topology was named before
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+    /// Also if the project belongs to another topology file
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// `fedctl logs`.

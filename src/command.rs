@@ -2,6 +2,7 @@
 
 mod complete;
 mod demo;
+mod doctor;
 mod down;
 mod export;
 mod failure;
@@ -54,6 +55,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Trace(trace) => trace::run(&global, &trace, output).await,
+        Command::Doctor(doctor) => doctor::run(&global, &doctor, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
         Command::Export(export) => export::run(&global, &export, output).await,
@@ -64,6 +66,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
                 SchemaOf::Topology => topology::schema(&catalogue()),
                 SchemaOf::Status => report::schema(),
                 SchemaOf::Demo => proof::schema(),
+                SchemaOf::Doctor => fedctl_model::doctor::schema(),
                 SchemaOf::Queues => fedctl_model::queues::schema(),
                 SchemaOf::Trace => fedctl_model::trace::schema(),
             };

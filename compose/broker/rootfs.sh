@@ -46,6 +46,14 @@ find "$1/var/log" -type f -delete
 rm -rf "$1/var/lib/apt/lists" "$1/var/cache/apt" "$1/var/cache/debconf" "$1/var/lib/dpkg/info/"*.md5sums
 '
 
+# Debian's wrapper of the server forwards no signal, so ours takes its place. Its wrappers of the tools know where the
+# plugins are, which the tools themselves do not.
+# shellcheck disable=SC2016
+add_server='set -e
+printf "#!/bin/sh\nexec /usr/lib/rabbitmq/bin/rabbitmq-server \"\$@\"\n" >"$1/usr/local/sbin/rabbitmq-server"
+chmod 0755 "$1/usr/local/sbin/rabbitmq-server"
+'
+
 # Check-Valid-Until: a mirror's index of forky can expire before the next one is published.
 mmdebstrap \
     --variant=essential \
@@ -61,5 +69,6 @@ mmdebstrap \
     --dpkgopt='path-exclude=/usr/share/lintian/*' \
     --essential-hook="$add_user" \
     --customize-hook="$clean" \
+    --customize-hook="$add_server" \
     --format=tar \
     "$suite" - "deb $mirror $suite main"

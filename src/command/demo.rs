@@ -15,12 +15,14 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     let mut inspect = project.inspect(global)?;
     let topology = &project.topology;
     if !is_up(topology, &inspect.containers().await?) {
-        up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;
+        let asked = cli::Up { regions: Vec::new(), timeout: up::TIMEOUT, choices: cli::Choices::default() };
+        up::run(global, &asked, output).await?;
     }
     let stop = Stop::listen()?;
     inspect.inventory = project.inventory()?;
     let found = inspect.containers().await?;
-    let environment = Environment::new(topology, &inspect, &found, asked.timeout, asked.poison);
+    let remembered = project.workdir.federated()?;
+    let environment = Environment::new(topology, &inspect, &found, remembered, asked.timeout, asked.poison);
     let chosen: Vec<&Scenario> = match asked.scenarios.as_slice() {
         [] if asked.all => scenarios::ALL.to_vec(),
         [] => scenarios::MAIN.to_vec(),

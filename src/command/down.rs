@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::{
     cli::{self, Global},
-    output::{Output, progress},
+    output::{self, Output, progress},
 };
 use fedctl_engine::{apply::apply, docker::Engine};
 use fedctl_model::{
@@ -25,22 +25,26 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
     let started = Instant::now();
     let stop = Stop::listen()?;
     let project = Project::load(global, output, false)?;
-    let name = &project.topology.name;
+    let name = asked.project.as_ref().unwrap_or(&project.topology.name);
     if asked.volumes {
         confirm(name, asked.confirm.as_deref(), output)?;
     }
-    let _lock = project.workdir.lock()?;
+    let _lock = project.lock(global, name)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
     let images = if asked.images { engine.images_labelled(IMAGE_LABEL).await? } else { Vec::new() };
     let events = progress::events(global.progress, output);
     let tools = project::tools(&project, engine, project.inventory()?, None, events, started);
     let found = tools.inspect.engine_state(&images.iter().cloned().collect()).await?;
+    if let Some(conflict) = plan::conflict(name, &project.owner(asked.take_over)?, &found) {
+        output.message(&output::plan::blocked(&[conflict]));
+        return Err(Failure::new(Outcome::Failed, anyhow!("the project is another's; nothing was removed")));
+    }
     let plan = plan::remove(name, &found, &Removal { volumes: asked.volumes, images });
     let report = apply(&plan, &tools, &stop.token).await;
     if report.interrupted || !report.failures.is_empty() {
         return Err(Failure::of_report(report, stop.outcome(), output));
     }
-    if asked.volumes {
+    if asked.volumes && *name == project.topology.name {
         project.workdir.remove()?;
     }
     let kept = if asked.volumes { "nothing is left" } else { "volumes are kept; remove them with --volumes" };

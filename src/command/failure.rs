@@ -1,6 +1,6 @@
 //! How an error becomes an outcome, a message and a hint.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::output::{self, Output};
 use fedctl_engine::{
@@ -83,7 +83,7 @@ impl From<WorkdirError> for Failure {
                 (Outcome::Failed, "make the topology's directory writable, and free some disk space")
             }
             WorkdirError::Malformed { .. } => {
-                (Outcome::Failed, "remove the file; `fedctl up` generates new passwords and applies them")
+                (Outcome::Failed, "remove the file; `fedctl up` makes it anew, and applies new passwords")
             }
         };
         Self::new(outcome, error.into()).hint(hint)
@@ -109,6 +109,13 @@ impl Failure {
             }
             UpError::Links { .. } => Self::new(Outcome::TimedOut, error.into())
                 .hint("`fedctl status` shows every link; running `fedctl up` again is safe"),
+            UpError::Degraded(ref found) => {
+                let hint = found.iter().find_map(|found| found.help.clone());
+                let hint = hint.unwrap_or_else(|| "`fedctl status` shows every link".into());
+                let codes: BTreeSet<String> = found.iter().map(|found| found.code.to_string()).collect();
+                let codes = codes.into_iter().collect::<Vec<_>>().join(", ");
+                Self::new(Outcome::Degraded, error.into()).hint(format!("{hint} (fedctl explain {codes})"))
+            }
             UpError::Interrupted => Self::new(interrupted, error.into()).hint(RESUME),
         }
     }
@@ -123,16 +130,23 @@ impl Failure {
         }
         let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
         let hint = failures.iter().find_map(|(_, error)| error.engine().and_then(EngineError::hint));
-        let mut grouped: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
         for (subject, error) in failures {
-            grouped.entry(chain(&error)).or_default().push(subject);
+            let error = chain(&error);
+            match grouped.iter_mut().find(|(known, _)| *known == error) {
+                Some((_, subjects)) => subjects.push(subject),
+                None => grouped.push((error, vec![subject])),
+            }
         }
-        for (error, subjects) in grouped {
-            let error = anyhow::anyhow!("{}: {error}", subjects.join(", "));
+        let mut errors =
+            grouped.into_iter().map(|(error, subjects)| anyhow::anyhow!("{}: {error}", subjects.join(", ")));
+        // the first cause is the last thing printed: what failed after it may have failed because of it
+        let first = errors.next().unwrap_or_else(|| anyhow::anyhow!("some steps failed"));
+        for error in errors {
             output.message(&output::failure::render(&error, None));
         }
-        let error = anyhow::anyhow!("{} completed, {skipped} skipped after failures", counted(done, "step"));
-        Self::new(outcome, error).hint(hint.unwrap_or(RESUME))
+        let steps = format!("{} completed, {skipped} skipped after failures", counted(done, "step"));
+        Self::new(outcome, first).hint(format!("{}; {steps}", hint.unwrap_or(RESUME)))
     }
 }
 

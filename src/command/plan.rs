@@ -15,7 +15,7 @@ pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<O
     let engine = Engine::connect(global.host.as_deref()).await?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.preview_passwords(&desired::passwords(&project.topology))?;
-    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions)?;
+    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions, asked.choices)?;
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
     let inspect = Inspect::for_changes(engine, &project.topology.name, inventory);
     let plan = plan::plan(&desired, &inspect.definitions(&desired).await?);

@@ -1,21 +1,25 @@
 //! What every command starts from: the topology, its directory, the engine.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, path::PathBuf};
 
 use anyhow::{Context, anyhow};
 use tokio::time::Instant;
 
 use crate::{
     catalogue::catalogue,
-    cli::Global,
+    cli::{Choices, Global},
     output::{self, Output},
 };
 use fedctl_engine::{
-    apply::Tools, docker::Engine, executable::Executable, inspect::Inspect, workdir::Workdir,
+    apply::Tools,
+    docker::Engine,
+    executable::Executable,
+    inspect::Inspect,
+    workdir::{Lock, Workdir},
 };
 use fedctl_model::{
     counted::counted,
-    desired::{self, Desired, Passwords},
+    desired::{self, Desired, Leftovers, Owner, Passwords},
     diagnostic::Diagnostic,
     event::Events,
     names::SERVICE_IMAGE,
@@ -32,6 +36,7 @@ pub struct Project {
     pub topology: Topology,
     /// The directory next to it.
     pub workdir: Workdir,
+    file: PathBuf,
 }
 
 impl Project {
@@ -54,7 +59,7 @@ impl Project {
                 if warn {
                     print(&warnings);
                 }
-                Ok(Self { topology, workdir: Workdir::next_to(path) })
+                Ok(Self { topology, workdir: Workdir::next_to(path), file: path.to_owned() })
             }
             Err(findings) => {
                 print(&findings);
@@ -80,6 +85,16 @@ impl Project {
                 })
             })
             .collect()
+    }
+
+    /// Whose the project is: this topology file's.
+    pub fn owner(&self, take_over: bool) -> Result<Owner, Failure> {
+        Ok(Owner { file: self.file.canonicalize()?.display().to_string(), take_over })
+    }
+
+    /// Locks a project on its engine, and this directory.
+    pub fn lock(&self, global: &Global, project: &str) -> Result<Lock, Failure> {
+        Ok(self.workdir.lock(project, global.host.as_deref().unwrap_or_default())?)
     }
 
     /// The brokers, with the passwords that are known by now.
@@ -108,9 +123,16 @@ impl Project {
         passwords: &Passwords,
         executable: Option<&Executable>,
         chosen: &[String],
+        choices: Choices,
     ) -> Result<Desired, Failure> {
         let packed_image = executable.map_or(SERVICE_IMAGE, Executable::reference);
-        let desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
+        let mut desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
+        desired.owner = Some(self.owner(choices.take_over)?);
+        desired.leftovers = match (choices.keep, choices.discard) {
+            (true, _) => Leftovers::Keep,
+            (false, true) => Leftovers::Discard,
+            (false, false) => Leftovers::Refuse,
+        };
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })
     }

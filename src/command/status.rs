@@ -13,13 +13,15 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
     let mut inspect = project.inspect(global)?;
     repeat(asked.watch, output, async || {
         inspect.inventory = project.inventory()?;
-        report(&inspect.status(&project.topology).await?, asked.output)
+        let remembered = project.workdir.federated()?;
+        report(&inspect.status(&project.topology, &remembered).await?, asked)
     })
     .await
 }
 
-fn report(status: &Status, format: Format) -> Result<(String, Outcome), Failure> {
-    let text = match format {
+fn report(status: &Status, asked: &cli::Status) -> Result<(String, Outcome), Failure> {
+    let text = match asked.output {
+        Format::Table | Format::Wide if asked.problems => output::status::problems(status),
         Format::Table => output::status::render(status, false),
         Format::Wide => output::status::render(status, true),
         Format::Json => output::json(status)?,

@@ -6,10 +6,13 @@ use tokio::time::Instant;
 
 use crate::{
     cli::{self, Global},
-    output::{Output, progress},
+    output::{self, Output, progress},
 };
-use fedctl_engine::{docker::Engine, up::Up};
-use fedctl_model::{counted::counted, desired, outcome::Outcome, site::Inventory};
+use fedctl_engine::{
+    docker::Engine,
+    up::{Done, Up},
+};
+use fedctl_model::{counted::counted, desired, outcome::Outcome, site::Inventory, topology::RegionName};
 
 use super::{
     failure::Failure,
@@ -26,26 +29,29 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let stop = Stop::listen()?;
     let project = Project::load(global, output, true)?;
     let regions = project.regions(&asked.regions)?;
-    let _lock = project.workdir.lock()?;
+    let _lock = project.lock(global, &project.topology.name)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
-    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions)?;
+    let desired = project.desired(&passwords, executable.as_ref(), &asked.regions, asked.choices)?;
     let events = progress::events(global.progress, output);
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
     let tools = project::tools(&project, engine, inventory, executable, events, deadline);
     let up = Up { topology: &project.topology, desired: &desired, tools: &tools, stop: &stop.token };
     match up.run().await {
-        Ok((0, links)) => output.message(&format!("nothing to do: {} running\n", counted(links, "link"))),
-        Ok((steps, links)) => {
-            let seconds = started.elapsed().as_secs_f64();
-            output.message(&format!(
-                "up: {}, {} running, {seconds:.1} s\nnext: fedctl status, fedctl demo\n",
-                counted(steps, "step"),
-                counted(links, "link"),
-            ));
+        Ok(Done { steps, links, federated }) => {
+            let known: Vec<RegionName> = project.regions(&[])?;
+            project.workdir.remember(federated, &known)?;
+            let links = output::status::running(links);
+            output.message(&if steps == 0 {
+                format!("nothing to do: {links}\n")
+            } else {
+                let seconds = started.elapsed().as_secs_f64();
+                let steps = counted(steps, "step");
+                format!("up: {steps}, {links}, {seconds:.1} s\nnext: fedctl status, fedctl demo\n")
+            });
+            Ok(Outcome::Done)
         }
-        Err(error) => return Err(Failure::of_up(error, stop.outcome(), output)),
+        Err(error) => Err(Failure::of_up(error, stop.outcome(), output)),
     }
-    Ok(Outcome::Done)
 }

@@ -26,7 +26,8 @@ fn rendered(renderer: &Renderer, finding: &Diagnostic, text: &str, path: &str) -
         | Place::Upstream { .. }
         | Place::Network { .. }
         | Place::Volume { .. }
-        | Place::Container { .. } => None,
+        | Place::Container { .. }
+        | Place::Project { .. } => None,
     };
     let help = finding.help.as_deref().map(|help| Level::HELP.message(help));
     let group = title.elements(snippet).elements(help);

@@ -6,24 +6,80 @@ use owo_colors::OwoColorize;
 use tabled::{builder::Builder, settings::Style};
 
 use fedctl_model::{
+    counted::counted,
     diagnostic::Code,
     observed::Resource,
-    status::{BrokerState, BrokerStatus, LinkRef, LinkState, LinkStatus, RegionStatus, Status},
+    status::{Activity, BrokerState, BrokerStatus, LinkRef, LinkState, LinkStatus, RegionStatus, Status},
     topology::RegionName,
 };
 
 /// More services than this are counted, and not named.
 const SHOWN_SERVICES: usize = 4;
+/// Above this many regions their links are shown as a matrix.
+const MATRIX_FROM: usize = 4;
+/// More links than this with one cause are counted, and not named.
+const NAMED_LINKS: usize = 3;
 
 /// Regions and links; with `wide` every link has a line, without it those that run are counted.
 #[must_use]
 pub fn render(status: &Status, wide: bool) -> String {
     let mut text = regions(status, wide);
+    text += &region_problems(status);
     text.push('\n');
-    text += &if wide { every_link(status) } else { pairs(status) };
-    let not_running = status.links.iter().filter(|link| !link.is_running()).count();
-    writeln!(text, "\n{} of {} links running", status.links.len() - not_running, status.links.len()).ok();
+    text += &match (wide, status.regions.len() > MATRIX_FROM) {
+        (true, _) => every_link(status),
+        (false, false) => pairs(status),
+        (false, true) => matrix(status),
+    };
+    if !wide {
+        text += &link_problems(status);
+    }
+    text += &warnings(status);
+    writeln!(text, "\n{}", counts(status)).ok();
     text
+}
+
+/// Only what is wrong.
+#[must_use]
+pub fn problems(status: &Status) -> String {
+    let mut text = region_problems(status) + &link_problems(status) + &warnings(status);
+    if text.is_empty() {
+        text.push_str("no problems\n");
+    }
+    writeln!(text, "\n{}", counts(status)).ok();
+    text
+}
+
+/// How many links run: of those that are required, whoever answers.
+fn counts(status: &Status) -> String {
+    let of = |wanted: fn(LinkState) -> bool| status.links.iter().filter(|link| wanted(link.state())).count();
+    let required = of(|state| state != LinkState::Unexpected);
+    let unknown = of(|state| state == LinkState::Unknown);
+    let unexpected = of(|state| state == LinkState::Unexpected);
+    if required + unexpected == 0 {
+        let answers = status.regions.iter().any(|region| region.broker.state == BrokerState::Running);
+        let unknown = "no links are known: no region answers, and no `fedctl up` has finished here";
+        return if answers { running(0) } else { unknown.into() };
+    }
+    let mut text =
+        format!("{} of {} running", of(|state| state == LinkState::Running), counted(required, "link"));
+    if unknown > 0 {
+        write!(text, ", {unknown} unknown").ok();
+    }
+    if unexpected > 0 {
+        write!(text, ", {unexpected} unexpected").ok();
+    }
+    text
+}
+
+/// That so many links run, and all of them.
+#[must_use]
+pub fn running(links: usize) -> String {
+    if links == 0 {
+        "no links: nothing is federated yet, since no exchange or queue matches a policy's pattern".into()
+    } else {
+        format!("{} running", counted(links, "link"))
+    }
 }
 
 fn regions(status: &Status, wide: bool) -> String {
@@ -54,10 +110,24 @@ fn regions(status: &Status, wide: bool) -> String {
             services(region, wide),
         ]);
     }
-    let mut text = format!("{}\n", table.build().with(Style::blank()));
+    format!("{}\n", table.build().with(Style::blank()))
+}
+
+fn region_problems(status: &Status) -> String {
+    let mut text = String::new();
     for region in &status.regions {
         if let Some(error) = &region.broker.error {
             writeln!(text, "{} {}: {}", "✗".red(), region.name, explained(error, region.broker.code)).ok();
+        }
+        if let Some(alarms) = region.broker.alarms.as_ref().filter(|alarms| !alarms.is_empty()) {
+            let alarms = alarms.join(" and ");
+            writeln!(
+                text,
+                "{} {}: {alarms} alarm: it takes no messages from publishers",
+                "✗".red(),
+                region.name
+            )
+            .ok();
         }
         for service in &region.services {
             if let Some(error) = &service.error {
@@ -73,6 +143,7 @@ fn broker_state(state: BrokerState) -> String {
         BrokerState::Running => "✓ running".green().to_string(),
         BrokerState::Unreachable => "✗ unreachable".red().to_string(),
         BrokerState::Stopped => "✗ stopped".red().to_string(),
+        BrokerState::Paused => "✗ paused".red().to_string(),
         BrokerState::Missing => "? missing".red().to_string(),
     }
 }
@@ -81,12 +152,12 @@ fn memory(used: Option<u64>, limit: u64) -> String {
     used.map_or_else(|| "-".into(), |used| format!("{} of {} MiB", used >> 20, limit >> 20))
 }
 
-/// Only a broker that answers is known to have none.
+/// Where the broker does not say, nothing is known of them.
 fn alarms(broker: &BrokerStatus) -> String {
-    match broker.state {
-        BrokerState::Running if broker.alarms.is_empty() => "none".into(),
-        BrokerState::Running => broker.alarms.join(", ").red().to_string(),
-        BrokerState::Unreachable | BrokerState::Stopped | BrokerState::Missing => "-".into(),
+    match broker.alarms.as_deref() {
+        None => "-".into(),
+        Some([]) => "none".into(),
+        Some(alarms) => alarms.join(", ").red().to_string(),
     }
 }
 
@@ -116,7 +187,7 @@ fn services(region: &RegionStatus, wide: bool) -> String {
     [counted].into_iter().chain(others).collect::<Vec<_>>().join(" ")
 }
 
-/// A line for each pair of regions, then one for each link that does not run.
+/// A line for each pair of regions.
 fn pairs(status: &Status) -> String {
     let mut pairs: BTreeMap<(&RegionName, &RegionName), Vec<&LinkStatus>> = BTreeMap::new();
     for link in &status.links {
@@ -143,14 +214,73 @@ fn pairs(status: &Status) -> String {
         ];
         table.push_record(record);
     }
-    let mut text = format!("{}\n", table.build().with(Style::blank()));
+    format!("{}\n", table.build().with(Style::blank()))
+}
+
+/// A row for each upstream and a column for each downstream: links that run of those that are required.
+fn matrix(status: &Status) -> String {
+    let mut table = Builder::new();
+    let names = || status.regions.iter().map(|region| region.name.to_string());
+    table.push_record(["UPSTREAM \\ DOWNSTREAM".to_owned()].into_iter().chain(names()));
+    for upstream in &status.regions {
+        let cells = status.regions.iter().map(|downstream| {
+            let required = status.links.iter().filter(|found| {
+                found.link.upstream == upstream.name
+                    && found.link.downstream == downstream.name
+                    && found.state() != LinkState::Unexpected
+            });
+            let running = required.clone().filter(|link| link.is_running()).count();
+            match (required.clone().count(), required.map(LinkStatus::state).max()) {
+                (_, None) => "·".to_owned(),
+                (all, Some(worst)) => format!("{} {running}/{all}", mark(worst)),
+            }
+        });
+        table.push_record([upstream.name.to_string()].into_iter().chain(cells));
+    }
+    format!("{}\n", table.build().with(Style::blank()))
+}
+
+/// The links that do not run, those of one cause in one line.
+fn link_problems(status: &Status) -> String {
+    let mut causes: Vec<(String, Vec<&LinkStatus>)> = Vec::new();
     for found in status.links.iter().filter(|link| !link.is_running()) {
-        let LinkRef { upstream, downstream, resource } = &found.link;
-        let (state, kind, name) = (state(found.state()), kind(resource), resource.name());
-        let reason = explained(&found.condition.to_string(), found.diagnostic().map(|found| found.code));
-        writeln!(text, "{state}  {upstream} → {downstream}  {kind} {name}: {reason}").ok();
+        let code = found.diagnostic().map(|found| found.code);
+        let cause = format!("{}  {}", state(found.state()), explained(&found.condition.to_string(), code));
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, links)) => links.push(found),
+            None => causes.push((cause, vec![found])),
+        }
+    }
+    let mut text = String::new();
+    for (cause, links) in causes {
+        writeln!(text, "{cause}\n    {}", subject(&links)).ok();
     }
     text
+}
+
+/// Which links: each by its name while they are few, otherwise how many between which regions.
+fn subject(links: &[&LinkStatus]) -> String {
+    if links.len() <= NAMED_LINKS {
+        let names = links.iter().map(|found| {
+            let LinkRef { upstream, downstream, resource } = &found.link;
+            format!("{upstream} → {downstream}  {} {}", kind(resource), resource.name())
+        });
+        return names.collect::<Vec<_>>().join("\n    ");
+    }
+    let mut pairs: BTreeMap<(&RegionName, &RegionName), usize> = BTreeMap::new();
+    for found in links {
+        *pairs.entry((&found.link.upstream, &found.link.downstream)).or_default() += 1;
+    }
+    let pairs =
+        pairs.iter().map(|((upstream, downstream), count)| format!("{upstream} → {downstream} ({count})"));
+    format!("{}: {}", counted(links.len(), "link"), pairs.collect::<Vec<_>>().join(", "))
+}
+
+fn warnings(status: &Status) -> String {
+    status.warnings.iter().fold(String::new(), |text, warning| {
+        let help = warning.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{text}{} {warning}{help} ({})\n", "!".yellow(), warning.code)
+    })
 }
 
 fn every_link(status: &Status) -> String {
@@ -164,7 +294,7 @@ fn every_link(status: &Status) -> String {
             downstream.to_string(),
             kind(resource).to_owned(),
             resource.name().to_owned(),
-            state(found.state()),
+            found.activity.map_or_else(|| state(found.state()), activity),
             found.age_seconds.map_or_else(|| "-".into(), age),
             waiting(found.waiting),
             error.unwrap_or_default(),
@@ -181,12 +311,46 @@ fn kind(resource: &Resource) -> &'static str {
 }
 
 fn state(state: LinkState) -> String {
+    let word = match state {
+        LinkState::Running => "running",
+        LinkState::Starting => "starting",
+        LinkState::Unknown => "unknown",
+        LinkState::Down => "down",
+        LinkState::Missing => "missing",
+        LinkState::Unexpected => "unexpected",
+    };
+    paint(state, &format!("{} {word}", mark_of(state)))
+}
+
+fn mark(state: LinkState) -> String {
+    paint(state, mark_of(state))
+}
+
+fn mark_of(state: LinkState) -> &'static str {
     match state {
-        LinkState::Running => "✓ running".green().to_string(),
-        LinkState::Starting => "… starting".yellow().to_string(),
-        LinkState::Down => "✗ down".red().to_string(),
-        LinkState::Missing => "? missing".red().to_string(),
-        LinkState::Unexpected => "! unexpected".yellow().to_string(),
+        LinkState::Running => "✓",
+        LinkState::Starting => "…",
+        LinkState::Down => "✗",
+        LinkState::Unknown | LinkState::Missing => "?",
+        LinkState::Unexpected => "!",
+    }
+}
+
+fn paint(state: LinkState, text: &str) -> String {
+    match state {
+        LinkState::Running => text.green().to_string(),
+        LinkState::Starting | LinkState::Unknown | LinkState::Unexpected => text.yellow().to_string(),
+        LinkState::Down | LinkState::Missing => text.red().to_string(),
+    }
+}
+
+/// What a link that runs is doing.
+fn activity(activity: Activity) -> String {
+    match activity {
+        Activity::Idle => "✓ idle".green().to_string(),
+        Activity::Moving => "✓ moving".green().to_string(),
+        Activity::Paused => "✓ paused".green().to_string(),
+        Activity::Blocked => "! blocked".yellow().to_string(),
     }
 }
 

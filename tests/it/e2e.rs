@@ -4,6 +4,7 @@
 
 mod clients;
 mod compose;
+mod damage;
 mod demo;
 mod hardening;
 mod interrupts;
@@ -14,6 +15,7 @@ mod refusals;
 mod regions;
 mod status;
 mod systems;
+mod truth;
 mod up;
 mod uploads;
 
@@ -49,7 +51,15 @@ fn three_regions() -> Vec<Trial> {
             up::following_logs_ends_with_an_interrupt,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
-            status::a_frozen_broker_neither_hides_nor_slows_the_others,
+            truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
+            truth::a_region_cut_off_is_named_at_once_with_the_cause,
+            truth::another_policy_that_wins_is_named_and_up_changes_nothing,
+            truth::a_stream_is_neither_expected_nor_unexpected_and_named_once,
+            truth::an_alarm_is_named_by_up_and_by_a_scenario_that_fails,
+            truth::a_plugin_that_is_off_is_named_and_enabled,
+            truth::a_project_of_another_directory_is_left_alone_unless_it_is_taken_over,
+            damage::after_random_damage_status_is_true_and_one_up_mends_it,
+            truth::what_a_narrowed_policy_leaves_is_removed_or_needs_a_decision,
             demo::a_stopped_service_is_named_and_put_back,
             demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
             put_back::a_removed_upstream_is_put_back,

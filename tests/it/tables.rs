@@ -17,7 +17,7 @@ use fedctl_model::{
 };
 
 fn status(regions: Vec<RegionStatus>, links: Vec<LinkStatus>) -> Status {
-    Status { version: 1, project: "shop".into(), regions, links }
+    Status { version: 1, project: "shop".into(), regions, links, warnings: vec![] }
 }
 
 /// A region whose broker and services run.
@@ -37,7 +37,8 @@ fn region(name: &str, services: &[&str]) -> RegionStatus {
         uptime_ms: Some(185_000),
         memory_bytes: Some(130 << 20),
         memory_limit_bytes: 384 << 20,
-        alarms: vec![],
+        alarms: Some(vec![]),
+        missing_plugin: None,
         amqp: Some("127.0.0.1:32768".into()),
         management: Some("127.0.0.1:32769".into()),
         amqp_port: Some(32_768),
@@ -56,6 +57,7 @@ fn pair(upstream: &str, downstream: &str) -> [LinkStatus; 2] {
                 resource,
             },
             condition: Condition::Running,
+            activity: None,
             age_seconds: Some(180),
             waiting: Some(0),
         }
@@ -71,11 +73,12 @@ fn healthy() -> Status {
 fn damaged() -> Status {
     let (mut europe, mut asia) = (region("europe", &["taxes"]), region("asia", &[]));
     europe.services[0].running = false;
-    asia.broker.alarms.push("disk".into());
+    asia.broker.alarms = Some(vec!["disk".into()]);
 
     let mut america = region("america", &["products"]);
     america.services[0].error = Some("not connected yet".into());
-    let unreachable = BrokerStatus { version: None, uptime_ms: None, memory_bytes: None, ..america.broker };
+    let unreachable =
+        BrokerStatus { version: None, uptime_ms: None, memory_bytes: None, alarms: None, ..america.broker };
     let missing = BrokerStatus {
         amqp: None,
         management: None,

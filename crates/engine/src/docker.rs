@@ -2,6 +2,7 @@
 
 mod body;
 mod error;
+mod facts;
 mod image;
 mod log;
 mod platform;
@@ -11,13 +12,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::{
     Docker,
-    models::{ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, NetworkConnectRequest},
+    exec::StartExecResults,
+    models::{
+        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, ExecConfig, NetworkConnectRequest,
+    },
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
         ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
     },
 };
+use futures_util::TryStreamExt;
+
 pub use error::{EngineError, Operation, Problem};
+pub use image::Image;
 pub use log::LogLine;
 pub use platform::Platform;
 use upload::Uploads;
@@ -222,6 +229,39 @@ impl Engine {
         absent_is_removed(removed.map_err(|source| EngineError::new(Operation::Remove, name, source)))
     }
 
+    /// Runs a command in a container until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Command`] with what it printed, if it fails.
+    pub async fn execute(&self, container: &str, command: &[&str]) -> Result<()> {
+        let error = |source| EngineError::new(Operation::Execute, container, source);
+        let exec = ExecConfig {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let id = self.docker.create_exec(container, exec).await.map_err(error)?.id;
+        let mut printed = String::new();
+        if let StartExecResults::Attached { mut output, .. } =
+            self.docker.start_exec(&id, None).await.map_err(error)?
+        {
+            while let Some(chunk) = output.try_next().await.map_err(error)? {
+                printed.push_str(&chunk.to_string());
+            }
+        }
+        match self.docker.inspect_exec(&id).await.map_err(error)?.exit_code {
+            Some(0) => Ok(()),
+            code => Err(EngineError::Command {
+                container: container.to_owned(),
+                command: command.join(" "),
+                code,
+                printed: printed.trim().to_owned(),
+            }),
+        }
+    }
+
     /// Whether a container is up, and where its ports are published.
     pub async fn liveness(&self, name: &str) -> Result<Liveness> {
         let found = self.docker.inspect_container(name, None).await;
@@ -264,7 +304,10 @@ fn container(summary: ContainerSummary) -> observed::Container {
         },
         status: summary.status.unwrap_or_default(),
         image_id: summary.image_id.unwrap_or_default(),
-        networks: networks.into_keys().collect(),
+        networks: networks
+            .into_iter()
+            .map(|(network, endpoint)| (network, endpoint.ip_address.unwrap_or_default()))
+            .collect(),
         ports: ports.iter().filter_map(|port| Some((port.private_port, port.public_port?))).collect(),
     }
 }

@@ -35,15 +35,24 @@ pub enum BuildError {
     Import(EngineError),
 }
 
+/// A Debian suite, and the series of its RabbitMQ.
+struct Suite {
+    name: &'static str,
+    rabbitmq: &'static str,
+}
+
 /// The Debian suite whose RabbitMQ replaces an official image that cannot be pulled.
-fn suite(reference: &str) -> Option<&'static str> {
+fn suite(reference: &str) -> Option<Suite> {
     let tag = reference.strip_prefix("rabbitmq:")?;
-    if tag.starts_with("3.") {
-        Some("bookworm")
+    let suite = |name, rabbitmq| Some(Suite { name, rabbitmq });
+    if tag.starts_with('3') {
+        suite("bookworm", "3.10")
     } else if tag.starts_with("4.3") {
-        Some("forky")
+        suite("forky", "4.3")
+    } else if tag.starts_with('4') {
+        suite("trixie", "4.0")
     } else {
-        tag.starts_with('4').then_some("trixie")
+        None
     }
 }
 
@@ -58,9 +67,9 @@ pub async fn provide(engine: &Engine, reference: &str, events: &Events) -> Resul
             let Some(suite) = suite(&reference) else {
                 return Err(ImageError::NotFound { reference, pull });
             };
-            events.progress(&subject, format!("could not be pulled; building it from Debian {suite}"));
-            match build(engine, &reference, suite, events).await {
-                Ok(()) => format!("built from Debian {suite}"),
+            events.progress(&subject, format!("could not be pulled; building it from Debian {}", suite.name));
+            match build(engine, &reference, &suite, events).await {
+                Ok(()) => format!("built from Debian {}", suite.name),
                 Err(build) => return Err(ImageError::NotBuilt { reference, pull, build: Box::new(build) }),
             }
         }
@@ -70,11 +79,14 @@ pub async fn provide(engine: &Engine, reference: &str, events: &Events) -> Resul
     Ok(())
 }
 
-async fn build(engine: &Engine, reference: &str, suite: &str, events: &Events) -> Result<(), BuildError> {
+async fn build(engine: &Engine, reference: &str, suite: &Suite, events: &Events) -> Result<(), BuildError> {
     let (subject, events) = (format!("image {reference}"), events.clone());
     let progress = move |line: String| events.progress(&subject, format!("building: {line}"));
-    let layer = recipe::rootfs(suite, progress).map_err(BuildError::Bash)?;
-    engine.import(reference, recipe::changes(), layer).await.map_err(BuildError::Import)
+    let layer = recipe::rootfs(suite.name, progress).map_err(BuildError::Bash)?;
+    let mut changes = recipe::changes();
+    // as the official image says it
+    changes.push(format!("ENV RABBITMQ_VERSION={}", suite.rabbitmq));
+    engine.import(reference, changes, layer).await.map_err(BuildError::Import)
 }
 
 /// Makes the image of the built-in services from this program's own executable.

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
+use tokio::time::timeout;
 
 use crate::{
     chain::chain,
@@ -16,18 +18,25 @@ use crate::{
 use fedctl_model::{
     desired::{self, Desired, Readiness},
     names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, ownership_parameter},
-    observed::{Container, ContainerState, Definitions, EngineState, Observed, QueueDetails, Snapshot},
+    observed::{
+        BrokerHealth, Container, ContainerState, Definitions, EngineState, Federated, Observed, Plugin,
+        QueueDetails, Snapshot,
+    },
     queues::{self, History, Queues},
     site::{Address, Inventory, Site, Unavailable},
-    status::{self, LinkStatus, Status},
+    status::{self, Status},
     topology::{Catalogue, RegionName, Topology},
     trace::{self, Trace},
 };
 
 /// How many containers' logs are read at once.
 const AT_ONCE: usize = 8;
-/// How long a broker or service may take to answer a report: one that hangs must not hold up the others.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a broker or service may take to answer a report, which is due within two seconds.
+const REPORT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long to wait for a management API before finding out whether the broker speaks AMQP at all.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
+/// How long a broker that speaks AMQP takes at most to say so, however busy it is.
+const GREETING: Duration = Duration::from_secs(1);
 
 /// Asks the engine, the brokers and the services of a project.
 #[derive(Debug, Clone)]
@@ -39,15 +48,8 @@ pub struct Inspect {
     project: String,
 }
 
-/// The links that could be seen.
-pub struct Links {
-    pub links: Vec<LinkStatus>,
-    /// The first broker that did not answer, and why.
-    pub unavailable: Option<String>,
-}
-
 impl Inspect {
-    /// For reports: what does not answer within three seconds is unavailable.
+    /// For reports: what does not answer within a second and a half is unavailable.
     #[must_use]
     pub fn for_reports(engine: Engine, project: &str, inventory: Inventory) -> Self {
         let (connector, endpoints) = (Connector::within(REPORT_TIMEOUT), Endpoints::within(REPORT_TIMEOUT));
@@ -77,13 +79,38 @@ impl Inspect {
         self.connector.broker(site)
     }
 
-    /// Every region, service and link.
-    pub async fn status(&self, topology: &Topology) -> Result<Status, EngineError> {
+    /// Every region, service and link. `remembered` is what was federated before.
+    pub async fn status(&self, topology: &Topology, remembered: &Federated) -> Result<Status, EngineError> {
         let engine = self.containers().await?;
         let services = desired::readiness_checks(topology);
         let (brokers, not_ready) =
             tokio::join!(self.ask(&engine, Broker::health), self.not_ready(&engine, services));
-        Ok(status::status(topology, &Snapshot { brokers, not_ready, engine }))
+        let mut found = Snapshot { brokers, not_ready, engine };
+        self.explain(topology, &mut found).await;
+        Ok(status::status(topology, &found, remembered))
+    }
+
+    /// The health of every broker.
+    pub async fn health(&self, topology: &Topology) -> Result<Snapshot<BrokerHealth>, EngineError> {
+        let engine = self.containers().await?;
+        let brokers = self.ask(&engine, Broker::health).await;
+        let mut found = Snapshot { brokers, engine, not_ready: BTreeMap::new() };
+        self.explain(topology, &mut found).await;
+        Ok(found)
+    }
+
+    /// Asks the brokers that lack links what they hold for them. One that does not answer leaves the cause unknown.
+    async fn explain(&self, topology: &Topology, found: &mut Snapshot<BrokerHealth>) {
+        let unexplained = status::unexplained(&status::links(topology, found, &Federated::new()));
+        let asked = unexplained.into_iter().filter_map(|region| {
+            let broker = self.broker(found.brokers.get(&region)?.site.as_ref()?).ok()?;
+            Some(async move { (region, broker.link_definitions().await.ok()) })
+        });
+        for (region, definitions) in join_all(asked).await {
+            if let Some(Ok(health)) = found.brokers.get_mut(&region).map(|found| &mut found.answer) {
+                health.definitions = definitions;
+            }
+        }
     }
 
     /// Every queue, and how it moves.
@@ -120,10 +147,17 @@ impl Inspect {
         let checked = desired.containers.iter();
         let checked =
             checked.filter_map(|container| Some((container.name.clone(), container.readiness.clone()?)));
-        let (mut brokers, not_ready) = tokio::join!(
+        let (brokers, not_ready) = tokio::join!(
             self.ask(&engine, async |broker| broker.definitions(&parameter).await),
             self.not_ready(&engine, checked),
         );
+        let mut brokers: BTreeMap<RegionName, Observed<Definitions>> = brokers
+            .into_iter()
+            .map(|(region, Observed { site, answer })| {
+                let answer = answer.and_then(|found| found.map_err(Unavailable::PluginDisabled));
+                (region, Observed { site, answer })
+            })
+            .collect();
         for found in brokers.values_mut() {
             // a broker that is still starting does not know its users yet
             if let (Some(site), Err(Unavailable::Unauthorized)) = (&found.site, &found.answer)
@@ -135,19 +169,6 @@ impl Inspect {
         Ok(Snapshot { engine, brokers, not_ready })
     }
 
-    /// The links of the topology, as brokers that were found before report them.
-    pub async fn links(&self, topology: &Topology, brokers: &BTreeMap<RegionName, Broker>) -> Links {
-        let asked = brokers.iter().map(async |(region, broker)| {
-            let answer = broker.health().await.map_err(|error| unavailable(&error));
-            (region.clone(), Observed { site: Some(broker.site().clone()), answer })
-        });
-        let brokers: BTreeMap<_, _> = join_all(asked).await.into_iter().collect();
-        let unavailable = brokers
-            .iter()
-            .find_map(|(region, found)| Some(format!("{region}: {}", found.answer.as_ref().err()?)));
-        Links { links: status::links(topology, &Snapshot { brokers, ..Snapshot::default() }), unavailable }
-    }
-
     /// Asks every broker at once. Each has an entry, whether it answers or not.
     async fn ask<T>(
         &self,
@@ -157,7 +178,7 @@ impl Inspect {
         let question = &question;
         let asked = self.inventory.sites(engine).into_iter().map(async |(region, site)| {
             let answer = match site.as_ref().map_err(Unavailable::clone).and_then(|site| self.broker(site)) {
-                Ok(broker) => question(&broker).await.map_err(|error| unavailable(&error)),
+                Ok(broker) => answer(&broker, question).await,
                 Err(unavailable) => Err(unavailable),
             };
             (region, Observed { site: site.ok(), answer })
@@ -174,7 +195,20 @@ impl Inspect {
             engine.containers(None),
             engine.images(images)
         )?;
-        Ok(EngineState { images, networks, volumes, containers })
+        let of_brokers = containers.iter().filter(|container| self.is_broker(container));
+        let unknown = of_brokers.map(|broker| broker.image_id.clone());
+        let unknown = unknown.filter(|id| !images.values().any(|image| image.id == *id)).collect();
+        let older = engine.images(&unknown).await?;
+        let versions = images.values().chain(older.values());
+        let rabbitmq_versions =
+            versions.filter_map(|image| Some((image.id.clone(), image.rabbitmq.clone()?))).collect();
+        let images = images.into_iter().map(|(reference, image)| (reference, image.id)).collect();
+        Ok(EngineState { images, rabbitmq_versions, networks, volumes, containers })
+    }
+
+    fn is_broker(&self, container: &Container) -> bool {
+        let label = |name: &str, value: &str| container.labels.get(name).is_some_and(|found| found == value);
+        label(PROJECT_LABEL, &self.project) && label(SERVICE_LABEL, BROKER)
     }
 
     /// Only the project's containers: enough for a report, and quicker.
@@ -215,8 +249,36 @@ impl Inspect {
     }
 }
 
-fn unavailable(error: &BrokerError) -> Unavailable {
-    if error.is_unauthorized() { Unavailable::Unauthorized } else { Unavailable::Unreachable(chain(error)) }
+/// What a broker answers, or why it does not. One whose management API is slow or silent may still speak AMQP: then it
+/// is not down, and its links may work.
+async fn answer<T>(
+    broker: &Broker,
+    question: &impl AsyncFn(&Broker) -> Result<T, BrokerError>,
+) -> Result<T, Unavailable> {
+    let amqp = &broker.site().amqp;
+    let mut asked = pin!(question(broker));
+    let (answer, speaks) = if let Ok(answer) = timeout(SUSPICIOUS, &mut asked).await {
+        (answer, None)
+    } else {
+        let (answer, speaks) = tokio::join!(asked, timeout(GREETING, speaks_amqp(amqp)));
+        (answer, Some(speaks.unwrap_or_default()))
+    };
+    let error = match answer {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    if error.is_unauthorized() {
+        return Err(Unavailable::Unauthorized);
+    }
+    let speaks = match speaks {
+        Some(speaks) => speaks,
+        None => timeout(GREETING, speaks_amqp(amqp)).await.unwrap_or_default(),
+    };
+    Err(match (speaks, error.is_unreachable() && !error.is_timeout()) {
+        (true, true) => Unavailable::PluginDisabled(Plugin::Management),
+        (true, false) => Unavailable::Unresponsive(chain(&error)),
+        (false, _) => Unavailable::Unreachable(chain(&error)),
+    })
 }
 
 /// The region, instance and name of a container that is a service's.

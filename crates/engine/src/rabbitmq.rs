@@ -16,7 +16,7 @@ use tokio::{
 
 use fedctl_model::{
     definition::{Permissions, Policy},
-    observed::{BrokerHealth, Definitions, Owned, QueueDetails, Resource},
+    observed::{BrokerHealth, Definitions, Link, LinkDefinitions, Owned, Plugin, QueueDetails, Resource},
     password,
     plan::Change,
     secret::Secret,
@@ -82,9 +82,21 @@ impl BrokerError {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
+    /// Whether the management API has no such resource: with a virtual host called `/` in its path, an unknown one is a
+    /// bad request.
+    fn is_unknown_resource(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST))
+    }
+
     /// Whether the broker failed to answer with an internal error.
     fn is_internal(&self) -> bool {
         self.status() == Some(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether the broker took too long to answer.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.cause, Cause::TimedOut(_))
     }
 
     /// Whether the broker rejected fedctl's password.
@@ -190,12 +202,26 @@ impl Broker {
             Change::RestartLink { upstream, resource } => self.restart_link(upstream, resource).await,
             Change::DeleteExchange { name } => self.delete_exchange(name).await,
             Change::DeleteEmptyQueue { name } => self.delete_empty_queue(name).await,
+            Change::DeleteQueue { name, .. } => self.delete_queue(name).await,
         }
     }
 
-    /// What the broker holds, as far as a plan needs it.
-    pub async fn definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+    /// What the broker holds, as far as a plan needs it, or the plugin without which it does not say.
+    pub async fn definitions(
+        &self,
+        ownership_parameter: &str,
+    ) -> Result<std::result::Result<Definitions, Plugin>> {
         let vhost = self.site.vhost.as_str();
+        let lacks_a_plugin =
+            match self.get::<Vec<Value>>(["federation-links", vhost, "state", "down"], "").await {
+                Err(error) if error.is_unknown_resource() => true,
+                // links that just start and stop make it fail
+                Err(error) if !error.is_internal() => return Err(error),
+                Ok(_) | Err(_) => false,
+            };
+        if lacks_a_plugin {
+            return self.missing_plugin().await.map(Err);
+        }
         let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
             self.get::<answer::Name>(["cluster-name"], ""),
             self.get::<Vec<answer::User>>(["users"], ""),
@@ -206,7 +232,7 @@ impl Broker {
             self.queues(),
             self.owned(ownership_parameter),
         )?;
-        Ok(Definitions {
+        Ok(Ok(Definitions {
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
@@ -215,33 +241,77 @@ impl Broker {
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
             queues,
             owned,
-        })
+        }))
     }
 
     /// The health of the broker and its links.
     pub async fn health(&self) -> Result<BrokerHealth> {
         let vhost = self.site.vhost.as_str();
-        let node = "columns=uptime,mem_used,mem_alarm,disk_free_alarm";
         let binding = "columns=source,destination,routing_key";
-        let (version, nodes, exchanges, queues, bindings, (links, now)) = tokio::try_join!(
+        let consumer = "columns=queue.name,channel_details.user,channel_details.peer_host";
+        let (version, nodes, alarms, exchanges, queues, bindings, consumers, links) = tokio::try_join!(
             self.version(),
-            self.get::<Vec<Value>>(["nodes"], node),
+            self.get::<Vec<Value>>(["nodes"], "columns=uptime,mem_used"),
+            self.alarms(),
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.queues(),
             self.get::<Vec<answer::Binding>>(["bindings", vhost], binding),
-            self.links("columns=exchange,queue,upstream,status,error,timestamp"),
+            self.get::<Vec<answer::Consumer>>(["consumers", vhost], consumer),
+            self.listed_links(),
         )?;
         let node = answer::Node::of(nodes);
         Ok(BrokerHealth {
             version,
             uptime_ms: node.uptime,
             memory_used: node.mem_used,
-            alarms: node.alarms(),
+            alarms,
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
             queues,
             bindings: bindings.into_iter().map(Into::into).collect(),
-            links: links.into_iter().filter_map(|link| link.into_link(now)).collect(),
+            links,
+            consumers: consumers.into_iter().map(Into::into).collect(),
+            definitions: None,
         })
+    }
+
+    /// What the broker holds for its links.
+    pub async fn link_definitions(&self) -> Result<LinkDefinitions> {
+        let vhost = self.site.vhost.as_str();
+        let (policies, upstreams) = tokio::try_join!(
+            self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
+            self.get::<Vec<answer::Name>>(["parameters", "federation-upstream", vhost], "columns=name"),
+        )?;
+        Ok(LinkDefinitions {
+            policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
+            upstreams: upstreams.into_iter().map(|upstream| upstream.name).collect(),
+        })
+    }
+
+    /// The links that the broker reports, or which plugin it lacks to report them.
+    async fn listed_links(&self) -> Result<std::result::Result<Vec<Link>, Plugin>> {
+        match self.links("columns=exchange,queue,upstream,status,error,timestamp").await {
+            Ok((links, now)) => Ok(Ok(links.into_iter().filter_map(|link| link.into_link(now)).collect())),
+            Err(error) if error.is_unknown_resource() => self.missing_plugin().await.map(Err),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which plugin is not enabled where links cannot be listed: the one that links are brings an exchange type.
+    async fn missing_plugin(&self) -> Result<Plugin> {
+        let overview: answer::Overview =
+            self.get(["overview"], "columns=rabbitmq_version,exchange_types").await?;
+        let federates =
+            overview.exchange_types.iter().any(|exchange| exchange.name == "x-federation-upstream");
+        Ok(if federates { Plugin::FederationManagement } else { Plugin::Federation })
+    }
+
+    /// Alarms in effect. The health check says at once, whether or not the broker collects metrics.
+    async fn alarms(&self) -> Result<Option<Vec<String>>> {
+        let path = ["health", "checks", "alarms"];
+        let response = self.request(Method::GET, &path, "", None).await?;
+        let found: answer::Alarms =
+            response.json().await.map_err(|source| self.unanswered(Method::GET, &path, source))?;
+        Ok(found.into_names())
     }
 
     /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.
@@ -353,6 +423,12 @@ impl Broker {
     pub async fn delete_empty_queue(&self, name: &str) -> Result<()> {
         let vhost = self.site.vhost.as_str();
         self.delete(&["queues", vhost, name], "if-empty=true").await
+    }
+
+    /// Deletes a queue with the messages in it.
+    pub async fn delete_queue(&self, name: &str) -> Result<()> {
+        let vhost = self.site.vhost.as_str();
+        self.delete(&["queues", vhost, name], "").await
     }
 
     /// Publishes a persistent message. The management API takes an exchange's name only, so the default exchange

@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{Report, Tools, apply},
     docker::EngineError,
-    inspect::Links,
     wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
     desired::Desired,
     diagnostic::Diagnostic,
     event::Event,
+    observed::{BrokerHealth, Federated, Snapshot},
     plan::{Operation, Plan, Step, is_stalled, plan, repair},
-    status::{LinkRef, LinkState, LinkStatus},
+    status::{self, Condition, LinkRef, LinkState, LinkStatus},
     topology::{RegionName, Topology},
 };
 
@@ -56,6 +56,9 @@ pub enum UpError {
         /// The first that does not run, and why.
         first: String,
     },
+    /// Everything was applied, and something is left that fedctl cannot mend.
+    #[error("{}", degraded(.0))]
+    Degraded(Vec<Diagnostic>),
     /// Interrupted while reading or waiting.
     #[error("interrupted")]
     Interrupted,
@@ -63,6 +66,14 @@ pub enum UpError {
 
 fn blocked_changes(count: usize) -> String {
     if count == 1 { "1 change is blocked".into() } else { format!("{count} changes are blocked") }
+}
+
+fn degraded(found: &[Diagnostic]) -> String {
+    match found {
+        [one] => one.to_string(),
+        [first, others @ ..] => format!("{first}; and {} more", others.len()),
+        [] => String::new(),
+    }
 }
 
 /// What `up` works on.
@@ -77,13 +88,23 @@ pub struct Up<'a> {
     pub stop: &'a CancellationToken,
 }
 
+/// What came of it.
+pub struct Done {
+    /// Steps that were necessary.
+    pub steps: usize,
+    /// Links that run.
+    pub links: usize,
+    /// What is federated now in each of the chosen regions.
+    pub federated: Federated,
+}
+
 impl Up<'_> {
-    /// Plans, applies, and waits for the links; returns the number of steps done and of links running.
+    /// Plans, applies, and waits for the links.
     ///
     /// # Errors
     ///
     /// See [`UpError`]. Another `up` finishes what was started.
-    pub async fn run(&self) -> Result<(usize, usize), UpError> {
+    pub async fn run(&self) -> Result<Done, UpError> {
         let mut done = 0;
         let mut rounds = 0;
         loop {
@@ -104,7 +125,10 @@ impl Up<'_> {
             }
         }
         tokio::select! {
-            running = self.await_links() => Ok((done, running?)),
+            waited = self.await_links() => {
+                let (links, federated) = waited?;
+                Ok(Done { steps: done, links, federated })
+            }
             () = self.stop.cancelled() => Err(UpError::Interrupted),
         }
     }
@@ -144,31 +168,42 @@ impl Up<'_> {
         Ok(plan(self.desired, &found))
     }
 
-    async fn await_links(&self) -> Result<usize, UpError> {
+    async fn await_links(&self) -> Result<(usize, Federated), UpError> {
         let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
-        let mut stalled = BTreeMap::new();
-        let look = async || match self.links_now().await {
-            Err(reason) => Poll::Pending(reason),
-            Ok(links) => {
-                let running = links.iter().filter(|link| link.is_running()).count();
-                let first = links.iter().find(|link| !link.is_running());
-                let first = first.map(|found| format!("{}: {}", found.link, found.condition));
-                let expected = links.len();
-                *seen.borrow_mut() = (running, expected);
-                events.send(Event::Links { running, expected, first: first.clone() });
-                self.repair(&links, &mut stalled).await;
-                first.map_or(Poll::Ready(expected), Poll::Pending)
+        let mut repairs = Repairs::default();
+        let look = async || {
+            let (found, links) = match self.links_now().await {
+                Ok(Ok(found)) => found,
+                Ok(Err(reason)) => return Poll::Pending(reason),
+                Err(error) => return Poll::Failed(error.into()),
+            };
+            let running = links.iter().filter(|link| link.is_running()).count();
+            let first = links.iter().find(|link| !link.is_running());
+            let first = first.map(|found| format!("{}: {}", found.link, found.condition));
+            let expected = links.len();
+            *seen.borrow_mut() = (running, expected);
+            events.send(Event::Links { running, expected, first: first.clone() });
+            let hopeless: Vec<Diagnostic> = links
+                .iter()
+                .filter(|link| link.needs_a_person())
+                .filter_map(LinkStatus::diagnostic)
+                .collect();
+            if !hopeless.is_empty() {
+                return Poll::Failed(UpError::Degraded(hopeless));
             }
+            self.repair(&links, &mut repairs).await;
+            first.map_or_else(|| Poll::Ready((expected, found)), Poll::Pending)
         };
-        let waited: Result<usize, WaitError<std::convert::Infallible>> =
-            poll_until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
+        let waited = poll_until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
         match waited {
-            Ok(expected) => {
+            Ok((expected, found)) => {
                 events.send(Event::LinksRunning { expected, took: started.elapsed() });
-                Ok(expected)
+                self.without_alarms(&found)?;
+                Ok((expected, status::federated(self.topology, &found)))
             }
+            Err(WaitError::Aborted(error)) => Err(error),
             Err(WaitError::TimedOut(first)) => {
                 let (running, expected) = seen.into_inner();
                 let first = first.unwrap_or_else(|| "no broker answered".into());
@@ -177,35 +212,57 @@ impl Up<'_> {
         }
     }
 
-    /// Repairs the links that have been stalled for a while. A link that cannot be repaired is reported and waited
-    /// for like any other.
-    async fn repair(&self, links: &[LinkStatus], since: &mut BTreeMap<LinkRef, Instant>) {
+    /// A broker with an alarm blocks its publishers: its region is not up.
+    fn without_alarms(&self, found: &Snapshot<BrokerHealth>) -> Result<(), UpError> {
+        let chosen = self.desired.brokers.iter().map(|broker| &broker.region);
+        let alarms: Vec<Diagnostic> = chosen
+            .filter_map(|region| status::alarm(region, found.answer(region)?.alarms.as_ref()?))
+            .collect();
+        if alarms.is_empty() { Ok(()) } else { Err(UpError::Degraded(alarms)) }
+    }
+
+    /// Repairs the links that have been stalled for a while, each once: a second try would be for a cause that is not
+    /// the one it looks like. A link that cannot be repaired is reported and waited for like any other.
+    async fn repair(&self, links: &[LinkStatus], repairs: &mut Repairs) {
         let stalled = || links.iter().filter(|link| is_stalled(link));
-        since.retain(|known, _| stalled().any(|found| found.link == *known));
+        repairs.since.retain(|known, _| stalled().any(|found| found.link == *known));
         let due: Vec<&LinkStatus> = stalled()
             .filter(|found| {
-                since.entry(found.link.clone()).or_insert_with(Instant::now).elapsed() >= STALLED_LIMIT
+                let since = repairs.since.entry(found.link.clone()).or_insert_with(Instant::now);
+                since.elapsed() >= STALLED_LIMIT
+                    && !repairs.tried.contains(&(found.link.clone(), found.condition.clone()))
             })
             .collect();
         if !due.is_empty() {
-            since.clear();
+            repairs.tried.extend(due.iter().map(|found| (found.link.clone(), found.condition.clone())));
             apply(&repair(due, self.desired), self.tools, self.stop).await;
         }
     }
 
     /// The links between the chosen regions, or the first reason for which they cannot be seen.
-    async fn links_now(&self) -> Result<Vec<LinkStatus>, String> {
-        let brokers = self.tools.brokers.borrow().clone();
-        let Links { mut links, unavailable } = self.tools.inspect.links(self.topology, &brokers).await;
-        if let Some(unavailable) = unavailable {
-            return Err(unavailable);
-        }
+    async fn links_now(
+        &self,
+    ) -> Result<Result<(Snapshot<BrokerHealth>, Vec<LinkStatus>), String>, EngineError> {
+        let found = self.tools.inspect.health(self.topology).await?;
         let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
+        let silent = found.brokers.iter().filter(|(region, _)| chosen(region));
+        let mut silent = silent.filter_map(|(region, found)| Some((region, found.answer.as_ref().err()?)));
+        if let Some((region, unavailable)) = silent.next() {
+            return Ok(Err(format!("{region}: {unavailable}")));
+        }
+        let mut links = status::links(self.topology, &found, &Federated::new());
         links.retain(|found| {
             found.state() != LinkState::Unexpected
                 && chosen(&found.link.upstream)
                 && chosen(&found.link.downstream)
         });
-        Ok(links)
+        Ok(Ok((found, links)))
     }
+}
+
+/// The links that are stalled, and since when, and what was tried.
+#[derive(Default)]
+struct Repairs {
+    since: BTreeMap<LinkRef, Instant>,
+    tried: Vec<(LinkRef, Condition)>,
 }

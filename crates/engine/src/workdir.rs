@@ -8,10 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{RngExt, distr::Alphanumeric};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use fedctl_model::{
     desired::{PasswordId, Passwords},
+    observed::Federated,
     secret::Secret,
     topology::RegionName,
 };
@@ -27,15 +31,16 @@ pub struct Workdir {
 /// Held while the project is being changed; released when dropped, or by the kernel if the program dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _directory: File,
+    _project: File,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkdirError {
     #[error("cannot {operation} `{}`", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
-    /// The file of passwords is not what fedctl writes. The parser's own words may quote a password.
-    #[error("`{}` is not a valid password file: see line {line}, column {column}", path.display())]
+    /// The file is not what fedctl writes. The parser's own words may quote a password.
+    #[error("`{}` is not what fedctl writes: see line {line}, column {column}", path.display())]
     Malformed { path: PathBuf, line: usize, column: usize },
     #[error("another fedctl is changing this project (it holds `{}`)", path.display())]
     Locked { path: PathBuf },
@@ -55,7 +60,9 @@ impl Workdir {
         Self { path: topology.parent().unwrap_or(Path::new("")).join(".fedctl") }
     }
 
-    pub fn lock(&self) -> Result<Lock, WorkdirError> {
+    /// Locks this directory, and the project of this name on the engine at this address: another directory may have a
+    /// topology of the same name.
+    pub fn lock(&self, project: &str, engine: &str) -> Result<Lock, WorkdirError> {
         self.create()?;
         let path = self.path.join("lock");
         let file = open_private(&path).map_err(|source| WorkdirError::Io {
@@ -63,11 +70,15 @@ impl Workdir {
             path: path.clone(),
             source,
         })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(WorkdirError::Locked { path }),
-            Err(fs::TryLockError::Error(source)) => Err(WorkdirError::Io { operation: "lock", path, source }),
-        }
+        let directory = locked(file, path)?;
+        let name = Sha256::digest(format!("{engine}\n{project}"));
+        let path = std::env::temp_dir().join(format!("fedctl-{}.lock", URL_SAFE_NO_PAD.encode(&name[..12])));
+        let file = open_shared(&path).map_err(|source| WorkdirError::Io {
+            operation: "open",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Lock { _directory: directory, _project: locked(file, path)? })
     }
 
     /// The passwords on disk; none if there is no file.
@@ -109,6 +120,30 @@ impl Workdir {
         Ok(passwords)
     }
 
+    /// What was federated when `up` last finished; nothing if it never did.
+    pub fn federated(&self) -> Result<Federated, WorkdirError> {
+        let path = self.federated_file();
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| WorkdirError::Malformed {
+                path,
+                line: error.line(),
+                column: error.column(),
+            }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Federated::new()),
+            Err(source) => Err(WorkdirError::Io { operation: "read", path, source }),
+        }
+    }
+
+    /// Remembers what is federated in these regions, and of others what was known; regions that are not in `known` are
+    /// forgotten. Nothing is written if nothing changes.
+    pub fn remember(&self, federated: Federated, known: &[RegionName]) -> Result<(), WorkdirError> {
+        let before = self.federated()?;
+        let mut all = before.clone();
+        all.extend(federated);
+        all.retain(|region, _| known.contains(region));
+        if all == before { Ok(()) } else { self.write(self.federated_file(), &all) }
+    }
+
     /// Removes the directory with every password in it, if it exists.
     pub fn remove(&self) -> Result<(), WorkdirError> {
         match fs::remove_dir_all(&self.path) {
@@ -121,6 +156,10 @@ impl Workdir {
 
     fn passwords_file(&self) -> PathBuf {
         self.path.join("passwords.json")
+    }
+
+    fn federated_file(&self) -> PathBuf {
+        self.path.join("federated.json")
     }
 
     fn create(&self) -> Result<(), WorkdirError> {
@@ -137,26 +176,43 @@ impl Workdir {
         Ok(())
     }
 
-    /// Written to a temporary file and renamed, so that a crash or a full disk leaves the old file or the new one.
     fn write_passwords(&self, passwords: &Passwords) -> Result<(), WorkdirError> {
-        self.create()?;
-        let path = self.passwords_file();
         let mut regions: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
         for (id, password) in passwords {
             regions.entry(id.region.as_str()).or_default().insert(&id.user, password.expose());
         }
+        self.write(self.passwords_file(), &regions)
+    }
+
+    /// Written to a temporary file and renamed, so that a crash or a full disk leaves the old file or the new one.
+    fn write(&self, path: PathBuf, content: &impl Serialize) -> Result<(), WorkdirError> {
+        self.create()?;
         let write = || -> io::Result<()> {
             let mut file = tempfile::Builder::new()
                 .permissions(Permissions::from_mode(0o600))
                 .tempfile_in(&self.path)?;
-            serde_json::to_writer_pretty(&mut file, &regions)?;
+            serde_json::to_writer_pretty(&mut file, content)?;
             file.write_all(b"\n")?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|source| WorkdirError::Io { operation: "write", path: path.clone(), source })
+        write().map_err(|source| WorkdirError::Io { operation: "write", path, source })
     }
+}
+
+fn locked(file: File, path: PathBuf) -> Result<File, WorkdirError> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(WorkdirError::Locked { path }),
+        Err(fs::TryLockError::Error(source)) => Err(WorkdirError::Io { operation: "lock", path, source }),
+    }
+}
+
+/// A file that every user may lock: whoever made it, others can read it.
+fn open_shared(path: &Path) -> io::Result<File> {
+    let created = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path);
+    created.or_else(|_| File::open(path))
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -199,13 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn two_cannot_hold_the_lock() {
-        let temporary = tempfile::tempdir().unwrap();
-        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
-        let lock = workdir.lock().unwrap();
-        assert!(workdir.lock().unwrap_err().is_locked());
+    fn two_cannot_hold_the_lock_of_a_directory_or_of_a_project() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [one, other] =
+            [one, other].map(|directory| Workdir::next_to(&directory.path().join("regions.yaml")));
+        let engine = format!("engine of process {}", std::process::id());
+        let lock = one.lock("shop", &engine).unwrap();
+        assert!(one.lock("inn", &engine).unwrap_err().is_locked(), "the directory");
+        assert!(other.lock("shop", &engine).unwrap_err().is_locked(), "the project");
+        other.lock("inn", &engine).unwrap();
+        other.lock("shop", "another engine").unwrap();
         drop(lock);
-        workdir.lock().unwrap();
+        other.lock("shop", &engine).unwrap();
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub struct Desired {
     pub project: String,
     /// Whether this is all of the topology: then what is not in it is removed.
     pub whole: bool,
+    /// The topology's file, which the project belongs to; none where it does not matter.
+    pub owner: Option<Owner>,
+    /// What becomes of internal queues of links that exist no more, if messages are in them.
+    pub leftovers: Leftovers,
     /// The reference of the image of the built-in services.
     pub service_image: String,
     /// Whether fedctl packs that image from its own executable; then its reference names its content.
@@ -49,6 +53,27 @@ pub struct Desired {
     pub containers: Vec<Container>,
     /// What the brokers should hold, a region each.
     pub brokers: Vec<Broker>,
+}
+
+/// Whom a project belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The path of the topology's file.
+    pub file: String,
+    /// Whether the project is taken from another file that it belongs to.
+    pub take_over: bool,
+}
+
+/// What becomes of the internal queues that links left with messages in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Nothing is changed as long as there is one.
+    #[default]
+    Refuse,
+    /// They stay, and nothing more is put into them.
+    Keep,
+    /// They are deleted.
+    Discard,
 }
 
 /// A bridge network.
@@ -256,6 +281,8 @@ pub fn desired(
     Desired {
         project: project.clone(),
         whole: true,
+        owner: None,
+        leftovers: Leftovers::default(),
         service_image: service_image.to_owned(),
         packs_service_image: topology.service_image.is_none(),
         networks,

@@ -88,6 +88,11 @@ pub enum Place {
         /// Its name.
         name: String,
     },
+    /// A project on the engine.
+    Project {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A place in the text of a file.
@@ -141,6 +146,7 @@ impl fmt::Display for Place {
             Place::Network { name } => write!(f, "network `{name}`"),
             Place::Volume { name } => write!(f, "volume `{name}`"),
             Place::Container { name } => write!(f, "container `{name}`"),
+            Place::Project { name } => write!(f, "project `{name}`"),
         }
     }
 }

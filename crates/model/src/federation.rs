@@ -28,18 +28,26 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// The downstream for which an internal queue keeps messages.
-#[must_use]
-pub fn downstream_of_queue(queue: &str) -> Option<&str> {
-    let (_, downstream) = queue.strip_prefix(PREFIX)?.rsplit_once(ARROW)?;
-    Some(downstream)
+/// What an internal queue or exchange is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Internal<'n> {
+    /// The federated exchange.
+    pub exchange: &'n str,
+    /// Its downstream.
+    pub downstream: &'n str,
 }
 
-/// The downstream of an internal exchange.
+/// What an internal queue is for.
 #[must_use]
-pub fn downstream_of_exchange(exchange: &str) -> Option<&str> {
-    let queue = EXCHANGE_SUFFIXES.iter().find_map(|suffix| exchange.strip_suffix(suffix))?;
-    downstream_of_queue(queue)
+pub fn of_queue(queue: &str) -> Option<Internal<'_>> {
+    let (exchange, downstream) = queue.strip_prefix(PREFIX)?.rsplit_once(ARROW)?;
+    Some(Internal { exchange, downstream })
+}
+
+/// What an internal exchange is for.
+#[must_use]
+pub fn of_exchange(exchange: &str) -> Option<Internal<'_>> {
+    EXCHANGE_SUFFIXES.iter().find_map(|suffix| of_queue(exchange.strip_suffix(suffix)?))
 }
 
 /// A pattern of permissions for the internal queues and exchanges of one downstream.
@@ -62,17 +70,18 @@ mod tests {
     fn an_internal_name_leads_back_to_its_downstream() {
         let asia = RegionName::new("asia");
         for exchange in ["orders.events", "odd -> name", ""] {
+            let internal = Some(Internal { exchange, downstream: "asia" });
             let queue = internal_queue(exchange, &asia);
-            assert_eq!(downstream_of_queue(&queue), Some("asia"));
-            assert_eq!(downstream_of_exchange(&queue), None, "it is a queue's name");
+            assert_eq!(of_queue(&queue), internal);
+            assert_eq!(of_exchange(&queue), None, "it is a queue's name");
             for name in internal_exchanges(&queue) {
                 assert!(is_internal(&name));
-                assert_eq!(downstream_of_exchange(&name), Some("asia"));
-                assert_ne!(downstream_of_queue(&name), Some("asia"), "it is an exchange's name");
+                assert_eq!(of_exchange(&name), internal);
+                assert_ne!(of_queue(&name), internal, "it is an exchange's name");
             }
         }
         for other in ["orders.events", "orders -> asia", "federation: orders"] {
-            assert_eq!((downstream_of_queue(other), downstream_of_exchange(other)), (None, None));
+            assert_eq!((of_queue(other), of_exchange(other)), (None, None));
         }
     }
 }

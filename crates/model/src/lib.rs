@@ -5,6 +5,7 @@ pub mod counted;
 pub mod definition;
 pub mod desired;
 pub mod diagnostic;
+pub mod doctor;
 pub mod event;
 pub mod export;
 pub mod federation;

@@ -12,6 +12,8 @@ pub const SERVICE_LABEL: &str = "io.fedctl.service";
 pub const INSTANCE_LABEL: &str = "io.fedctl.instance";
 /// The label that carries the fingerprint of a container's configuration.
 pub const CONFIG_LABEL: &str = "io.fedctl.config";
+/// The label, on the volume that marks a project's owner, of the topology file that the project belongs to.
+pub const TOPOLOGY_LABEL: &str = "io.fedctl.topology";
 /// The label of images that fedctl built: `service` or `broker`.
 pub const IMAGE_LABEL: &str = "io.fedctl.image";
 /// The service name of a region's broker.
@@ -57,4 +59,10 @@ pub fn ownership_parameter(project: &str) -> String {
 #[must_use]
 pub fn services_volume(project: &str, region: &RegionName) -> String {
     format!("{project}_{region}_services")
+}
+
+/// The empty volume whose label says which topology file the project belongs to.
+#[must_use]
+pub fn owner_volume(project: &str) -> String {
+    format!("{project}_owner")
 }

@@ -53,6 +53,9 @@ impl<T> Snapshot<T> {
 pub struct EngineState {
     /// The ids of those of the requested images that exist, by reference.
     pub images: BTreeMap<String, String>,
+    /// RabbitMQ's version in those images, and in those that brokers' containers were made from, by the image's id,
+    /// where the image says.
+    pub rabbitmq_versions: BTreeMap<String, String>,
     /// All networks.
     pub networks: Vec<Object>,
     /// All volumes.
@@ -91,8 +94,8 @@ pub struct Container {
     pub status: String,
     /// The id of the image it was made from.
     pub image_id: String,
-    /// The networks it is attached to.
-    pub networks: Vec<String>,
+    /// Its address on each network that it is attached to; empty where the engine gives none.
+    pub networks: BTreeMap<String, String>,
     /// Published ports: host port by container port.
     pub ports: BTreeMap<u16, u16>,
 }
@@ -140,6 +143,10 @@ pub struct Queue {
     pub name: String,
     /// Messages in it, ready or unacknowledged.
     pub messages: u64,
+    /// Those of them that a consumer has.
+    pub unacknowledged: u64,
+    /// Whether it is a stream, which RabbitMQ does not federate.
+    pub is_stream: bool,
 }
 
 /// A queue, and how it moves.
@@ -176,16 +183,66 @@ pub struct BrokerHealth {
     pub uptime_ms: Option<u64>,
     /// Memory in use, in bytes; unknown in the node's first seconds.
     pub memory_used: Option<u64>,
-    /// Alarms in effect: `memory`, `disk`.
-    pub alarms: Vec<&'static str>,
+    /// Alarms in effect: `memory`, `disk`; unknown where the broker does not say.
+    pub alarms: Option<Vec<String>>,
     /// Exchanges.
     pub exchanges: Vec<String>,
     /// Queues.
     pub queues: Vec<Queue>,
     /// Bindings.
     pub bindings: Vec<Binding>,
-    /// Links, as this broker, the downstream, reports them.
-    pub links: Vec<Link>,
+    /// Links, as this broker, the downstream, reports them; or which plugin it lacks to do so.
+    pub links: Result<Vec<Link>, Plugin>,
+    /// Consumers, as of the broker's last count, a few seconds ago.
+    pub consumers: Vec<Consumer>,
+    /// What it holds for its links; asked only where one is missing.
+    pub definitions: Option<LinkDefinitions>,
+}
+
+/// A plugin of RabbitMQ that federation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plugin {
+    /// What links are.
+    Federation,
+    /// What reports them.
+    FederationManagement,
+    /// The management API.
+    Management,
+}
+
+impl Plugin {
+    /// All of them.
+    pub const ALL: [Plugin; 3] = [Plugin::Management, Plugin::Federation, Plugin::FederationManagement];
+
+    /// RabbitMQ's name of it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Plugin::Federation => "rabbitmq_federation",
+            Plugin::FederationManagement => "rabbitmq_federation_management",
+            Plugin::Management => "rabbitmq_management",
+        }
+    }
+}
+
+/// What a broker holds for its links.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LinkDefinitions {
+    /// Policies by name.
+    pub policies: BTreeMap<String, Policy>,
+    /// The names of upstreams.
+    pub upstreams: BTreeSet<String>,
+}
+
+/// A consumer of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// The queue.
+    pub queue: String,
+    /// The user that it is connected as.
+    pub user: String,
+    /// The address that it is connected from.
+    pub host: String,
 }
 
 /// A binding of an exchange.
@@ -214,8 +271,22 @@ pub struct Link {
     pub age: Option<u64>,
 }
 
+/// The federated exchanges and queues of each region, as its broker last had them.
+pub type Federated = BTreeMap<RegionName, BTreeSet<Resource>>;
+
 /// A federated exchange or queue.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(tag = "type", content = "name", rename_all = "lowercase")]
 pub enum Resource {
     /// An exchange.

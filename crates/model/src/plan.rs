@@ -4,12 +4,16 @@ mod blocked;
 mod brokers;
 mod containers;
 mod diff;
+mod leftovers;
+mod ownership;
 mod removal;
 mod repair;
 mod text;
+mod upgrade;
 
 pub(crate) use blocked::CODES;
 pub use diff::plan;
+pub use ownership::conflict;
 pub use removal::{Removal, remove};
 pub use repair::{is_stalled, repair};
 pub use text::{Description, Sign};
@@ -18,7 +22,7 @@ use crate::{
     definition::{Difference, Permissions, Policy, Upstream},
     desired::{Attachment, Container, Network, Readiness, Volume},
     diagnostic::Diagnostic,
-    observed::{Owned, Resource},
+    observed::{Owned, Plugin, Resource},
     secret::Secret,
     topology::RegionName,
 };
@@ -104,6 +108,11 @@ pub enum Operation {
         container: String,
         attachment: Attachment,
     },
+    /// Enable plugins in a broker's container.
+    EnablePlugins {
+        container: String,
+        plugins: Vec<Plugin>,
+    },
     /// Wait until a service is ready.
     AwaitService {
         container: String,
@@ -163,6 +172,12 @@ pub enum Change {
     DeleteEmptyQueue {
         name: String,
     },
+    /// Delete such a queue with the messages in it.
+    DeleteQueue {
+        name: String,
+        /// How many were in it when it was looked at.
+        messages: u64,
+    },
 }
 
 impl From<Operation> for Step {
@@ -204,6 +219,8 @@ pub enum Cause {
     ConfigChanged,
     /// The image reference now names another image than the one the container was created from.
     ImageChanged,
+    /// It belonged to another topology file.
+    TakenOver,
     /// Another step removes it, or what it depends on.
     Replaced,
     /// The upstream does not know bindings of the downstream, though the link is reported as running.
@@ -215,6 +232,10 @@ pub enum Cause {
     /// A step before it needs it.
     Follows,
     NotInTopology,
+    /// It is left from a link that the topology no longer has.
+    NotFederated,
+    /// A plugin that federation needs is not enabled.
+    PluginDisabled,
     /// Its removal was asked for.
     Removal,
 }

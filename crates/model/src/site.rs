@@ -11,7 +11,7 @@ use crate::{
     desired::{PasswordId, Passwords},
     diagnostic::{Code, Diagnostic, Place},
     names::{BROKER, container},
-    observed::{ContainerState, EngineState},
+    observed::{ContainerState, EngineState, Plugin},
     secret::Secret,
     topology::{RegionName, Topology},
 };
@@ -79,14 +79,20 @@ pub enum Unavailable {
     Missing,
     /// Its container does not run; the engine's words for its state.
     Stopped(String),
+    /// Its container is paused.
+    Paused,
     /// Its container runs and a port is not published.
     NotPublished(u16),
     /// fedctl has no password for it.
     NoPassword,
     /// It is up and rejects fedctl's password.
     Unauthorized,
-    /// It does not answer, or not in a form that fedctl knows.
+    /// It does not answer.
     Unreachable(String),
+    /// It speaks AMQP, and its management API does not answer, or not in a form that fedctl knows.
+    Unresponsive(String),
+    /// It speaks AMQP, and lacks a plugin without which it cannot be asked.
+    PluginDisabled(Plugin),
 }
 
 impl Unavailable {
@@ -96,10 +102,26 @@ impl Unavailable {
         match self {
             Self::Missing => codes::MISSING,
             Self::Stopped(_) => codes::STOPPED,
+            Self::Paused => codes::PAUSED,
             Self::NotPublished(_) => codes::NOT_PUBLISHED,
             Self::NoPassword => codes::NO_PASSWORD,
             Self::Unauthorized => codes::UNAUTHORIZED,
             Self::Unreachable(_) => codes::UNREACHABLE,
+            Self::Unresponsive(_) => codes::UNRESPONSIVE,
+            Self::PluginDisabled(_) => codes::PLUGIN_DISABLED,
+        }
+    }
+
+    /// Whether nothing can come from or go to the broker. One that only cannot be asked may well work.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        match self {
+            Self::Missing | Self::Stopped(_) | Self::Paused | Self::Unreachable(_) => true,
+            Self::NotPublished(_)
+            | Self::NoPassword
+            | Self::Unauthorized
+            | Self::Unresponsive(_)
+            | Self::PluginDisabled(_) => false,
         }
     }
 
@@ -117,12 +139,19 @@ impl fmt::Display for Unavailable {
             Self::Stopped(status) => {
                 write!(f, "the broker's container is not running ({status}): `fedctl up` starts it")
             }
+            Self::Paused => f.write_str("the broker's container is paused: `fedctl up` unpauses it"),
             Self::NotPublished(port) => write!(f, "port {port} is not published"),
             Self::NoPassword => f.write_str("fedctl has no password for it: `fedctl up` generates new ones"),
             Self::Unauthorized => {
                 f.write_str("the broker rejects fedctl's password: `fedctl up` restores it")
             }
             Self::Unreachable(reason) => f.write_str(reason),
+            Self::Unresponsive(reason) => {
+                write!(f, "the broker is up, but its management API gives no answer: {reason}")
+            }
+            Self::PluginDisabled(plugin) => {
+                write!(f, "plugin `{}` is not enabled: `fedctl up` enables it", plugin.name())
+            }
         }
     }
 }
@@ -179,10 +208,13 @@ impl Inventory {
 impl Entry {
     fn site(&self, region: &RegionName, engine: &EngineState) -> Result<Site, Unavailable> {
         let found = engine.container(&self.container).ok_or(Unavailable::Missing)?;
-        if found.state != ContainerState::Running {
-            return Err(Unavailable::Stopped(found.status.clone()));
+        match found.state {
+            ContainerState::Running => self.published(region, &found.ports),
+            ContainerState::Paused => Err(Unavailable::Paused),
+            ContainerState::Created | ContainerState::Restarting | ContainerState::Stopped => {
+                Err(Unavailable::Stopped(found.status.clone()))
+            }
         }
-        self.published(region, &found.ports)
     }
 
     fn published(&self, region: &RegionName, ports: &BTreeMap<u16, u16>) -> Result<Site, Unavailable> {

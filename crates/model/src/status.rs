@@ -1,6 +1,7 @@
 //! Expected against actual: every region, and every link that the topology and its policies require.
 
 mod codes;
+mod expected;
 mod link;
 mod links;
 mod reason;
@@ -11,15 +12,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use codes::ALL as CODES;
+pub use expected::federated;
 use link::LinkForm;
-pub use link::{Condition, LinkRef, LinkState, LinkStatus};
-pub use links::links;
+pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus};
+pub use links::{links, unexplained};
 pub use reason::Reason;
 
+use codes::{ALARM, STREAM};
+use expected::Expected;
+
 use crate::{
-    diagnostic::Code,
+    diagnostic::{Code, Diagnostic, Place},
     names::container,
-    observed::{BrokerHealth, ContainerState, Observed, Snapshot},
+    observed::{BrokerHealth, ContainerState, Federated, Observed, Snapshot},
     site::{Address, Unavailable},
     topology::{Region, RegionName, Service, Topology},
 };
@@ -39,6 +44,8 @@ pub struct Status {
     /// Its links.
     #[schemars(with = "Vec<LinkForm>")]
     pub links: Vec<LinkStatus>,
+    /// What works, and is not as it should be.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A region.
@@ -70,8 +77,10 @@ pub struct BrokerStatus {
     pub memory_bytes: Option<u64>,
     /// The container's limit, in bytes.
     pub memory_limit_bytes: u64,
-    /// Alarms in effect; a broker with one blocks publishers.
-    pub alarms: Vec<String>,
+    /// Alarms in effect; a broker with one blocks publishers. Null where the broker does not say.
+    pub alarms: Option<Vec<String>>,
+    /// The plugin that it lacks to report its links, if it does.
+    pub missing_plugin: Option<String>,
     /// Where AMQP is reached, as `host:port`.
     pub amqp: Option<String>,
     /// Where the management API is reached, as `host:port`.
@@ -92,6 +101,8 @@ pub enum BrokerState {
     Unreachable,
     /// Its container does not run.
     Stopped,
+    /// Its container is paused.
+    Paused,
     /// It has no container.
     Missing,
 }
@@ -120,12 +131,32 @@ impl Status {
     }
 }
 
+impl Status {
+    /// What is wrong with brokers, whatever comes of it for links.
+    #[must_use]
+    pub fn brokers_in_trouble(&self) -> Vec<Diagnostic> {
+        self.regions.iter().filter_map(RegionStatus::diagnostic).collect()
+    }
+}
+
 impl RegionStatus {
+    /// What is wrong with its broker.
+    fn diagnostic(&self) -> Option<Diagnostic> {
+        let place = Place::Broker { region: self.name.clone() };
+        let BrokerStatus { code, error, alarms, .. } = &self.broker;
+        match (code, error) {
+            (Some(code), Some(error)) => Some(Diagnostic::new(*code, place, error)),
+            (Some(code), None) => Some(Diagnostic::new(*code, place, "does not answer")),
+            (None, _) => alarm(&self.name, alarms.as_ref()?),
+        }
+    }
+
     /// Whether its broker answers without alarm and its services work.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.broker.state == BrokerState::Running
-            && self.broker.alarms.is_empty()
+            && self.broker.missing_plugin.is_none()
+            && self.broker.alarms.as_ref().is_none_or(Vec::is_empty)
             && self.services.iter().all(ServiceStatus::is_healthy)
     }
 }
@@ -144,15 +175,49 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Status).to_value()
 }
 
-/// Holds what was found against the topology.
+/// Holds what was found against the topology. `remembered` is what was federated in each region before.
 #[must_use]
-pub fn status(topology: &Topology, found: &Snapshot<BrokerHealth>) -> Status {
+pub fn status(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Federated) -> Status {
     Status {
         version: FORMAT_VERSION,
         project: topology.name.clone(),
         regions: topology.regions.iter().map(|region| region_status(topology, region, found)).collect(),
-        links: links(topology, found),
+        links: links(topology, found, remembered),
+        warnings: warnings(topology, found, remembered),
     }
+}
+
+/// The alarms of a region's broker, if it has any.
+#[must_use]
+pub fn alarm(region: &RegionName, alarms: &[String]) -> Option<Diagnostic> {
+    if alarms.is_empty() {
+        return None;
+    }
+    let place = Place::Broker { region: region.clone() };
+    let message = format!("{} alarm: it takes no messages from publishers", alarms.join(" and "));
+    Some(
+        Diagnostic::new(ALARM, place, message).help(
+            "let consumers catch up, or raise `memory` of `broker`; `fedctl queues` shows what fills it",
+        ),
+    )
+}
+
+fn warnings(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Federated) -> Vec<Diagnostic> {
+    let expected = Expected::of(topology, found, remembered);
+    let regions =
+        topology.regions.iter().filter_map(|region| Some((&region.name, found.answer(&region.name)?)));
+    let streams = regions.flat_map(|(region, health)| {
+        expected.matched_streams(health).map(move |name| {
+            let place = Place::Queue { region: region.clone(), name: name.to_owned() };
+            Diagnostic::new(
+                STREAM,
+                place,
+                "is a stream that a policy matches, and RabbitMQ does not federate streams",
+            )
+            .help("narrow the policy's pattern, or rename the stream")
+        })
+    });
+    streams.collect()
 }
 
 fn region_status(topology: &Topology, region: &Region, found: &Snapshot<BrokerHealth>) -> RegionStatus {
@@ -169,26 +234,32 @@ fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -
         Some(Ok(_)) => (BrokerState::Running, None),
         None | Some(Err(Unavailable::Missing)) => (BrokerState::Missing, None),
         Some(Err(Unavailable::Stopped(status))) => (BrokerState::Stopped, Some(status.clone())),
+        Some(Err(unavailable @ Unavailable::Paused)) => (BrokerState::Paused, Some(unavailable.to_string())),
         Some(Err(
             unavailable @ (Unavailable::NotPublished(_)
             | Unavailable::NoPassword
             | Unavailable::Unauthorized
+            | Unavailable::Unresponsive(_)
+            | Unavailable::PluginDisabled(_)
             | Unavailable::Unreachable(_)),
         )) => (BrokerState::Unreachable, Some(unavailable.to_string())),
     };
     let health = broker.and_then(|broker| broker.answer.as_ref().ok());
     let site = broker.and_then(|broker| broker.site.as_ref());
+    let missing_plugin = health.and_then(|health| health.links.as_ref().err().copied());
+    let code = broker.and_then(|broker| broker.answer.as_ref().err()).map(Unavailable::code);
+    let missing = missing_plugin.map(Unavailable::PluginDisabled);
     let (amqp, management) = (site.map(|site| &site.amqp), site.map(|site| &site.management));
     BrokerStatus {
         state,
-        error,
-        code: broker.and_then(|broker| broker.answer.as_ref().err()).map(Unavailable::code),
+        error: error.or_else(|| missing.as_ref().map(ToString::to_string)),
+        code: code.or_else(|| missing.as_ref().map(Unavailable::code)),
         version: health.map(|health| health.version.clone()),
         uptime_ms: health.and_then(|health| health.uptime_ms),
         memory_bytes: health.and_then(|health| health.memory_used),
         memory_limit_bytes: topology.broker.memory << 20,
-        alarms: health
-            .map_or_else(Vec::new, |health| health.alarms.iter().map(ToString::to_string).collect()),
+        alarms: health.and_then(|health| health.alarms.clone()),
+        missing_plugin: missing_plugin.map(|plugin| plugin.name().to_owned()),
         amqp: amqp.map(Address::to_string),
         management: management.map(Address::to_string),
         amqp_port: amqp.map(|address| address.port),

@@ -11,7 +11,7 @@ use fedctl_engine::{
 };
 use fedctl_model::{
     names::{BROKER, container},
-    observed::{ContainerState, EngineState},
+    observed::{ContainerState, EngineState, Federated},
     site::Address,
     topology::{Region, RegionName, Topology},
 };
@@ -25,6 +25,8 @@ pub struct Environment<'a> {
     pub(crate) brokers: BTreeMap<RegionName, Broker>,
     /// By region and service.
     pub(crate) endpoints: BTreeMap<(RegionName, String), Endpoint>,
+    /// What was federated before.
+    pub(crate) remembered: Federated,
     timeout: Duration,
     /// Whether a message that no consumer can process is sent as well, to see the scenario fail.
     poison: bool,
@@ -47,6 +49,7 @@ impl<'a> Environment<'a> {
         topology: &'a Topology,
         inspect: &'a Inspect,
         found: &EngineState,
+        remembered: Federated,
         timeout: Duration,
         poison: bool,
     ) -> Self {
@@ -61,7 +64,7 @@ impl<'a> Environment<'a> {
             region.services.iter().filter_map(|service| endpoint(&region.name, &service.name))
         });
         let endpoints = services.collect();
-        Self { topology, inspect, brokers, endpoints, timeout, poison }
+        Self { topology, inspect, brokers, endpoints, remembered, timeout, poison }
     }
 
     /// Whether a scenario can start.
@@ -91,6 +94,9 @@ impl<'a> Environment<'a> {
         (scenario.run)(&mut run).await;
         if self.poison {
             scenario.poison.send(&mut run, scenario.starts_at).await;
+        }
+        if run.failed() {
+            run.suspect_brokers().await;
         }
         let (timeline, failures) = run.finish();
         Proof {

@@ -211,8 +211,20 @@ impl<'a> Run<'a> {
         (self.timeline.into_iter().map(|(_, observation)| observation).collect(), self.failures)
     }
 
+    /// Adds brokers that do not answer, or take no messages, to the possible causes of every failure.
+    pub async fn suspect_brokers(&mut self) {
+        let Environment { inspect, topology, remembered, .. } = self.environment;
+        let Ok(status) = inspect.status(topology, remembered).await else { return };
+        let brokers: Vec<String> = status.brokers_in_trouble().iter().map(ToString::to_string).collect();
+        for failure in &mut self.failures {
+            failure.suspects.extend(brokers.iter().cloned());
+        }
+    }
+
+    /// The links; none if the engine does not answer.
     async fn links(&self) -> Vec<LinkStatus> {
-        self.environment.inspect.links(self.topology(), &self.environment.brokers).await.links
+        let Environment { inspect, topology, remembered, .. } = self.environment;
+        inspect.status(topology, remembered).await.map_or_else(|_| Vec::new(), |status| status.links)
     }
 
     async fn service_state(&self, region: &RegionName, service: &str) -> String {

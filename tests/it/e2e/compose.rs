@@ -138,7 +138,7 @@ impl Exported {
     fn broker(&self, region: &str) -> Broker {
         let port = self.ports[&(format!("{region}_broker"), 15672)];
         let password = self.path().join(format!(".secrets/passwords/{region}/fedctl"));
-        Broker::at(region, &format!("127.0.0.1:{port}"), std::fs::read_to_string(password).unwrap())
+        Broker::at(region, &format!("127.0.0.1:{port}"), &std::fs::read_to_string(password).unwrap())
     }
 
     /// Whether all of a region's links run, and every other region binds its events.

@@ -16,12 +16,19 @@ use super::{http, until};
 pub struct Broker {
     region: String,
     base: String,
+    user: String,
     password: String,
 }
 
 impl Broker {
-    pub fn at(region: &str, address: &str, password: String) -> Self {
-        Self { region: region.to_owned(), base: format!("http://{address}/api"), password }
+    pub fn at(region: &str, address: &str, password: &str) -> Self {
+        Self::of(region, address, ("fedctl", password))
+    }
+
+    /// The same, as another user.
+    pub fn of(region: &str, address: &str, (user, password): (&str, &str)) -> Self {
+        let base = format!("http://{address}/api");
+        Self { region: region.to_owned(), base, user: user.to_owned(), password: password.to_owned() }
     }
 
     pub fn get(&self, path: &str) -> Value {
@@ -30,7 +37,7 @@ impl Broker {
 
     /// The answer, where the broker is there and gives one.
     pub fn try_get(&self, path: &str) -> Option<Value> {
-        let user = Some(("fedctl", self.password.as_str()));
+        let user = Some((self.user.as_str(), self.password.as_str()));
         let (status, answer) = http::ask(Method::GET, &format!("{}{path}", self.base), user, None)?;
         status.is_success().then_some(answer)
     }
@@ -49,7 +56,7 @@ impl Broker {
 
     /// Whether it could be deleted.
     pub fn try_delete(&self, path: &str) -> bool {
-        self.ask(Method::DELETE, path, None, ("fedctl", &self.password)).0.is_success()
+        self.ask(Method::DELETE, path, None, (&self.user, &self.password)).0.is_success()
     }
 
     /// The status of a request by another user.
@@ -76,6 +83,25 @@ impl Broker {
         let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
             "payload_encoding": "string"});
         self.post(&format!("/exchanges/%2F/{exchange}/publish"), &body)["routed"] == true
+    }
+
+    /// Publishes a persistent message; whether the broker took it and routed it to any queue.
+    pub fn try_publish(&self, exchange: &str, key: &str, payload: &str) -> bool {
+        let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
+            "payload_encoding": "string"});
+        let url = format!("{}/exchanges/%2F/{exchange}/publish", self.base);
+        let answer = http::ask(Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
+        answer.is_some_and(|(status, answer)| status.is_success() && answer["routed"] == true)
+    }
+
+    /// Everything in a queue, which stays there; nothing where there is no such queue.
+    pub fn peek(&self, queue: &str) -> Vec<String> {
+        let body = json!({"count": 10_000, "ackmode": "ack_requeue_true", "encoding": "auto"});
+        let url = format!("{}/queues/%2F/{queue}/get", self.base);
+        let answer = http::ask(Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
+        let messages = answer.map(|(_, messages)| messages).unwrap_or_default();
+        let payload = |message: &Value| Some(message["payload"].as_str()?.to_owned());
+        messages.as_array().into_iter().flatten().filter_map(payload).collect()
     }
 
     /// Takes everything out of a queue.
@@ -131,7 +157,7 @@ impl Broker {
 
     #[track_caller]
     fn must(&self, method: &Method, path: &str, body: Option<&Value>) -> Value {
-        let (status, answer) = self.ask(method.clone(), path, body, ("fedctl", &self.password));
+        let (status, answer) = self.ask(method.clone(), path, body, (&self.user, &self.password));
         assert!(status.is_success(), "{method} {path} in {}: {status} {answer}", self.region);
         answer
     }

@@ -1,10 +1,13 @@
 //! An HTTP client that is not the code under test, for cases that are not asynchronous.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+
+/// A broker that answers at all does so within this.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The answer's status, and its body where that is JSON; none where there was no answer.
 pub fn ask(
@@ -16,7 +19,8 @@ pub fn ask(
     static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
     let (runtime, client) = RUNTIME.get_or_init(|| {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let client = Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).build();
+        let client =
+            Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).timeout(LIMIT).build();
         (Runtime::new().unwrap(), client.unwrap())
     });
     let mut request = client.request(method, url);

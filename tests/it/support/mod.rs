@@ -180,7 +180,8 @@ impl Project {
     /// A region's broker, through its management API.
     pub fn broker(&self, region: &str) -> Broker {
         let port = docker(&["port", &self.container(region, "broker"), "15672/tcp"]);
-        let password = self.passwords()[region]["fedctl"].as_str().unwrap().to_owned();
+        let passwords = self.passwords();
+        let password = passwords[region]["fedctl"].as_str().unwrap();
         Broker::at(region, port.trim(), password)
     }
 

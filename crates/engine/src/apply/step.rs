@@ -117,6 +117,11 @@ async fn operate(operation: &Operation, tools: &Tools) -> Result<(), StepError> 
         Operation::ConnectNetwork { container, attachment } => {
             engine.connect_network(container, attachment).await?;
         }
+        Operation::EnablePlugins { container, plugins } => {
+            let plugins = plugins.iter().map(|plugin| plugin.name());
+            let command: Vec<&str> = ["rabbitmq-plugins", "enable"].into_iter().chain(plugins).collect();
+            engine.execute(container, &command).await?;
+        }
         Operation::AwaitService { container, readiness } => {
             await_service(tools, container, readiness).await?;
         }

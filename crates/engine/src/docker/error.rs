@@ -23,6 +23,8 @@ pub enum Operation {
     Stop,
     Remove,
     ReadLogs,
+    /// Run a command in a container.
+    Execute,
 }
 
 impl fmt::Display for Operation {
@@ -40,6 +42,7 @@ impl fmt::Display for Operation {
             Operation::Stop => "stop",
             Operation::Remove => "remove",
             Operation::ReadLogs => "read the log of",
+            Operation::Execute => "run a command in",
         })
     }
 }
@@ -73,6 +76,15 @@ pub enum EngineError {
     },
     #[error("the engine at `{host}` has API version {version}; fedctl needs 1.41 (Docker 20.10) or newer")]
     TooOld { host: String, version: String },
+    #[error("`{command}` in `{container}` failed with exit code {}: {printed}", code.map_or("unknown".into(), |code| code.to_string()))]
+    Command {
+        container: String,
+        command: String,
+        /// Its exit code, if the engine knows it.
+        code: Option<i64>,
+        /// What it wrote to its outputs.
+        printed: String,
+    },
     #[error("cannot write the files of `{container}`: its image has no user `{user}`")]
     NoSuchUser { container: String, user: String },
 }
@@ -127,7 +139,7 @@ impl EngineError {
             Self::Unreachable { source, .. } if is_permission_denied(&**source) => Problem::Forbidden,
             Self::Unreachable { .. } => Problem::Unreachable,
             Self::TooOld { .. } => Problem::TooOld,
-            Self::Failed { .. } | Self::NoSuchUser { .. } => Problem::Other,
+            Self::Failed { .. } | Self::NoSuchUser { .. } | Self::Command { .. } => Problem::Other,
         }
     }
 

@@ -12,22 +12,35 @@ use tokio_util::bytes::Bytes;
 
 use super::{Engine, EngineError, Operation, Result, absent_is_removed};
 
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub id: String,
+    /// The version of RabbitMQ in it, if it says so.
+    pub rabbitmq: Option<String>,
+}
+
 impl Engine {
-    /// The id of the image with this reference; none if the engine has none.
-    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
+    /// The image with this reference or id; none if the engine has none.
+    pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
         let image = self.docker.inspect_image(reference).await;
         match image.map_err(|source| EngineError::new(Operation::Inspect, reference, source)) {
-            Ok(image) => Ok(image.id),
+            Ok(image) => Ok(image.id.map(|id| {
+                let environment = image.config.and_then(|config| config.env).unwrap_or_default();
+                let rabbitmq =
+                    environment.iter().find_map(|variable| variable.strip_prefix("RABBITMQ_VERSION="));
+                Image { id, rabbitmq: rabbitmq.map(str::to_owned) }
+            })),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The ids of those of these images that the engine has, by reference.
-    pub async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
+    /// Those of these images that the engine has, by reference or id.
+    pub async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, Image>> {
         let found = references.iter().map(async |reference| Ok((reference, self.image(reference).await?)));
         let found = try_join_all(found).await?.into_iter();
-        Ok(found.filter_map(|(reference, id)| Some((reference.clone(), id?))).collect())
+        Ok(found.filter_map(|(reference, image)| Some((reference.clone(), image?))).collect())
     }
 
     /// The references of all images that carry `label`; the id of one that has lost its tag to another.

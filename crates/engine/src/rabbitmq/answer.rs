@@ -60,11 +60,53 @@ pub(super) struct Queue {
     name: String,
     #[serde(default)]
     messages: u64,
+    #[serde(default)]
+    messages_unacknowledged: u64,
+    #[serde(default)]
+    r#type: String,
 }
 
 impl From<Queue> for observed::Queue {
-    fn from(Queue { name, messages }: Queue) -> Self {
-        Self { name, messages }
+    fn from(Queue { name, messages, messages_unacknowledged: unacknowledged, r#type }: Queue) -> Self {
+        Self { name, messages, unacknowledged, is_stream: r#type == "stream" }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Consumer {
+    queue: Name,
+    #[serde(default)]
+    channel_details: Value,
+}
+
+impl From<Consumer> for observed::Consumer {
+    /// A broker that has lost sight of the consumer's channel gives an empty list in place of its details.
+    fn from(Consumer { queue, channel_details }: Consumer) -> Self {
+        let text = |key| channel_details.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { queue: queue.name, user: text("user"), host: text("peer_host") }
+    }
+}
+
+/// What the health check of alarms answers: nothing but `ok`, or the alarms.
+#[derive(Debug, Deserialize)]
+pub(super) struct Alarms {
+    status: Option<String>,
+    #[serde(default)]
+    alarms: Vec<Alarm>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Alarm {
+    resource: String,
+}
+
+impl Alarms {
+    /// The resources that are short; none if the answer is neither.
+    pub fn into_names(self) -> Option<Vec<String>> {
+        let mut names: Vec<String> = self.alarms.into_iter().map(|alarm| alarm.resource).collect();
+        names.sort_unstable();
+        names.dedup();
+        (!names.is_empty() || self.status.as_deref() == Some("ok")).then_some(names)
     }
 }
 
@@ -130,16 +172,14 @@ pub(super) struct GlobalParameter {
 #[derive(Debug, Deserialize)]
 pub(super) struct Overview {
     pub rabbitmq_version: String,
+    #[serde(default)]
+    pub exchange_types: Vec<Name>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Node {
     pub uptime: Option<u64>,
     pub mem_used: Option<u64>,
-    #[serde(default)]
-    mem_alarm: bool,
-    #[serde(default)]
-    disk_free_alarm: bool,
 }
 
 impl Node {
@@ -148,13 +188,6 @@ impl Node {
     pub fn of(nodes: Vec<Value>) -> Self {
         let node = nodes.into_iter().next().filter(Value::is_object);
         node.and_then(|node| serde_json::from_value(node).ok()).unwrap_or_default()
-    }
-
-    pub fn alarms(&self) -> Vec<&'static str> {
-        [("memory", self.mem_alarm), ("disk", self.disk_free_alarm)]
-            .into_iter()
-            .filter_map(|(name, raised)| raised.then_some(name))
-            .collect()
     }
 }
 
@@ -264,8 +297,18 @@ mod tests {
     #[test]
     fn a_node_that_has_just_started_reports_nothing_about_itself() {
         let node = Node::of(vec![json!([])]);
-        assert_eq!((node.uptime, node.mem_used, node.alarms()), (None, None, vec![]));
-        let node = Node::of(vec![json!({"uptime": 7, "mem_alarm": true})]);
-        assert_eq!((node.uptime, node.alarms()), (Some(7), vec!["memory"]));
+        assert_eq!((node.uptime, node.mem_used), (None, None));
+        let node = Node::of(vec![json!({"uptime": 7})]);
+        assert_eq!((node.uptime, node.mem_used), (Some(7), None));
+    }
+
+    #[test]
+    fn alarms_are_none_only_where_the_broker_says_so() {
+        let names = |answer| serde_json::from_value::<Alarms>(answer).unwrap().into_names();
+        let alarm = |resource| json!({"node": "rabbit@asia", "resource": resource});
+        assert_eq!(names(json!({"status": "ok"})), Some(vec![]));
+        let both = json!({"status": "failed", "alarms": [alarm("memory"), alarm("disk"), alarm("disk")]});
+        assert_eq!(names(both), Some(vec!["disk".into(), "memory".into()]));
+        assert_eq!(names(json!({"error": "not_found"})), None);
     }
 }

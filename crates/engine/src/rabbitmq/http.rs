@@ -51,6 +51,24 @@ impl Broker {
         query: &str,
         body: Option<&Value>,
     ) -> Result<reqwest::Response> {
+        let response = self.request(method.clone(), path, query, body).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let refusal = response.json::<answer::Refusal>().await.unwrap_or_default();
+        let reason = refusal.text().unwrap_or_else(|| status.to_string());
+        Err(self.failed(method, path, Cause::Refused { status, reason }))
+    }
+
+    /// The answer to a request, whether or not it is that of a success.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        body: Option<&Value>,
+    ) -> Result<reqwest::Response> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
@@ -62,18 +80,10 @@ impl Broker {
             Some(body) => request.json(body),
             None => request,
         };
-        let sent = request.send().await;
-        let response = sent.map_err(|source| self.unanswered(method.clone(), path, source))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let refusal = response.json::<answer::Refusal>().await.unwrap_or_default();
-        let reason = refusal.text().unwrap_or_else(|| status.to_string());
-        Err(self.failed(method, path, Cause::Refused { status, reason }))
+        request.send().await.map_err(|source| self.unanswered(method, path, source))
     }
 
-    fn unanswered(&self, method: Method, path: &[&str], source: reqwest::Error) -> BrokerError {
+    pub(super) fn unanswered(&self, method: Method, path: &[&str], source: reqwest::Error) -> BrokerError {
         let cause = if source.is_timeout() {
             Cause::TimedOut
         } else if source.is_decode() {

@@ -14,6 +14,7 @@ use crate::{
         APPLICATION, BROKER, CONFIG_LABEL, COOKIE, INSTANCE_LABEL, SERVICE_LABEL, container, lan,
         services_volume, wan,
     },
+    observed::Plugin,
     secret::Secret,
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, amqp_uri},
     topology::{Catalogue, Port, Region, RegionName, Service, Topology},
@@ -71,10 +72,7 @@ fn broker_container(topology: &Topology, region: &Region, passwords: &Passwords)
     let environment = [
         ("RABBITMQ_NODENAME", format!("rabbit@{}", region.name)),
         ("RABBITMQ_CONFIG_FILE", format!("{BROKER_DATA}/fedctl/rabbitmq.conf")),
-        (
-            "RABBITMQ_ENABLED_PLUGINS",
-            "rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management".into(),
-        ),
+        ("RABBITMQ_ENABLED_PLUGINS", Plugin::ALL.map(Plugin::name).join(",")),
         ("RABBITMQ_LOGS", "-".into()),
         // on a read-only root file system the broker may write nowhere else
         ("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{BROKER_DATA}/enabled_plugins")),

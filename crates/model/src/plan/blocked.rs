@@ -9,7 +9,8 @@ use crate::{
     topology::RegionName,
 };
 
-pub(crate) const CODES: [Code; 3] = [FOREIGN_OBJECT, FOREIGN_DEFINITION, BACKLOG];
+pub(crate) const CODES: [Code; 6] =
+    [FOREIGN_OBJECT, FOREIGN_DEFINITION, BACKLOG, OWNED_BY_ANOTHER, RENAMED, UPGRADE];
 
 const FOREIGN_OBJECT: Code = Code::error(
     "FED0501",
@@ -26,9 +27,32 @@ const FOREIGN_DEFINITION: Code = Code::error(
 );
 const BACKLOG: Code = Code::error(
     "FED0503",
-    "A region was removed from the topology while messages for it are still in a link's internal queue on another region's \
-     broker. Removing the queue would lose them, so nothing was applied. Put the region back into the file until its \
-     links have delivered them, or purge the queue if they are not needed.",
+    "A region, or the policy that federates an exchange, was removed from the topology while messages are still in the \
+     internal queue of its link on another region's broker. Removing the queue would lose them, and leaving it as it is \
+     fills it for ever, so nothing was applied. To have them delivered, put back what was removed and wait until `fedctl \
+     status` shows that none wait. `fedctl up --keep` leaves the queue with its messages and takes away what fills it; \
+     `fedctl up --discard` deletes it with the messages in it.",
+);
+
+const OWNED_BY_ANOTHER: Code = Code::error(
+    "FED0504",
+    "Another topology file has created the project of this name on this engine. To apply this file would stop and replace \
+     what runs for the other, with new passwords, so nothing was applied. Give this file's project another `name`. If \
+     the other file was moved or replaced by this one, take the project over with `--take-over`; copy the directory \
+     `.fedctl` along, or every password is replaced.",
+);
+const RENAMED: Code = Code::error(
+    "FED0505",
+    "The project in this file had another name before, and what was created under that name still exists: fedctl finds \
+     things by the project's name, so they would be left running. Remove them with `fedctl down --project NAME`, which \
+     keeps their data, or give the project its old name again.",
+);
+
+const UPGRADE: Code = Code::error(
+    "FED0506",
+    "The topology's image has another version of RabbitMQ, which does not start on the data that the broker has: no \
+     series of 3.x may be skipped, 4.x starts on data of 3.13 only, and none on that of a newer one. Nothing was \
+     applied. Go through the versions in between, one at a time, with all feature flags enabled on each before the next.",
 );
 
 pub(super) fn foreign_network(name: &str, project: &str) -> Diagnostic {
@@ -54,15 +78,35 @@ pub(super) fn foreign_definition(place: Place) -> Diagnostic {
         .help("delete it on the broker, or make it match the topology")
 }
 
-/// Messages are queued for a region that was removed from the topology.
-pub(super) fn backlog(region: &RegionName, queue: &Queue, downstream: &RegionName) -> Diagnostic {
+/// Messages wait in the internal queue of a link that exists no more.
+pub(super) fn backlog(region: &RegionName, queue: &Queue, downstream: &str, cause: &str) -> Diagnostic {
     let place = Place::Queue { region: region.clone(), name: queue.name.clone() };
-    let message = format!(
-        "{} still queued for `{downstream}`, which is no longer in the topology",
-        counted(queue.messages, "message")
-    );
-    Diagnostic::new(BACKLOG, place, message)
-        .help("put the region back until they are delivered, or purge the queue")
+    let message = format!("{} still queued for `{downstream}`, {cause}", counted(queue.messages, "message"));
+    Diagnostic::new(BACKLOG, place, message).help(
+        "put back what the topology no longer has until they are delivered, or choose: `fedctl up --keep` (they stay, \
+         and no more are added) or `fedctl up --discard` (they are lost)",
+    )
+}
+
+/// The project is another topology file's.
+pub(super) fn owned_by_another(project: &str, file: &str) -> Diagnostic {
+    let place = Place::Project { name: project.to_owned() };
+    Diagnostic::new(OWNED_BY_ANOTHER, place, format!("belongs to `{file}`"))
+        .help("give this file's project another `name`, or take that one over: --take-over")
+}
+
+/// This file's project had another name, and still has containers under that.
+pub(super) fn renamed(other: &str, containers: usize) -> Diagnostic {
+    let place = Place::Project { name: other.to_owned() };
+    let message =
+        format!("was this file's project before, and still has {}", counted(containers, "container"));
+    Diagnostic::new(RENAMED, place, message).help(format!("remove them: fedctl down --project {other}"))
+}
+
+/// A new image does not start on a broker's data.
+pub(super) fn upgrade(region: &RegionName, old: &str, new: &str, way: &str) -> Diagnostic {
+    let place = Place::Broker { region: region.clone() };
+    Diagnostic::new(UPGRADE, place, format!("RabbitMQ {new} does not start on the data of {old}")).help(way)
 }
 
 /// The JSON form of what blocks a plan.

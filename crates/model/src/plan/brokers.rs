@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Cause, Change, Plan, blocked, containers::Touched};
+use super::{
+    Cause, Change, Operation, Plan, blocked,
+    containers::Touched,
+    leftovers::{self, Before},
+};
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream, difference},
     desired::{Broker, Desired, User},
     diagnostic::Place,
-    federation::{downstream_of_exchange, downstream_of_queue},
     names::{APPLICATION, BROKER, container, link_user, ownership_parameter},
-    observed::{Definitions, Owned, Snapshot},
+    observed::{Definitions, Owned, Plugin, Snapshot},
     password,
+    site::Unavailable,
     topology::RegionName,
 };
 
@@ -46,9 +50,10 @@ pub(super) fn reconcile(
         let definitions = observed.answer(&broker.region);
         let running = touched.running.get(&broker.container).copied();
         if running.is_some() || definitions.is_none() {
-            let cause = if running.is_some() { Cause::Follows } else { Cause::Unknown };
+            let enabled = if running.is_none() { enable_plugins(plan, broker, observed) } else { None };
+            let cause = if running.or(enabled).is_some() { Cause::Follows } else { Cause::Unknown };
             let step = Change::Await { container: broker.container.clone() }.at(&broker.region);
-            awaited.insert(broker.region.clone(), plan.push(step, cause, running));
+            awaited.insert(broker.region.clone(), plan.push(step, cause, running.or(enabled)));
         }
         if unknown.contains(&broker.region) {
             plan.provisional = true;
@@ -60,20 +65,38 @@ pub(super) fn reconcile(
     // a link keeps the cluster name that it started with
     let mut named = BTreeMap::new();
     let mut link_users = BTreeMap::new();
+    let mut changed = BTreeMap::new();
     for &(broker, known) in &known {
         let await_step = awaited.get(&broker.region).copied();
         let named_step = cluster_name(plan, broker, known, await_step).or(await_step);
         named.extend(named_step.map(|step| (broker.region.clone(), step)));
         users(plan, broker, known, await_step, &mut link_users, &mut ready);
-        policies(plan, broker, known, named_step);
-        let deleted = prune(plan, desired, broker, known, await_step, removed);
-        record_ownership(plan, desired, broker, known, await_step.into_iter().chain(deleted));
+        let put = policies(plan, broker, known, named_step);
+        let deleted = prune(plan, broker, known, await_step);
+        changed.insert(broker.region.clone(), put.into_iter().chain(deleted).collect());
+    }
+    let before = Before { removed, policies: &changed, unknown };
+    for &(broker, known) in &known {
+        let await_step = awaited.get(&broker.region).copied();
+        let left =
+            known.map(|held| leftovers::remove(plan, desired, observed, broker, held, await_step, &before));
+        let after = await_step.into_iter().chain(left.into_iter().flatten());
+        let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
+        record_ownership(plan, desired, broker, known, after);
     }
     for &(broker, known) in &known {
         let named_step = named.get(&broker.region).copied();
         upstreams(plan, broker, known, named_step, &link_users, touched, desired);
     }
     ready
+}
+
+/// A broker that starts enables its plugins itself; one that runs without them is told to.
+fn enable_plugins(plan: &mut Plan, broker: &Broker, observed: &Snapshot<Definitions>) -> Option<usize> {
+    let Some(Unavailable::PluginDisabled(_)) = observed.unavailable(&broker.region) else { return None };
+    let container = broker.container.clone();
+    let step = Operation::EnablePlugins { container, plugins: Plugin::ALL.into() };
+    Some(plan.push(step, Cause::PluginDisabled, []))
 }
 
 fn cluster_name(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Option<usize> {
@@ -129,7 +152,8 @@ fn cause_of(wanted: &Map<String, Value>, found: Option<Map<String, Value>>) -> O
     }
 }
 
-fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) {
+fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Vec<usize> {
+    let mut steps = Vec::new();
     for (name, policy) in &broker.policies {
         let found = known.and_then(|definitions| definitions.policies.get(name));
         let Some(cause) = cause_of(&policy.value(), found.map(Policy::value)) else { continue };
@@ -138,8 +162,9 @@ fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<us
             plan.blocked.push(blocked::foreign_definition(Place::Policy { region, name }));
         }
         let step = Change::PutPolicy { name: name.clone(), policy: policy.clone() };
-        plan.push(step.at(&broker.region), cause, after);
+        steps.push(plan.push(step.at(&broker.region), cause, after));
     }
+    steps
 }
 
 fn upstreams(
@@ -174,19 +199,9 @@ fn upstreams(
     }
 }
 
-/// Removes what this project recorded as its own and no longer requires; the steps.
-fn prune(
-    plan: &mut Plan,
-    desired: &Desired,
-    broker: &Broker,
-    known: Known<'_>,
-    after: Option<usize>,
-    removed: &BTreeMap<String, usize>,
-) -> Vec<usize> {
-    let Some((definitions, owned)) = known.and_then(|known| known.owned.as_ref().map(|owned| (known, owned)))
-    else {
-        return Vec::new();
-    };
+/// Removes the policies, upstreams and users that this project recorded as its own and no longer requires; the steps.
+fn prune(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Vec<usize> {
+    let Some(owned) = known.and_then(|known| known.owned.as_ref()) else { return Vec::new() };
     let region = &broker.region;
     let wanted = ownership(broker);
     let mut steps = Vec::new();
@@ -198,37 +213,6 @@ fn prune(
     }
     for name in owned.users.difference(&wanted.users).cloned() {
         steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));
-    }
-    for downstream in owned.downstreams.difference(&wanted.downstreams) {
-        let downstream = RegionName::new(downstream);
-        let gone = removed.get(&container(&desired.project, &downstream, BROKER));
-        let needs: Vec<usize> = after.into_iter().chain(gone.copied()).collect();
-        steps.extend(prune_internal(plan, broker, definitions, &downstream, &needs));
-    }
-    steps
-}
-
-/// Removes the internal exchanges and queues that a downstream's links left here, unless messages wait in them.
-fn prune_internal(
-    plan: &mut Plan,
-    broker: &Broker,
-    definitions: &Definitions,
-    downstream: &RegionName,
-    after: &[usize],
-) -> Vec<usize> {
-    let gone = Some(downstream.as_str());
-    let mut exchanges = Vec::new();
-    for name in definitions.exchanges.iter().filter(|name| downstream_of_exchange(name) == gone) {
-        let step = Change::DeleteExchange { name: name.clone() }.at(&broker.region);
-        exchanges.push(plan.push(step, Cause::NotInTopology, after.iter().copied()));
-    }
-    let mut steps = exchanges.clone();
-    for queue in definitions.queues.iter().filter(|queue| downstream_of_queue(&queue.name) == gone) {
-        if queue.messages > 0 {
-            plan.blocked.push(blocked::backlog(&broker.region, queue, downstream));
-        }
-        let step = Change::DeleteEmptyQueue { name: queue.name.clone() }.at(&broker.region);
-        steps.push(plan.push(step, Cause::NotInTopology, after.iter().chain(&exchanges).copied()));
     }
     steps
 }

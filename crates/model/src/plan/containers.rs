@@ -31,6 +31,29 @@ pub(super) struct Objects {
     pub volumes: BTreeMap<String, usize>,
 }
 
+/// Provides images that existing brokers are to be made from anew, and nothing else: which version of RabbitMQ is in
+/// them, and so whether it starts on their data, is known only when they are there. Whether there are such images.
+pub(super) fn provide_broker_images(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Snapshot<Definitions>,
+) -> bool {
+    let engine = &observed.engine;
+    let brokers = desired.containers.iter().filter(|container| container.service == BROKER);
+    let missing: BTreeSet<&str> = brokers
+        .filter(|wanted| {
+            let changes = engine.container(&wanted.name).is_some_and(|found| differs(wanted, found));
+            changes && !engine.images.contains_key(&wanted.image)
+        })
+        .map(|wanted| wanted.image.as_str())
+        .collect();
+    for reference in &missing {
+        plan.push(Operation::ProvideImage { reference: (*reference).to_owned() }, Cause::NotFound, []);
+    }
+    plan.provisional |= !missing.is_empty();
+    !missing.is_empty()
+}
+
 /// The containers of a plan while it is made.
 pub(super) struct Containers<'a> {
     desired: &'a Desired,
@@ -180,7 +203,7 @@ impl<'a> Containers<'a> {
         let image = self.observed.engine.images.get(&wanted.image);
         // a packed image's reference names its content: packed again, it has another id and the same content
         let packed = self.desired.is_packed(&wanted.image);
-        if found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL) {
+        if differs(wanted, found) {
             Action::Create(Some(Cause::ConfigChanged))
         } else if !packed && image.is_some_and(|id| *id != found.image_id) {
             Action::Create(Some(Cause::ImageChanged))
@@ -211,7 +234,7 @@ impl<'a> Containers<'a> {
         let lan = remains.is_some().then_some(&wanted.network);
         for attachment in lan.into_iter().chain(&wanted.wan) {
             let network = &attachment.network;
-            if remains.is_some_and(|found| found.networks.contains(network)) {
+            if remains.is_some_and(|found| found.networks.contains_key(network)) {
                 continue;
             }
             let cause = if remains.is_some() { Cause::NotFound } else { Cause::Follows };
@@ -224,6 +247,11 @@ impl<'a> Containers<'a> {
             }
         }
     }
+}
+
+/// Whether a container was made from another configuration.
+fn differs(wanted: &Container, found: &observed::Container) -> bool {
+    found.labels.get(CONFIG_LABEL) != wanted.labels.get(CONFIG_LABEL)
 }
 
 /// What is done with a container.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Cause, Operation, Plan, blocked, brokers,
-    containers::{Containers, Objects},
+    containers::{self, Containers, Objects},
+    ownership,
     removal::{is_ours, remove_container},
+    upgrade,
 };
 use crate::{
     desired::Desired,
@@ -20,6 +22,13 @@ use crate::{
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let mut plan = Plan { blocked: foreign(desired, observed), ..Plan::default() };
+    plan.blocked.extend(upgrade::refused(desired, observed));
+    if containers::provide_broker_images(&mut plan, desired, observed) {
+        return plan;
+    }
+    if let Some(owner) = &desired.owner {
+        ownership::claim(&mut plan, &desired.project, owner, &observed.engine);
+    }
     let removed = remove_containers(&mut plan, desired, observed);
     let objects = create_objects(&mut plan, desired, observed);
     let mut containers = Containers::new(desired, observed, objects);

@@ -26,12 +26,22 @@ enum Remedy {
 /// Every other link comes up by itself, or its trouble is not the broker's to repair.
 fn remedy(condition: &Condition) -> Option<Remedy> {
     match condition {
-        Condition::Running | Condition::Connecting => None,
+        Condition::Running | Condition::Connecting | Condition::Unknown(_) => None,
         Condition::Failing(reason) => match reason {
-            Reason::BindingNotPropagated { .. } => Some(Remedy::Restart),
+            Reason::BindingNotPropagated { .. } | Reason::InternalBindingMissing | Reason::Stale => {
+                Some(Remedy::Restart)
+            }
             Reason::NotStarted => Some(Remedy::PutPolicyAgain),
             Reason::AccessRefused => Some(Remedy::PutUpstreamAgain),
-            Reason::VhostRefused
+            Reason::OffNetwork { .. }
+            | Reason::UpstreamUnavailable(_)
+            | Reason::DownstreamUnavailable(_)
+            | Reason::PluginDisabled { .. }
+            | Reason::NotDeclared
+            | Reason::PolicyMissing { .. }
+            | Reason::PolicyOverridden { .. }
+            | Reason::UpstreamMissing
+            | Reason::VhostRefused
             | Reason::ConnectionRefused
             | Reason::UnknownHost
             | Reason::NoRoute

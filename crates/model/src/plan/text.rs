@@ -115,6 +115,11 @@ impl Operation {
                 let network = &attachment.network;
                 container(name, &format!("connect to {network}"), &format!("connected to {network}"))
             }
+            Self::EnablePlugins { container: name, plugins } => {
+                let plugins = plugins.iter().map(|plugin| plugin.name()).collect::<Vec<_>>().join(", ");
+                container(name, &format!("enable {plugins}"), &format!("{plugins} enabled"))
+                    .sign(Sign::Change)
+            }
             Self::AwaitService { container: name, .. } => {
                 container(name, "wait until it is ready", "ready").sign(Sign::Wait)
             }
@@ -148,6 +153,11 @@ impl Change {
             }
             Self::DeleteExchange { name } => broker(format!("exchange {name}")).sign(Sign::Remove),
             Self::DeleteEmptyQueue { name } => broker(format!("empty queue {name}")).sign(Sign::Remove),
+            Self::DeleteQueue { name, messages } => {
+                broker(format!("queue {name} with {}", counted(*messages, "message")))
+                    .sign(Sign::Remove)
+                    .risk("the messages in it are lost")
+            }
         }
     }
 }
@@ -210,11 +220,14 @@ impl Cause {
             | Cause::Unknown
             | Cause::ConfigChanged
             | Cause::ImageChanged
+            | Cause::TakenOver
             | Cause::Replaced
             | Cause::BindingsNotPropagated
             | Cause::LinkNotStarted
             | Cause::Follows
             | Cause::NotInTopology
+            | Cause::NotFederated
+            | Cause::PluginDisabled
             | Cause::Removal => Sign::Add,
         }
     }
@@ -238,9 +251,12 @@ impl fmt::Display for Cause {
             Cause::PasswordDiffers => f.write_str("password differs"),
             Cause::ConfigChanged => f.write_str("configuration changed"),
             Cause::ImageChanged => f.write_str("image changed"),
+            Cause::TakenOver => f.write_str("taken over from another topology file"),
             Cause::Replaced => f.write_str("its network or volume is missing"),
             Cause::Follows => f.write_str("follows"),
             Cause::NotInTopology => f.write_str("not in the topology"),
+            Cause::NotFederated => f.write_str("left from a link that is not in the topology"),
+            Cause::PluginDisabled => f.write_str("not enabled"),
             Cause::Removal => f.write_str("requested"),
         }
     }

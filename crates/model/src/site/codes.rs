@@ -2,11 +2,21 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 6] = [UNREACHABLE, STOPPED, MISSING, NOT_PUBLISHED, NO_PASSWORD, UNAUTHORIZED];
+pub(crate) const ALL: [Code; 9] = [
+    UNREACHABLE,
+    STOPPED,
+    MISSING,
+    NOT_PUBLISHED,
+    NO_PASSWORD,
+    UNAUTHORIZED,
+    PAUSED,
+    UNRESPONSIVE,
+    PLUGIN_DISABLED,
+];
 
 pub(super) const UNREACHABLE: Code = Code::error(
     "FED0601",
-    "The broker's management API does not answer, or not in a form that fedctl knows, so its queues and \
+    "Neither the broker's management API nor its AMQP port answers, so its queues and \
      the state of its links are unknown. It may still be starting, hang, or be paused. `fedctl logs REGION broker` shows what it \
      reports; the other regions are not affected.",
 );
@@ -37,4 +47,23 @@ pub(super) const UNAUTHORIZED: Code = Code::error(
     "The broker answers and rejects fedctl's own user or password: someone changed or deleted it. `fedctl up` \
      restarts the broker, which restores the user from the definitions that it imports at its start; messages are \
      kept.",
+);
+pub(super) const PAUSED: Code = Code::error(
+    "FED0607",
+    "The container of the region's broker is paused: it holds its messages and its connections, and answers nobody. \
+     Other brokers notice that only when their heartbeats fail. `fedctl up` unpauses it; its links connect again \
+     by themselves.",
+);
+pub(super) const UNRESPONSIVE: Code = Code::error(
+    "FED0608",
+    "The broker speaks AMQP, so its links and services may well work, but its management API did not answer in \
+     time, or not in a form that fedctl knows: the broker is very busy, or hangs in part. What it holds, and the links of which it is the downstream, are \
+     unknown until it answers.",
+);
+pub(super) const PLUGIN_DISABLED: Code = Code::error(
+    "FED0609",
+    "The broker runs and lacks a plugin. Without `rabbitmq_management` it cannot be asked for anything; without \
+     `rabbitmq_federation` no exchange can be federated from or to it; without \
+     `rabbitmq_federation_management` the state of its links is unknown. `fedctl up` enables it, as does \
+     `rabbitmq-plugins enable NAME` on the broker.",
 );

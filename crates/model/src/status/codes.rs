@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 16] = [
+pub(crate) const ALL: [Code; 29] = [
     BINDING_NOT_PROPAGATED,
     ACCESS_REFUSED,
     VHOST_REFUSED,
@@ -19,6 +19,19 @@ pub(crate) const ALL: [Code; 16] = [
     NOT_STARTED,
     NOT_IN_TOPOLOGY,
     OTHER,
+    INTERNAL_BINDING_MISSING,
+    OFF_NETWORK,
+    UPSTREAM_UNAVAILABLE,
+    DOWNSTREAM_UNAVAILABLE,
+    PLUGIN_DISABLED,
+    NOT_DECLARED,
+    POLICY_MISSING,
+    POLICY_OVERRIDDEN,
+    UPSTREAM_MISSING,
+    UNKNOWN,
+    STREAM,
+    ALARM,
+    STALE,
 ];
 
 pub(super) const BINDING_NOT_PROPAGATED: Code = Code::error(
@@ -107,10 +120,9 @@ pub(super) const STARTING_TOO_LONG: Code = Code::error(
 );
 pub(super) const NOT_STARTED: Code = Code::error(
     "FED0314",
-    "The topology requires this link, and the downstream's broker does not list it. A broker has a link only while a \
-     policy matches the exchange or queue and the upstream is defined, and it reports nothing if one of \
-     the two is missing or a policy of higher priority wins. `fedctl plan` shows what is missing; `fedctl up` puts it \
-     back, and has the broker start a link that it failed to start.",
+    "The downstream's broker has the policy and the upstream that this link needs, and does not list the link. RabbitMQ \
+     sometimes fails to start links, for example when several brokers restart one after the other, and starts them when \
+     the policy is put again: `fedctl up` does so, once.",
 );
 pub(super) const NOT_IN_TOPOLOGY: Code = Code::warning(
     "FED0315",
@@ -122,4 +134,81 @@ pub(super) const OTHER: Code = Code::error(
     "FED0316",
     "RabbitMQ reports a status or an error that fedctl does not know, and the message shows it as it is. New \
      versions of RabbitMQ may add more. `fedctl logs REGION broker` of the downstream shows more.",
+);
+pub(super) const INTERNAL_BINDING_MISSING: Code = Code::error(
+    "FED0317",
+    "The link's internal exchange on the upstream is not bound to its internal queue: somebody deleted the binding or \
+     the exchange. RabbitMQ reports the link as running, and nothing arrives through it. `fedctl up` restarts such a \
+     link, which declares both again.",
+);
+pub(super) const OFF_NETWORK: Code = Code::error(
+    "FED0318",
+    "The broker's container is not attached to the network between the regions, so nothing reaches it or leaves it, \
+     even though RabbitMQ goes on reporting its links as running until their heartbeats fail. `fedctl up` attaches it \
+     again; messages for it are queued on the other brokers.",
+);
+pub(super) const UPSTREAM_UNAVAILABLE: Code = Code::error(
+    "FED0319",
+    "The broker of the upstream does not run, is paused, or answers neither AMQP nor HTTP. The downstream may go on \
+     reporting the link as running until its heartbeats fail. Messages queued on the upstream are kept. `fedctl up` \
+     starts or unpauses the broker, and the link connects by itself.",
+);
+pub(super) const DOWNSTREAM_UNAVAILABLE: Code = Code::error(
+    "FED0320",
+    "The broker of the downstream does not run, so neither does the link. Messages for it are queued on the upstream. \
+     `fedctl up` starts it, and the link with it.",
+);
+pub(super) const PLUGIN_DISABLED: Code = Code::error(
+    "FED0321",
+    "A broker runs without the federation plugin. A downstream without it has no links; an upstream without it cannot \
+     keep messages of an exchange for its downstreams (from RabbitMQ 4.0 on such links fail with `404 NOT_FOUND`). \
+     `fedctl up` enables it, as does `rabbitmq-plugins enable rabbitmq_federation` on that broker.",
+);
+pub(super) const NOT_DECLARED: Code = Code::error(
+    "FED0322",
+    "This exchange or queue was federated in the region when `fedctl up` last finished, and the broker no longer has \
+     it: somebody deleted it, or the broker has lost its data. The services declare what they need when they start or \
+     notice; if it is not needed any more, `fedctl up` no longer expects it.",
+);
+pub(super) const POLICY_MISSING: Code = Code::error(
+    "FED0323",
+    "The downstream's broker lacks the policy that federates this exchange or queue: somebody deleted it. `fedctl up` \
+     puts it back.",
+);
+pub(super) const POLICY_OVERRIDDEN: Code = Code::error(
+    "FED0324",
+    "RabbitMQ applies one policy to an exchange or queue: of those that match, the one with the highest priority, and \
+     with equal ones any. Policies do not add up. Another policy of the broker wins over the topology's, so the \
+     exchange or queue is not federated. Give the topology's policy a higher `priority`, put the keys of both into \
+     one policy, or narrow the other's pattern. fedctl changes nothing here: the other policy belongs to someone \
+     else.",
+);
+pub(super) const UPSTREAM_MISSING: Code = Code::error(
+    "FED0325",
+    "The downstream's broker has the policy and lacks the upstream, so RabbitMQ has no link and reports nothing. \
+     `fedctl up` puts the upstream back.",
+);
+pub(super) const UNKNOWN: Code = Code::error(
+    "FED0326",
+    "Only the downstream's broker knows the state of its links, and it does not answer, so the state is unknown. The \
+     link is still required and counted. The reason says what keeps the broker from answering.",
+);
+pub(super) const STREAM: Code = Code::warning(
+    "FED0327",
+    "A policy of the topology matches the name of a stream. RabbitMQ does not support the federation of streams, and \
+     what it does depends on the order in which policy and stream were made, so fedctl expects no link of it and \
+     counts none. Narrow the policy's pattern, or rename the stream.",
+);
+pub(super) const ALARM: Code = Code::error(
+    "FED0610",
+    "The broker is short of memory or disk and has raised an alarm: it takes no messages from publishers, of any \
+     connection, until there is enough again. Federation links publish inside the broker and heed no alarm (RabbitMQ \
+     up to 4.3), so what arrives from other regions still fills it. Let consumers catch up, raise `memory` in the \
+     topology, or free disk space; `fedctl queues` shows what is queued.",
+);
+pub(super) const STALE: Code = Code::error(
+    "FED0328",
+    "The downstream's broker was taken off the network between the regions and attached again, with another address. The \
+     upstream still has the connection from the old one, and both report the link as running until their heartbeats \
+     fail. Then it connects again by itself; `fedctl up` restarts it at once. Messages are kept.",
 );

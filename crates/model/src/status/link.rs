@@ -5,10 +5,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Reason;
+use super::{Reason, codes::UNKNOWN};
 use crate::{
     diagnostic::{Code, Diagnostic, Place},
     observed::Resource,
+    site::Unavailable,
     topology::RegionName,
 };
 
@@ -43,6 +44,8 @@ pub struct LinkStatus {
     pub link: LinkRef,
     /// Its state.
     pub condition: Condition,
+    /// What it is doing, if it runs and that is known.
+    pub activity: Option<Activity>,
     /// Seconds since its state last changed.
     pub age_seconds: Option<u64>,
     /// Messages queued on the upstream for this link.
@@ -56,8 +59,24 @@ pub enum Condition {
     Running,
     /// Connecting, for no longer than that takes.
     Connecting,
-    /// Anything else.
+    /// Anything else that is known.
     Failing(Reason),
+    /// Its downstream does not say.
+    Unknown(Unavailable),
+}
+
+/// What a link that runs is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// Nothing waits.
+    Idle,
+    /// Messages are in flight.
+    Moving,
+    /// The downstream's queue has no consumer, so nothing is fetched for it.
+    Paused,
+    /// Messages wait, and none is in flight.
+    Blocked,
 }
 
 /// The state of a link.
@@ -68,6 +87,8 @@ pub enum LinkState {
     Running,
     /// Connecting.
     Starting,
+    /// Its downstream does not answer.
+    Unknown,
     /// Not connected, or connecting for too long.
     Down,
     /// The topology requires it and the broker does not have it.
@@ -83,12 +104,19 @@ impl LinkStatus {
             Condition::Running => LinkState::Running,
             Condition::Connecting => LinkState::Starting,
             Condition::Failing(reason) => reason.state(),
+            Condition::Unknown(_) => LinkState::Unknown,
         }
     }
 
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.condition == Condition::Running
+    }
+
+    /// Whether it neither comes up by itself nor can fedctl mend it.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self.condition, Condition::Failing(Reason::PolicyOverridden { .. }))
     }
 
     /// What is wrong with it.
@@ -98,6 +126,9 @@ impl LinkStatus {
             Condition::Running | Condition::Connecting => None,
             Condition::Failing(reason) => {
                 Some(Diagnostic::new(reason.code(), Place::Link(self.link.clone()), reason.to_string()))
+            }
+            unknown @ Condition::Unknown(_) => {
+                Some(Diagnostic::new(UNKNOWN, Place::Link(self.link.clone()), unknown.to_string()))
             }
         }
     }
@@ -115,6 +146,7 @@ impl fmt::Display for Condition {
             Condition::Running => f.write_str("running"),
             Condition::Connecting => f.write_str("connecting"),
             Condition::Failing(reason) => reason.fmt(f),
+            Condition::Unknown(unavailable) => write!(f, "the downstream does not say: {unavailable}"),
         }
     }
 }
@@ -127,6 +159,8 @@ pub(super) struct LinkForm {
     link: LinkRef,
     /// The link's state.
     state: LinkState,
+    /// What it is doing, if it runs and that is known.
+    activity: Option<Activity>,
     /// Why it does not run, as text.
     error: Option<String>,
     /// The code of the error: `fedctl explain CODE` explains it.
@@ -141,10 +175,11 @@ pub(super) struct LinkForm {
 impl From<LinkStatus> for LinkForm {
     fn from(status: LinkStatus) -> Self {
         let (state, diagnostic) = (status.state(), status.diagnostic());
-        let LinkStatus { link, age_seconds, waiting, .. } = status;
+        let LinkStatus { link, activity, age_seconds, waiting, .. } = status;
         Self {
             link,
             state,
+            activity,
             code: diagnostic.as_ref().map(|diagnostic| diagnostic.code),
             error: diagnostic.map(|diagnostic| diagnostic.message),
             age_seconds,

@@ -1,92 +1,176 @@
-//! The links that the topology requires, against those that the brokers report.
+//! The links that the topology requires, against what the brokers at both ends and the engine show.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Condition, LinkRef, LinkStatus, Reason};
+use super::{
+    Activity, Condition, LinkRef, LinkStatus, Reason,
+    expected::{Expected, declares},
+};
 use crate::{
     federation::{internal_exchanges, internal_queue, is_internal},
-    observed::{Binding, BrokerHealth, Link, Resource, Snapshot},
+    names::{BROKER, container, link_user, wan},
+    observed::{
+        BrokerHealth, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue, Resource,
+        Snapshot,
+    },
     pattern::Pattern,
+    site::Unavailable,
     topology::{ApplyTo, RegionName, Topology},
 };
 
 /// Seconds for which a link may be `starting`; one that takes longer is black-holed.
 const STARTING_LIMIT: u64 = 5;
 
-/// The links of every downstream whose broker answered; what another one has cannot be known.
+/// Every link that the topology requires, and those that brokers have besides. How many are required does not depend
+/// on who answers: `remembered` is what was federated in each region before.
 #[must_use]
-pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>) -> Vec<LinkStatus> {
-    let policies = Policies::of(topology);
-    let mut links = Vec::new();
+pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Federated) -> Vec<LinkStatus> {
+    let expected = Expected::of(topology, found, remembered);
+    let ends: BTreeMap<&RegionName, End<'_>> = topology
+        .regions
+        .iter()
+        .map(|region| (&region.name, End::of(topology, &region.name, found)))
+        .collect();
     let pairs = topology.pairs();
+    let mut links = Vec::new();
     for region in &topology.regions {
-        let Some(downstream) = found.answer(&region.name) else { continue };
-        let reported: BTreeMap<(&str, &Resource), &Link> =
-            downstream.links.iter().map(|link| ((link.upstream.as_str(), &link.resource), link)).collect();
-        let mut expected = BTreeSet::new();
+        let downstream = &ends[&region.name];
+        let resources = expected.of_region(&region.name);
+        let mut required = BTreeSet::new();
         for pair in pairs.iter().filter(|pair| pair.downstream == region.name) {
-            let upstream = found.answer(&pair.upstream).map(Seen::of);
-            for resource in policies.matched(downstream) {
-                let found = reported.get(&(pair.upstream.as_str(), &resource)).copied();
-                expected.insert((pair.upstream.to_string(), resource.clone()));
+            for resource in resources.iter().cloned() {
+                required.insert((pair.upstream.as_str(), resource.clone()));
                 let link =
                     LinkRef { upstream: pair.upstream.clone(), downstream: region.name.clone(), resource };
-                links.push(link_status(link, found, downstream, upstream.as_ref()));
+                links.push(link_status(topology, link, &ends[&pair.upstream], downstream));
             }
         }
-        let unexpected = downstream
-            .links
-            .iter()
-            .filter(|link| !expected.contains(&(link.upstream.clone(), link.resource.clone())));
+        let Some(health) = downstream.health else { continue };
+        let streams: BTreeSet<&str> = expected.matched_streams(health).collect();
+        let unexpected = downstream.reported.values().filter(|link| {
+            !required.contains(&(link.upstream.as_str(), link.resource.clone()))
+                && !streams.contains(link.resource.name())
+        });
         links.extend(unexpected.map(|link| unexpected_link(&region.name, link)));
     }
     links
 }
 
-/// What an upstream holds for its downstreams.
-struct Seen<'a> {
-    /// Messages by queue.
-    messages: BTreeMap<&'a str, u64>,
+/// The regions whose brokers have to be asked what they hold before it can be said why a link is missing.
+#[must_use]
+pub fn unexplained(links: &[LinkStatus]) -> BTreeSet<RegionName> {
+    let missing = links.iter().filter(|link| link.condition == Condition::Failing(Reason::NotStarted));
+    missing.map(|found| found.link.downstream.clone()).collect()
+}
+
+/// A region as an end of links.
+struct End<'a> {
+    observed: Option<&'a Observed<BrokerHealth>>,
+    health: Option<&'a BrokerHealth>,
+    /// The network between the regions, if the region's broker is not attached to it.
+    off_network: Option<String>,
+    /// The address of its broker on that network, if known.
+    address: Option<&'a str>,
+    /// The links that its broker reports, by upstream and resource.
+    reported: BTreeMap<(&'a str, &'a Resource), &'a Link>,
+    queues: BTreeMap<&'a str, &'a Queue>,
     /// Bindings: exchange, receiving exchange or queue, routing key.
     bindings: BTreeSet<(&'a str, &'a str, &'a str)>,
 }
 
-impl<'a> Seen<'a> {
-    fn of(health: &'a BrokerHealth) -> Self {
-        let binding = |binding: &'a Binding| {
-            (binding.source.as_str(), binding.destination.as_str(), binding.routing_key.as_str())
-        };
+impl<'a> End<'a> {
+    fn of(topology: &Topology, region: &RegionName, found: &'a Snapshot<BrokerHealth>) -> Self {
+        let observed = found.brokers.get(region);
+        let health = observed.and_then(|observed| observed.answer.as_ref().ok());
+        let network = wan(&topology.name);
+        let broker = found.engine.container(&container(&topology.name, region, BROKER));
+        let broker = broker.filter(|broker| broker.state == ContainerState::Running);
+        let address = broker.and_then(|broker| broker.networks.get(&network));
+        let off_network = broker.is_some() && address.is_none();
+        let reported = health.and_then(|health| health.links.as_ref().ok()).into_iter().flatten();
+        let queues = health.into_iter().flat_map(|health| &health.queues);
+        let bindings = health.into_iter().flat_map(|health| &health.bindings);
         Self {
-            messages: health.queues.iter().map(|queue| (queue.name.as_str(), queue.messages)).collect(),
-            bindings: health.bindings.iter().map(binding).collect(),
+            observed,
+            health,
+            off_network: off_network.then_some(network),
+            address: address.map(String::as_str).filter(|address| !address.is_empty()),
+            reported: reported.map(|link| ((link.upstream.as_str(), &link.resource), link)).collect(),
+            queues: queues.map(|queue| (queue.name.as_str(), queue)).collect(),
+            bindings: bindings
+                .map(|found| (found.source.as_str(), found.destination.as_str(), found.routing_key.as_str()))
+                .collect(),
         }
     }
 
-    fn waiting(&self, link: &LinkRef) -> Option<u64> {
-        let queue = match &link.resource {
-            Resource::Exchange(name) => internal_queue(name, &link.downstream),
-            Resource::Queue(name) => name.clone(),
-        };
-        self.messages.get(queue.as_str()).copied()
+    fn unavailable(&self) -> Option<Unavailable> {
+        match self.observed.map(|observed| &observed.answer) {
+            Some(Ok(_)) => None,
+            Some(Err(unavailable)) => Some(unavailable.clone()),
+            None => Some(Unavailable::Missing),
+        }
+    }
+
+    /// Whether it lacks the plugin that links are.
+    fn cannot_federate(&self) -> bool {
+        self.health.is_some_and(|health| health.links == Err(Plugin::Federation))
     }
 }
 
-fn link_status(
-    link: LinkRef,
-    found: Option<&Link>,
-    downstream: &BrokerHealth,
-    upstream: Option<&Seen<'_>>,
-) -> LinkStatus {
-    let reported = found.map_or(Condition::Failing(Reason::NotStarted), condition);
-    let missing = upstream
-        .filter(|_| reported == Condition::Running)
-        .and_then(|upstream| binding_not_propagated(&link, downstream, upstream));
+fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> LinkStatus {
+    let reported = downstream.reported.get(&(link.upstream.as_str(), &link.resource)).copied();
+    let condition = obstacle(&link, upstream, downstream)
+        .unwrap_or_else(|| reported.map_or_else(|| missing(topology, &link, downstream), condition));
+    let condition = if condition == Condition::Running {
+        belied(&link, upstream, downstream).map_or(Condition::Running, Condition::Failing)
+    } else {
+        condition
+    };
+    let queue = match &link.resource {
+        Resource::Exchange(name) => internal_queue(name, &link.downstream),
+        Resource::Queue(name) => name.clone(),
+    };
+    let waiting = upstream.queues.get(queue.as_str()).copied();
+    let activity = (condition == Condition::Running).then(|| activity(&link, waiting, downstream)).flatten();
     LinkStatus {
-        waiting: upstream.and_then(|upstream| upstream.waiting(&link)),
-        condition: missing.map_or(reported, Condition::Failing),
-        age_seconds: found.and_then(|link| link.age),
+        condition,
+        activity,
+        waiting: waiting.map(|queue| queue.messages),
+        age_seconds: reported.and_then(|link| link.age),
         link,
     }
+}
+
+/// What keeps the link from working, whatever its broker reports of it: that may be half a minute old.
+fn obstacle(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<Condition> {
+    let failing = |reason| Some(Condition::Failing(reason));
+    for (end, region) in [(downstream, &link.downstream), (upstream, &link.upstream)] {
+        if let Some(network) = &end.off_network {
+            return failing(Reason::OffNetwork { region: region.clone(), network: network.clone() });
+        }
+    }
+    match downstream.unavailable() {
+        None => {}
+        Some(unavailable @ (Unavailable::Missing | Unavailable::Stopped(_))) => {
+            return failing(Reason::DownstreamUnavailable(unavailable));
+        }
+        Some(unavailable) => return Some(Condition::Unknown(unavailable)),
+    }
+    match downstream.health.map(|health| &health.links) {
+        Some(Err(Plugin::Federation)) => {
+            return failing(Reason::PluginDisabled { region: link.downstream.clone() });
+        }
+        Some(Err(plugin)) => return Some(Condition::Unknown(Unavailable::PluginDisabled(*plugin))),
+        Some(Ok(_)) | None => {}
+    }
+    if let Some(unavailable) = upstream.unavailable().filter(Unavailable::is_down) {
+        return failing(Reason::UpstreamUnavailable(unavailable));
+    }
+    // a queue's link is a plain consumer on the upstream and needs no plugin there
+    if upstream.cannot_federate() && matches!(link.resource, Resource::Exchange(_)) {
+        return failing(Reason::PluginDisabled { region: link.upstream.clone() });
+    }
+    None
 }
 
 fn condition(link: &Link) -> Condition {
@@ -100,23 +184,103 @@ fn condition(link: &Link) -> Condition {
     }
 }
 
+/// Why a link is not among those that its broker reports.
+fn missing(topology: &Topology, link: &LinkRef, downstream: &End<'_>) -> Condition {
+    let declared = downstream.health.is_some_and(|health| declares(health, &link.resource));
+    if !declared {
+        return Condition::Failing(Reason::NotDeclared);
+    }
+    let definitions = downstream.health.and_then(|health| health.definitions.as_ref());
+    let cause = definitions.and_then(|definitions| missing_definition(topology, link, definitions));
+    Condition::Failing(cause.unwrap_or(Reason::NotStarted))
+}
+
+/// What a broker lacks to start a link, if it lacks something.
+fn missing_definition(topology: &Topology, link: &LinkRef, held: &LinkDefinitions) -> Option<Reason> {
+    let apply_to = match link.resource {
+        Resource::Exchange(_) => ApplyTo::Exchanges,
+        Resource::Queue(_) => ApplyTo::Queues,
+    };
+    let name = link.resource.name();
+    let matches = |pattern: &str| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(name));
+    let wanted = topology.federation.policies.iter();
+    let wanted = wanted.filter(|policy| policy.apply_to == apply_to && matches(&policy.pattern));
+    let wanted = wanted.max_by_key(|policy| policy.priority)?;
+    let Some(own) = held.policies.get(&wanted.name) else {
+        return Some(Reason::PolicyMissing { policy: wanted.name.clone() });
+    };
+    if !held.upstreams.contains(link.upstream.as_str()) {
+        return Some(Reason::UpstreamMissing);
+    }
+    let applies = [apply_to.as_str(), "all"];
+    let rivals = held.policies.iter().filter(|(name, policy)| {
+        **name != wanted.name && applies.contains(&policy.apply_to.as_str()) && matches(&policy.pattern)
+    });
+    // of two with equal priorities either may win
+    let (winner, policy) = rivals.max_by_key(|(_, policy)| policy.priority)?;
+    (policy.priority >= own.priority).then(|| Reason::PolicyOverridden {
+        policy: wanted.name.clone(),
+        by: winner.clone(),
+        priority: policy.priority,
+    })
+}
+
+/// What is so of a link that is reported as running and does not work.
+fn belied(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
+    if is_stale(link, upstream, downstream) {
+        return Some(Reason::Stale);
+    }
+    not_propagated(link, upstream, downstream)
+}
+
+/// Whether the upstream still has the downstream's connections from an address that it had before: they are dead, and
+/// both sides notice only when their heartbeats fail.
+fn is_stale(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> bool {
+    let user = link_user(&link.downstream);
+    let consumers = upstream.health.into_iter().flat_map(|health| &health.consumers);
+    let mut hosts = consumers.filter(|consumer| consumer.user == user).map(|consumer| consumer.host.as_str());
+    downstream.address.is_some_and(|address| hosts.any(|host| !host.is_empty() && host != address))
+}
+
 /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
 /// of it, whatever the broker reports.
-fn binding_not_propagated(link: &LinkRef, downstream: &BrokerHealth, upstream: &Seen<'_>) -> Option<Reason> {
+fn not_propagated(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
     let Resource::Exchange(exchange) = &link.resource else { return None };
-    let internal = internal_exchanges(&internal_queue(exchange, &link.downstream));
-    let arrived = |key: &str| {
-        internal
-            .iter()
-            .any(|internal| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key)))
-    };
+    upstream.health?;
+    let queue = internal_queue(exchange, &link.downstream);
+    let internal = internal_exchanges(&queue);
     let own = downstream
         .bindings
         .iter()
-        .filter(|binding| binding.source == *exchange && !is_internal(&binding.destination));
-    own.map(|binding| &binding.routing_key)
-        .find(|key| !arrived(key))
-        .map(|key| Reason::BindingNotPropagated { routing_key: key.clone() })
+        .filter(|(source, destination, _)| source == exchange && !is_internal(destination));
+    let mut own = own.map(|(_, _, key)| *key).peekable();
+    // without a binding there is nothing to carry
+    own.peek()?;
+    let bound =
+        |name: &&String| upstream.bindings.iter().any(|(source, to, _)| source == *name && *to == queue);
+    let Some(internal) = internal.iter().find(bound) else {
+        return Some(Reason::InternalBindingMissing);
+    };
+    let arrived = |key: &str| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key));
+    own.find(|key| !arrived(key)).map(|key| Reason::BindingNotPropagated { routing_key: key.to_owned() })
+}
+
+/// What a link that runs is doing. A broker counts its consumers every few seconds, so one may be missing for as long.
+fn activity(link: &LinkRef, waiting: Option<&Queue>, downstream: &End<'_>) -> Option<Activity> {
+    let health = downstream.health?;
+    let waiting = waiting?;
+    let paused = match &link.resource {
+        Resource::Exchange(_) => false,
+        Resource::Queue(name) => {
+            !health.consumers.is_empty() && !health.consumers.iter().any(|consumer| consumer.queue == *name)
+        }
+    };
+    Some(match (paused, waiting.unacknowledged, waiting.messages, &link.resource) {
+        (true, ..) => Activity::Paused,
+        (false, 1.., ..) => Activity::Moving,
+        (false, 0, 1.., Resource::Exchange(_)) => Activity::Blocked,
+        (false, 0, ..) => Activity::Idle,
+    })
 }
 
 fn unexpected_link(downstream: &RegionName, link: &Link) -> LinkStatus {
@@ -124,35 +288,8 @@ fn unexpected_link(downstream: &RegionName, link: &Link) -> LinkStatus {
     LinkStatus {
         link: LinkRef { upstream, downstream: downstream.clone(), resource: link.resource.clone() },
         condition: Condition::Failing(Reason::NotInTopology),
+        activity: None,
         age_seconds: link.age,
         waiting: None,
-    }
-}
-
-/// The topology's policies with their patterns compiled. One that does not compile was found on reading.
-struct Policies(Vec<(ApplyTo, Pattern)>);
-
-impl Policies {
-    fn of(topology: &Topology) -> Self {
-        let compiled = topology
-            .federation
-            .policies
-            .iter()
-            .filter_map(|policy| Some((policy.apply_to, Pattern::new(&policy.pattern).ok()?)));
-        Self(compiled.collect())
-    }
-
-    /// The exchanges and queues of a broker that should be federated. The default exchange never is, nor
-    /// are the internal ones of links.
-    fn matched(&self, health: &BrokerHealth) -> BTreeSet<Resource> {
-        let applies = |apply_to: ApplyTo, name: &str| {
-            !name.is_empty()
-                && !is_internal(name)
-                && self.0.iter().any(|(to, pattern)| *to == apply_to && pattern.matches(name))
-        };
-        let exchanges = health.exchanges.iter().filter(|name| applies(ApplyTo::Exchanges, name)).cloned();
-        let queues =
-            health.queues.iter().map(|queue| &queue.name).filter(|name| applies(ApplyTo::Queues, name));
-        exchanges.map(Resource::Exchange).chain(queues.cloned().map(Resource::Queue)).collect()
     }
 }

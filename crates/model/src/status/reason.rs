@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{LinkState, codes};
-use crate::diagnostic::Code;
+use crate::{diagnostic::Code, observed::Plugin, site::Unavailable, topology::RegionName};
 
 /// Why a link does not run, or runs and does not forward everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,26 @@ pub enum Reason {
     BindingNotPropagated {
         /// The binding's routing key.
         routing_key: String,
+    },
+    /// It runs, and the upstream's internal exchange is not bound to its queue: nothing arrives.
+    InternalBindingMissing,
+    /// Its connection comes from an address that the downstream no longer has.
+    Stale,
+    /// A broker at one of its ends is not attached to the network between the regions.
+    OffNetwork {
+        /// The region of that broker.
+        region: RegionName,
+        /// The network.
+        network: String,
+    },
+    /// The upstream's broker does not run, or does not answer.
+    UpstreamUnavailable(Unavailable),
+    /// The downstream's broker does not run.
+    DownstreamUnavailable(Unavailable),
+    /// A broker at one of its ends lacks the federation plugin.
+    PluginDisabled {
+        /// The region of that broker.
+        region: RegionName,
     },
     /// The upstream refuses its user or password.
     AccessRefused,
@@ -43,7 +63,25 @@ pub enum Reason {
         /// For so long.
         seconds: u64,
     },
-    /// The topology requires it, and the broker does not have it.
+    /// The broker no longer has its exchange or queue.
+    NotDeclared,
+    /// The broker lacks the policy.
+    PolicyMissing {
+        /// The policy's name.
+        policy: String,
+    },
+    /// Another policy applies to the exchange or queue: of several only one ever does.
+    PolicyOverridden {
+        /// The topology's policy.
+        policy: String,
+        /// The one that applies.
+        by: String,
+        /// Its priority.
+        priority: i32,
+    },
+    /// The broker lacks the upstream.
+    UpstreamMissing,
+    /// The broker has not started it, though it has what the link needs.
     NotStarted,
     /// The broker has it, and the topology does not require it.
     NotInTopology,
@@ -96,7 +134,13 @@ impl Reason {
     pub fn state(&self) -> LinkState {
         match self {
             Reason::BindingNotPropagated { .. } => LinkState::Starting,
-            Reason::AccessRefused
+            Reason::InternalBindingMissing
+            | Reason::Stale
+            | Reason::OffNetwork { .. }
+            | Reason::UpstreamUnavailable(_)
+            | Reason::DownstreamUnavailable(_)
+            | Reason::PluginDisabled { .. }
+            | Reason::AccessRefused
             | Reason::VhostRefused
             | Reason::ConnectionRefused
             | Reason::UnknownHost
@@ -109,7 +153,11 @@ impl Reason {
             | Reason::RefusedByUpstream { .. }
             | Reason::StartingTooLong { .. }
             | Reason::Other { .. } => LinkState::Down,
-            Reason::NotStarted => LinkState::Missing,
+            Reason::NotDeclared
+            | Reason::PolicyMissing { .. }
+            | Reason::PolicyOverridden { .. }
+            | Reason::UpstreamMissing
+            | Reason::NotStarted => LinkState::Missing,
             Reason::NotInTopology => LinkState::Unexpected,
         }
     }
@@ -119,6 +167,16 @@ impl Reason {
     pub fn code(&self) -> Code {
         match self {
             Reason::BindingNotPropagated { .. } => codes::BINDING_NOT_PROPAGATED,
+            Reason::InternalBindingMissing => codes::INTERNAL_BINDING_MISSING,
+            Reason::Stale => codes::STALE,
+            Reason::OffNetwork { .. } => codes::OFF_NETWORK,
+            Reason::UpstreamUnavailable(_) => codes::UPSTREAM_UNAVAILABLE,
+            Reason::DownstreamUnavailable(_) => codes::DOWNSTREAM_UNAVAILABLE,
+            Reason::PluginDisabled { .. } => codes::PLUGIN_DISABLED,
+            Reason::NotDeclared => codes::NOT_DECLARED,
+            Reason::PolicyMissing { .. } => codes::POLICY_MISSING,
+            Reason::PolicyOverridden { .. } => codes::POLICY_OVERRIDDEN,
+            Reason::UpstreamMissing => codes::UPSTREAM_MISSING,
             Reason::AccessRefused => codes::ACCESS_REFUSED,
             Reason::VhostRefused => codes::VHOST_REFUSED,
             Reason::ConnectionRefused => codes::CONNECTION_REFUSED,
@@ -140,37 +198,58 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Reason::BindingNotPropagated { routing_key } => {
-                return write!(
-                    f,
-                    "binding `{routing_key}` not propagated to the upstream: messages with this key are not forwarded"
-                );
+        match self {
+            Reason::BindingNotPropagated { routing_key } => write!(
+                f,
+                "binding `{routing_key}` not propagated to the upstream: messages with this key are not forwarded"
+            ),
+            Reason::OffNetwork { region, network } => write!(
+                f,
+                "the broker of `{region}` is not attached to network `{network}`: `fedctl up` attaches it"
+            ),
+            Reason::UpstreamUnavailable(unavailable) => write!(f, "the upstream is down: {unavailable}"),
+            Reason::DownstreamUnavailable(unavailable) => write!(f, "the downstream is down: {unavailable}"),
+            Reason::PluginDisabled { region } => {
+                let plugin = Plugin::Federation.name();
+                write!(f, "plugin `{plugin}` is not enabled in `{region}`: `fedctl up` enables it")
             }
-            Reason::RefusedByUpstream { text } => return write!(f, "the upstream refuses: {text}"),
+            Reason::PolicyMissing { policy } => {
+                write!(f, "the downstream lacks policy `{policy}`: `fedctl up` puts it back")
+            }
+            Reason::PolicyOverridden { policy, by, priority } => write!(
+                f,
+                "policy `{by}` (priority {priority}) wins over `{policy}`, and only one policy applies: give \
+                 `{policy}` a higher `priority`, or merge the two"
+            ),
+            Reason::RefusedByUpstream { text } => write!(f, "the upstream refuses: {text}"),
             Reason::StartingTooLong { seconds } => {
-                return write!(f, "connecting for {seconds} s: the upstream does not answer");
+                write!(f, "connecting for {seconds} s: the upstream does not answer")
             }
-            Reason::Other { status, error } => {
-                f.write_str(&status.replace('_', " "))?;
-                return error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"));
+            Reason::Other { status, error: None } => f.write_str(&status.replace('_', " ")),
+            Reason::Other { status, error: Some(error) } => write!(f, "{}: {error}", status.replace('_', " ")),
+            Reason::AccessRefused => f.write_str("the upstream refuses the link's user or password"),
+            Reason::VhostRefused => f.write_str("the upstream refuses the link's user in that virtual host"),
+            Reason::ConnectionRefused => f.write_str("connection refused: the upstream's broker is not up"),
+            Reason::UnknownHost => f.write_str(
+                "cannot resolve the upstream's host name: is its broker stopped, or off the network?",
+            ),
+            Reason::NoRoute => f.write_str("no route to the upstream"),
+            Reason::TimedOut => f.write_str("timed out: the upstream does not answer"),
+            Reason::Silent => f.write_str("no heartbeat from the upstream"),
+            Reason::ConnectionLost => f.write_str("lost the connection to the upstream"),
+            Reason::ClosedByUpstream => f.write_str("the upstream closed the connection"),
+            Reason::DownstreamChannelLost => f.write_str("lost the channel to the downstream broker"),
+            Reason::InternalBindingMissing => f.write_str(
+                "the upstream's internal exchange is not bound to the link's queue: messages are not forwarded",
+            ),
+            Reason::Stale => f.write_str("its connection is dead: the downstream has another address now"),
+            Reason::NotDeclared => f.write_str("no longer declared by the downstream's services"),
+            Reason::UpstreamMissing => f.write_str("the downstream lacks the upstream: `fedctl up` puts it back"),
+            Reason::NotStarted => {
+                f.write_str("the downstream has its policy and upstream, and has not started it")
             }
-            Reason::AccessRefused => "the upstream refuses the link's user or password",
-            Reason::VhostRefused => "the upstream refuses the link's user in that virtual host",
-            Reason::ConnectionRefused => "connection refused: the upstream's broker is not up",
-            Reason::UnknownHost => {
-                "cannot resolve the upstream's host name: is its broker stopped, or off the network?"
-            }
-            Reason::NoRoute => "no route to the upstream",
-            Reason::TimedOut => "timed out: the upstream does not answer",
-            Reason::Silent => "no heartbeat from the upstream",
-            Reason::ConnectionLost => "lost the connection to the upstream",
-            Reason::ClosedByUpstream => "the upstream closed the connection",
-            Reason::DownstreamChannelLost => "lost the channel to the downstream broker",
-            Reason::NotStarted => "the broker has not started it: is its policy or upstream missing?",
-            Reason::NotInTopology => "not in the topology",
-        };
-        f.write_str(text)
+            Reason::NotInTopology => f.write_str("not in the topology"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use fedctl_model::{
     definition::Policy,
-    desired::{self, Desired},
+    desired::{self, Desired, Leftovers, Owner},
     federation::internal_queue,
     names::{self, INSTANCE_LABEL, SERVICE_LABEL},
     observed::{ContainerState, Object, Queue, Resource},
@@ -26,6 +26,8 @@ use model::World;
 
 const TWO: &str =
     "name: shop\nmaster: europe\nregions:\n- {name: europe, services: [name: taxes]}\n- name: asia\n";
+/// An exchange that the default policies federate.
+const X: &str = "x.events";
 const THREE: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia, name: america]\n";
 
 fn wanted(yaml: &str) -> Desired {
@@ -508,19 +510,23 @@ fn what_others_put_on_a_broker_stays() {
             let theirs = broker.policies["fed"].clone();
             broker.policies.insert("theirs".into(), theirs);
             broker.exchanges.push("federation: theirs -> mars A".into());
-            broker.queues.push(Queue { name: "federation: theirs -> mars".into(), messages: 0 });
+            broker.queues.push(queue("federation: theirs -> mars".into(), 0));
         },
         &[],
     );
 }
 
-/// What a link of the exchange `X` to this region leaves on every other broker.
-fn with_internal(world: &mut World, downstream: &str, messages: u64) {
-    let queue = internal_queue("X", &region(downstream));
+fn queue(name: String, messages: u64) -> Queue {
+    Queue { name, messages, unacknowledged: 0, is_stream: false }
+}
+
+/// What a link of the exchange to this region leaves on every other broker.
+fn with_internal(world: &mut World, exchange: &str, downstream: &str, messages: u64) {
+    let name = internal_queue(exchange, &region(downstream));
     for (region, broker) in &mut world.brokers {
         if region.as_str() != downstream {
-            broker.exchanges.extend([format!("{queue} A"), format!("{queue} B")]);
-            broker.queues.push(Queue { name: queue.clone(), messages });
+            broker.exchanges.extend([format!("{name} A"), format!("{name} B")]);
+            broker.queues.push(queue(name.clone(), messages));
         }
     }
 }
@@ -528,8 +534,8 @@ fn with_internal(world: &mut World, downstream: &str, messages: u64) {
 #[test]
 fn a_region_that_left_the_file_goes_and_its_data_stays() {
     let mut world = World::of(&wanted(THREE));
-    with_internal(&mut world, "america", 0);
-    with_internal(&mut world, "asia", 0);
+    with_internal(&mut world, X, "america", 0);
+    with_internal(&mut world, X, "asia", 0);
     let wanted = wanted(&THREE.replace(", name: america", ""));
     insta::assert_snapshot!(numbered(&plan(&wanted, &world.look())));
     world.up(&wanted);
@@ -541,17 +547,122 @@ fn a_region_that_left_the_file_goes_and_its_data_stays() {
 #[test]
 fn a_region_for_which_messages_wait_does_not_go() {
     let mut world = World::of(&wanted(THREE));
-    with_internal(&mut world, "america", 19);
+    with_internal(&mut world, X, "america", 19);
     let plan = plan(&wanted(&THREE.replace(", name: america", "")), &world.look());
     let blocked: Vec<_> = plan.blocked.iter().map(ToString::to_string).collect();
     let text = "19 messages still queued for `america`, which is no longer in the topology";
     assert_eq!(
         blocked,
         [
-            format!("queue `federation: X -> america` in `europe`: {text}"),
-            format!("queue `federation: X -> america` in `asia`: {text}")
+            format!("queue `federation: x.events -> america` in `europe`: {text}"),
+            format!("queue `federation: x.events -> america` in `asia`: {text}")
         ]
     );
+}
+
+const NARROWED: &str =
+    "federation: {policies: [{name: events, pattern: '\\.published$', apply-to: exchanges}]}\n";
+
+#[test]
+fn what_a_narrowed_policy_leaves_behind_is_removed_once_its_links_are_gone() {
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, X, "asia", 0);
+    let wanted = wanted(&format!("{TWO}{NARROWED}"));
+    insta::assert_snapshot!(numbered(&plan(&wanted, &world.look())));
+    world.up(&wanted);
+    assert_eq!(world.broker("europe").queues, []);
+}
+
+#[test]
+fn messages_that_a_narrowed_policy_leaves_behind_need_a_decision() {
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, X, "asia", 50);
+    let mut wanted = wanted(&format!("{TWO}{NARROWED}"));
+    let refused = plan(&wanted, &world.look()).blocked;
+    let text = "queue `federation: x.events -> asia` in `europe`: 50 messages still queued for `asia`, though no policy \
+                federates `x.events` any more";
+    assert_eq!(refused.iter().map(ToString::to_string).collect::<Vec<_>>(), [text]);
+
+    let mut kept = world.clone();
+    wanted.leftovers = Leftovers::Keep;
+    kept.up(&wanted);
+    assert_eq!((kept.broker("europe").queues.len(), kept.broker("europe").exchanges.len()), (1, 0));
+    wanted.leftovers = Leftovers::Refuse;
+    assert!(plan(&wanted, &kept.look()).is_empty(), "what was kept once stays");
+
+    wanted.leftovers = Leftovers::Discard;
+    let discarded = plan(&wanted, &world.look()).to_string();
+    assert!(discarded.contains("with 50 messages"), "{discarded}");
+    assert!(discarded.contains("[the messages in it are lost]"), "{discarded}");
+    world.up(&wanted);
+    assert_eq!(world.broker("europe").queues, []);
+}
+
+#[test]
+fn what_somebody_elses_policy_federates_is_not_left_behind() {
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, "theirs", "asia", 7);
+    let mut theirs = world.broker("asia").policies["events"].clone();
+    theirs.pattern = "^theirs$".into();
+    world.broker("asia").policies.insert("theirs".into(), theirs);
+    assert!(plan(&wanted(TWO), &world.look()).is_empty());
+}
+
+#[test]
+fn what_a_silent_downstream_federates_is_not_known_to_be_left_behind() {
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, "theirs", "asia", 7);
+    world.container("shop_asia_broker").state = ContainerState::Paused;
+    assert_eq!(plan(&wanted(TWO), &world.look()).blocked, []);
+}
+
+#[test]
+fn a_broker_without_a_plugin_is_told_to_enable_it() {
+    check(
+        |world| {
+            world.without_plugin.insert(region("asia"));
+        },
+        &[
+            "~ container shop_asia_broker: enable rabbitmq_management, rabbitmq_federation, \
+             rabbitmq_federation_management (not enabled)",
+            ". broker asia: wait until it accepts connections",
+        ],
+    );
+}
+
+fn owned_by(file: &str, take_over: bool) -> Desired {
+    Desired { owner: Some(Owner { file: file.into(), take_over }), ..wanted(TWO) }
+}
+
+#[test]
+fn a_project_of_another_file_is_left_alone_unless_it_is_taken_over() {
+    let mut world = World::of(&owned_by("/a/regions.yaml", false));
+    assert!(plan(&owned_by("/a/regions.yaml", false), &world.look()).is_empty());
+    let blocked = plan(&owned_by("/b/regions.yaml", false), &world.look()).blocked;
+    assert_eq!(
+        blocked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["project `shop`: belongs to `/a/regions.yaml`"]
+    );
+    world.up(&owned_by("/b/regions.yaml", true));
+    assert!(plan(&owned_by("/b/regions.yaml", false), &world.look()).is_empty());
+    assert_eq!(plan(&owned_by("/a/regions.yaml", false), &world.look()).blocked.len(), 1);
+}
+
+#[test]
+fn a_project_that_was_renamed_in_its_file_is_noticed_while_it_has_containers() {
+    let mut world = World::of(&owned_by("/a/regions.yaml", false));
+    let renamed = wanted(&TWO.replace("name: shop", "name: inn"));
+    let renamed =
+        Desired { owner: Some(Owner { file: "/a/regions.yaml".into(), take_over: false }), ..renamed };
+    let blocked = plan(&renamed, &world.look()).blocked;
+    assert_eq!(
+        blocked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["project `shop`: was this file's project before, and still has 3 containers"]
+    );
+    for container in ["shop_europe_taxes", "shop_europe_broker", "shop_asia_broker"] {
+        world.remove_container(container);
+    }
+    assert_eq!(plan(&renamed, &world.look()).blocked, []);
 }
 
 #[test]
@@ -647,6 +758,7 @@ fn failing(resource: Resource, reason: Reason) -> LinkStatus {
     LinkStatus {
         link: LinkRef { upstream: region("europe"), downstream: region("asia"), resource },
         condition: Condition::Failing(reason),
+        activity: None,
         age_seconds: None,
         waiting: None,
     }

@@ -6,7 +6,9 @@ use fedctl_model::{
     definition::Upstream,
     desired::{self, Attachment, Desired, Network, Volume},
     names::{self, BROKER},
-    observed::{self, Container, ContainerState, Definitions, EngineState, Object, Observed, Snapshot},
+    observed::{
+        self, Container, ContainerState, Definitions, EngineState, Object, Observed, Plugin, Snapshot,
+    },
     password,
     plan::{Change, Operation, Plan, Step, plan},
     site::Unavailable,
@@ -27,6 +29,8 @@ pub struct World {
     answering: BTreeSet<RegionName>,
     /// Brokers that reject fedctl's administrator until they are restarted.
     locked: BTreeSet<RegionName>,
+    /// Brokers that lack a plugin.
+    pub without_plugin: BTreeSet<RegionName>,
     /// Containers whose files are in their volume.
     uploaded: BTreeSet<String>,
     /// The volume of each container.
@@ -49,6 +53,9 @@ impl World {
             let answer = match (answers, self.locked.contains(region)) {
                 (false, _) => Err(Unavailable::Unreachable("connection refused".into())),
                 (true, true) => Err(Unavailable::Unauthorized),
+                (true, false) if self.without_plugin.contains(region) => {
+                    Err(Unavailable::PluginDisabled(Plugin::Federation))
+                }
                 (true, false) => Ok(broker.clone()),
             };
             (region.clone(), Observed { site: None, answer })
@@ -120,7 +127,7 @@ impl World {
                 self.engine.volumes.push(Object { name: name.clone(), labels: labels.clone() });
             }
             Operation::RemoveNetwork { name } => {
-                let attached = |container: &Container| container.networks.contains(name);
+                let attached = |container: &Container| container.networks.contains_key(name);
                 assert!(!self.engine.containers.iter().any(attached), "`{name}` is in use");
                 self.remove_network(name);
             }
@@ -144,6 +151,11 @@ impl World {
                 );
                 self.remove_container(name);
             }
+            Operation::EnablePlugins { container, .. } => {
+                assert!(self.runs(container), "`{container}` does not run");
+                self.without_plugin
+                    .retain(|region| names::container(&self.project, region, BROKER) != *container);
+            }
             Operation::ConnectNetwork { container, attachment } => self.connect(container, attachment),
             Operation::AwaitService { container, .. } => self.await_service(container),
         }
@@ -161,8 +173,8 @@ impl World {
     fn connect(&mut self, container: &str, Attachment { network, .. }: &Attachment) {
         assert!(self.engine.networks.iter().any(|found| found.name == *network), "no `{network}`");
         let networks = &mut self.container(container).networks;
-        assert!(!networks.contains(network), "`{container}` is in `{network}` already");
-        networks.push(network.clone());
+        let before = networks.insert(network.clone(), String::new());
+        assert_eq!(before, None, "`{container}` is in `{network}` already");
     }
 
     fn change(&mut self, region: &RegionName, change: &Change) {
@@ -192,6 +204,7 @@ impl World {
             Change::DeletePolicy { name } => drop(broker.policies.remove(name)),
             Change::RestartLink { .. } => panic!("the model has no links"),
             Change::DeleteExchange { name } => broker.exchanges.retain(|found| found != name),
+            Change::DeleteQueue { name, .. } => broker.queues.retain(|queue| queue.name != *name),
             Change::DeleteEmptyQueue { name } => {
                 let queue = |queue: &observed::Queue| queue.name == *name;
                 let found = broker.queues.iter().find(|found| queue(found)).expect("a queue");
@@ -214,7 +227,7 @@ impl World {
             state: ContainerState::Created,
             status: "Exited (137) 2 seconds ago".into(),
             image_id: self.engine.images.get(image).expect("the image").clone(),
-            networks: vec![network.network.clone()],
+            networks: [(network.network.clone(), String::new())].into(),
             ports: BTreeMap::new(),
         });
     }
