@@ -10,8 +10,8 @@ use fedctl_engine::rabbitmq::speaks_amqp;
 use fedctl_model::site::Address;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -212,5 +212,14 @@ impl Probe {
 
     pub async fn delete(&self, queue: &str) {
         self.channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    }
+
+    pub async fn delete_exchange(&self, exchange: &str) {
+        self.channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
+    }
+
+    pub async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let names = (queue.into(), exchange.into(), key.into());
+        self.channel.queue_unbind(names.0, names.1, names.2, FieldTable::default()).await.unwrap();
     }
 }

@@ -371,6 +371,30 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
     assert_eq!(rows(&europe, "payments.db", "payments"), 2);
 }
 
+async fn orders_survive_the_deletion_of_the_exchange_of_events() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let kinds = [Checkout, Inventory, Payment, Analytics, Fraud];
+    let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
+    let running = start_all(&places).await;
+    let [api, inventory, payment, analytics, fraud] = &running[..] else { panic!() };
+    let probe = Probe::connect(&uri).await;
+    let mut orders = join_all((0..20).map(|_| buy(api, 1))).await;
+    probe.delete_exchange(EVENTS).await;
+    orders.extend(join_all((0..20).map(|_| buy(api, 1))).await);
+    for order_id in &orders {
+        reaches(api, order_id, "captured").await;
+        once(inventory, "stock_reserved", order_id).await;
+        once(payment, "payment_captured", order_id).await;
+        fraud.line("fraud_checked", |line| line["order_id"] == json!(order_id)).await;
+    }
+    let all = async || (analytics.lines("event_counted").len() == 3 * orders.len()).then_some(());
+    until("every event is counted", all).await;
+    assert_eq!(stock(&europe, "lamp"), 960);
+    assert!(running.iter().all(|service| service.lines("dead_lettered").is_empty()));
+}
+
 async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -525,6 +549,7 @@ pub fn cases() -> Vec<Trial> {
         orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back,
         a_slow_payment_slows_no_order_and_holds_no_more_than_it_may,
         a_payment_over_the_limit_fails_with_the_reason,
+        orders_survive_the_deletion_of_the_exchange_of_events,
         an_earlier_stage_that_arrives_later_does_not_take_an_order_back,
         two_reservations_of_one_order_are_not_paid_twice,
         a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass,
