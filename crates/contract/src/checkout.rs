@@ -17,6 +17,8 @@ pub const INVENTORY: &str = "inventory.*";
 pub const INVENTORY_RESERVED: &str = "inventory.reserved";
 /// The key of an order for which there is no stock.
 pub const INVENTORY_REJECTED: &str = "inventory.rejected";
+/// The key of a reservation that is given back, because the order could not be paid.
+pub const INVENTORY_RELEASED: &str = "inventory.released";
 /// The binding key of everything that the payment says.
 pub const PAYMENT: &str = "payment.*";
 /// The key of a paid order.
@@ -26,6 +28,8 @@ pub const PAYMENT_FAILED: &str = "payment.failed";
 
 /// The path of orders, each below it by its identifier.
 pub const CHECKOUTS_PATH: &str = "/checkouts";
+/// The path of a region's stock, each below it by sku.
+pub const STOCK_PATH: &str = "/stock";
 /// The path of what analytics has counted.
 pub const STATS_PATH: &str = "/stats";
 

@@ -49,7 +49,7 @@ programs! {
     Compute = "compute", "Takes commands to the hosts of all regions over HTTP", [COMPUTE_HOSTS];
     ComputeHost = "compute-host", "Keeps virtual machines and carries out commands", [CAPACITY, COMPUTE_HOSTS, IMAGES];
     Checkout = "checkout", "Takes orders of the checkout chain over HTTP and knows their state", [];
-    Inventory = "inventory", "Reserves stock for orders", [INSTANCES, STOCK];
+    Inventory = "inventory", "Reserves stock for orders, and gives it back if they cannot be paid", [INSTANCES, STOCK];
     Payment = "payment", "Captures payments of reserved orders", [DELAY_MS, INSTANCES, LIMIT];
     Notification = "notification", "Has every channel notify the customer of a captured payment", [];
     Email = "email", "Notifies by e-mail", [];

@@ -4,7 +4,7 @@
 //! | service | consumes | because of | and publishes |
 //! | --- | --- | --- | --- |
 //! | `checkout` | `checkout.<region>` | `inventory.*`, `payment.*` | `order.<region>.created`, at a request |
-//! | `inventory` | `checkout.inventory` | `order.created`, `order.*.created` | `inventory.reserved`, `inventory.rejected` |
+//! | `inventory` | `checkout.inventory` | `order.created`, `order.*.created`, `payment.failed` | `inventory.reserved`, `inventory.rejected`, `inventory.released` |
 //! | `payment` | `checkout.payment` | `inventory.reserved` | `payment.captured`, `payment.failed` |
 //! | `notification` | `checkout.notification` | `payment.captured` | to [`NOTIFICATIONS`](fedctl_contract::checkout::NOTIFICATIONS) |
 //! | `email`, `sms`, `push` | `notifications.<service>` | every notification | |

@@ -69,6 +69,13 @@ pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     project.fedctl(&["trace", "unknown-id"]).exits(1).says("hint:");
 }
 
+pub fn an_order_that_cannot_be_paid_gives_its_stock_back(project: &Project) {
+    let proved = project.fedctl(&["demo", "checkout"]).exits(0);
+    let steps = ["refused the payment", "gave the stock back", "the stock is what it was before"];
+    let places = steps.map(|step| proved.stdout.find(step));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{proved}");
+}
+
 pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
     let ran = project.fedctl(&["demo", "--all", "--poison", "--timeout", "4s"]).exits(5);
     let ran = ran.says("0 of 7 scenarios passed");

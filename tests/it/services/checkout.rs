@@ -371,6 +371,82 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
     assert_eq!(rows(&europe, "payments.db", "payments"), 2);
 }
 
+async fn a_failed_payment_gives_the_stock_back_once() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = region("europe", &uri, &[("LIMIT", "100")]);
+    let kinds = [Checkout, Inventory, Payment, Notification, Analytics];
+    let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
+    let running = start_all(&places).await;
+    let [api, inventory, payment, notification, analytics] = &running[..] else { panic!() };
+    let probe = Probe::connect(&uri).await;
+    let failures = probe.tap(EVENTS, "payment.failed").await;
+
+    let body = json!({"sku": "lamp", "quantity": 3, "amount": "100.01"});
+    let (order_id, correlation) = order(api, "/checkouts", &body).await;
+    reaches(api, &order_id, "failed").await;
+    let reserved = once(inventory, "stock_reserved", &order_id).await;
+    let released = once(inventory, "stock_released", &order_id).await;
+    assert_eq!((&reserved["left"], &released["left"]), (&json!(997), &json!(1000)));
+    assert_eq!(released["correlation_id"], json!(correlation));
+    let left: Value = inventory.get("/stock/lamp").await.json().await.unwrap();
+    assert_eq!(left, json!({"sku": "lamp", "quantity": 1000}));
+    assert_eq!(inventory.get("/stock/moon").await.status(), 404);
+
+    // once more the same event, and once more another event about the same order
+    let failure = probe.get(&failures).await.unwrap();
+    repeat(&probe, EVENTS, &failure).await;
+    let body = String::from_utf8(failure.data).unwrap();
+    let another = BasicProperties::default().with_message_id("another".into());
+    probe.publish(EVENTS, "payment.failed", another, &body).await;
+    inventory.line("duplicate_skipped", |_| true).await;
+    inventory.line("event_ignored", |line| line["message_id"] == "another").await;
+    once(inventory, "stock_released", &order_id).await;
+    assert_eq!(stock(&europe, "lamp"), 1000);
+
+    let paid = buy(api, 1).await;
+    reaches(api, &paid, "captured").await;
+    notification.line("notification_sent", |line| line["order_id"] == json!(paid)).await;
+    assert_eq!(
+        (notification.lines("notification_sent").len(), payment.lines("payment_failed").len()),
+        (1, 1)
+    );
+    reaches(api, &order_id, "failed").await;
+    until("all is counted", async || {
+        let stats: Value = analytics.get("/stats").await.json().await.unwrap();
+        let expected = json!({"order.europe.created": 2, "inventory.reserved": 2, "payment.failed": 2,
+            "inventory.released": 1, "payment.captured": 1});
+        // the failure that came twice is the same one, the other is not
+        (stats == expected).then_some(())
+    })
+    .await;
+}
+
+async fn an_order_whose_payment_has_failed_already_is_not_reserved() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let (inventory, _api) = (europe.start(Inventory).await, europe.start(Checkout).await);
+    let probe = Probe::connect(&uri).await;
+    let order = |id: &str| {
+        json!({"order_id": id, "sku": "lamp", "quantity": 1, "amount": "1", "region": "europe"}).to_string()
+    };
+    for key in ["payment.failed", "order.europe.created"] {
+        probe.publish(EVENTS, key, BasicProperties::default(), &order("late")).await;
+    }
+    let rejected = once(&inventory, "stock_rejected", "late").await;
+    assert_eq!((&rejected["reason"], stock(&europe, "lamp")), (&json!("its payment has failed"), 1000));
+
+    for id in ["one", "another"] {
+        let properties = BasicProperties::default().with_message_id(id.into());
+        probe.publish(EVENTS, "order.europe.created", properties, &order("twice")).await;
+    }
+    let dead_lettered = inventory.line("dead_lettered", |_| true).await;
+    assert!(dead_lettered["reason"].as_str().unwrap().contains("reservations.order_id"), "{dead_lettered}");
+    once(&inventory, "stock_reserved", "twice").await;
+    assert_eq!(stock(&europe, "lamp"), 999);
+}
+
 async fn orders_survive_the_deletion_of_the_exchange_of_events() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -549,6 +625,8 @@ pub fn cases() -> Vec<Trial> {
         orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back,
         a_slow_payment_slows_no_order_and_holds_no_more_than_it_may,
         a_payment_over_the_limit_fails_with_the_reason,
+        a_failed_payment_gives_the_stock_back_once,
+        an_order_whose_payment_has_failed_already_is_not_reserved,
         orders_survive_the_deletion_of_the_exchange_of_events,
         an_earlier_stage_that_arrives_later_does_not_take_an_order_back,
         two_reservations_of_one_order_are_not_paid_twice,

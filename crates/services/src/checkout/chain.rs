@@ -84,34 +84,42 @@ impl ChainContext {
             .await
     }
 
-    /// As [`ChainContext::process_once`], for work that an event follows from: that is kept too, and what was done is logged by
-    /// the word for the event's key. Publishes the event, also when it was published before: whether it was confirmed
-    /// then cannot be known, and its identifier makes a second one harmless.
+    /// As [`ChainContext::process_once`], for work that an event may follow from: that is kept too, and what was done is
+    /// logged by the word for the event's key. Publishes the event, also when it was published before: whether it was
+    /// confirmed then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors
     /// [`ConsumeError`]: of the store, when nothing is changed, or of the publisher.
     pub async fn process_and_publish(
         &self,
         message: &Message,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Event, StoreError> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Option<Event>, StoreError> + Send + 'static,
         logged_as: impl FnOnce(&str) -> &'static str,
     ) -> Result<(), ConsumeError> {
         let id = message.identity().to_owned();
         let worked = move |transaction: &Transaction<'_>| {
             if let Some(event) = processed_outcome(transaction, CONSUMER, &id)? {
-                return Ok((serde_json::from_str(&event.unwrap_or_default())?, false));
+                return Ok((event.as_deref().map(serde_json::from_str).transpose()?, false));
             }
             let event = work(transaction)?;
-            mark_processed(transaction, CONSUMER, &id, Some(&serde_json::to_string(&event)?))?;
+            let kept = event.as_ref().map(serde_json::to_string).transpose()?;
+            mark_processed(transaction, CONSUMER, &id, kept.as_deref())?;
             Ok((event, true))
         };
-        let (Event { message_id, key, body }, now) = self.store.write(worked).await?;
+        let (follows, now) = self.store.write(worked).await?;
+        if !now {
+            self.log_duplicate(message);
+        }
+        let Some(Event { message_id, key, body }) = follows else {
+            if now {
+                self.log.info(event::EVENT_IGNORED).with_message(message).write();
+            }
+            return Ok(());
+        };
         // `region` is where a line was written
         let notes: Fields = body.iter().filter(|(name, _)| *name != "region").collect();
         if now {
             self.log.info(logged_as(&key)).with_message(message).with_fields(&notes).write();
-        } else {
-            self.log_duplicate(message);
         }
         let event = Outgoing::json(EVENTS, key, &body)
             .with_message_id(&message_id)

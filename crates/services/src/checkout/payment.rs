@@ -60,7 +60,7 @@ impl Payment {
         let order = Order::read(&message.json()?)?;
         self.wait().await?;
         let limit = self.limit.clone();
-        let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit);
+        let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit).map(Some);
         let word =
             |key: &str| if key == PAYMENT_CAPTURED { event::PAYMENT_CAPTURED } else { event::PAYMENT_FAILED };
         self.context.process_and_publish(message, take, word).await
