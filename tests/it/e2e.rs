@@ -118,6 +118,7 @@ fn systems() -> Vec<Trial> {
             systems::a_stopped_service_is_named_and_put_back,
             systems::a_region_cut_off_fails_every_scenario_and_names_the_links,
             systems::a_region_with_two_more_hosts_joins_by_an_edit,
+            systems::a_second_region_with_inventory_and_payment_processes_its_own_orders,
         }
     }
 }

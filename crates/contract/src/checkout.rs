@@ -50,3 +50,23 @@ pub fn queue(service: &str) -> String {
 pub fn channel_queue(channel: &str) -> String {
     format!("{NOTIFICATIONS}.{channel}")
 }
+
+/// The region whose inventory, or payment, an order is for, of the `regions` that have one: the region that took the
+/// order, or else the first. An event reaches all of them; since each comes to the same answer, one acts on it.
+#[must_use]
+pub fn home<'r>(order_region: &str, regions: &[&'r str]) -> Option<&'r str> {
+    regions.iter().find(|region| **region == order_region).or(regions.first()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_for_its_own_region_or_else_for_the_first() {
+        let regions = ["europe", "asia"];
+        let homes = ["europe", "asia", "america", "elsewhere"].map(|region| home(region, &regions));
+        assert_eq!(homes, [Some("europe"), Some("asia"), Some("europe"), Some("europe")]);
+        assert_eq!(home("asia", &[]), None);
+    }
+}

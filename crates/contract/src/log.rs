@@ -73,6 +73,8 @@ pub mod event {
     pub const STOCK_REJECTED: &str = "stock_rejected";
     /// The stock of an order that could not be paid was given back.
     pub const STOCK_RELEASED: &str = "stock_released";
+    /// An order is another region's to process.
+    pub const LEFT_TO_HOME: &str = "left_to_home";
     /// An order is paid.
     pub const PAYMENT_CAPTURED: &str = "payment_captured";
     /// An order's amount was refused.
@@ -143,6 +145,8 @@ pub mod field {
     pub const AMOUNT: &str = "amount";
     /// How many hosts have answered.
     pub const ANSWERED: &str = "answered";
+    /// The region that processes an order.
+    pub const HOME: &str = "home";
     /// A channel to the customer.
     pub const CHANNEL: &str = "channel";
     /// How often an event was counted.

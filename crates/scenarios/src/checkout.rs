@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::proof::Expectation;
 use fedctl_contract::{
-    checkout::{CHECKOUTS_PATH, EVENTS, ORDER_CREATED, STOCK_PATH},
+    checkout::{CHECKOUTS_PATH, EVENTS, ORDER_CREATED, STOCK_PATH, home},
     log::event,
     program::Program,
 };
@@ -92,7 +92,7 @@ async fn order(run: &mut Run<'_>) {
 
 /// Orders what cannot be paid: the stock must be what it was, and nobody is notified.
 async fn fail_to_pay(run: &mut Run<'_>, origin: &RegionName) {
-    let Some(inventory) = home_of(run, Program::Inventory) else { return };
+    let Some(inventory) = home_of(run, Program::Inventory, origin) else { return };
     let Some((_, before)) = stock(run, &inventory).await else { return };
     let Some(reply) = place(run, origin, UNPAID, TOO_MUCH).await else { return };
     expect_at_home(run, &reply, origin, &FAILURE);
@@ -124,16 +124,19 @@ async fn stock(run: &mut Run<'_>, region: &RegionName) -> Option<(usize, Value)>
     Some((reply.cause, reply.body))
 }
 
-/// The region whose service processes orders.
-fn home_of(run: &Run<'_>, service: Program) -> Option<RegionName> {
-    run.regions_of(service).into_iter().next()
+/// The region whose service processes the orders of another.
+fn home_of(run: &Run<'_>, service: Program, origin: &RegionName) -> Option<RegionName> {
+    let regions = run.regions_of(service);
+    let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
+    let home = home(origin.as_str(), &names)?;
+    regions.iter().find(|region| region.as_str() == home).cloned()
 }
 
 /// Expects each step in the order's home, and in no other region; gives the region of the last.
 fn expect_at_home(run: &mut Run<'_>, reply: &Reply, origin: &RegionName, steps: &[Step]) -> RegionName {
     let mut from = origin.clone();
     for step in steps {
-        let Some(home) = home_of(run, step.service) else { continue };
+        let Some(home) = home_of(run, step.service, origin) else { continue };
         for region in run.regions_of(step.service) {
             let times = if region == home { step.times } else { 0 };
             expect(run, reply, &from, Step { times, ..*step }, &[region]);

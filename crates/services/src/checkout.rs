@@ -12,15 +12,18 @@
 //! | `fraud` | `checkout.fraud` | `order.*.created` | |
 //!
 //! Each declares only its own queue: a queue without a consumer grows for ever. So a service receives what is published
-//! from its first start on. `inventory` and `payment` belong in one region each, because an event reaches every region
-//! that binds it, and two of them would both do the work. In that region they may have replicas, which share queue and
-//! store.
+//! from its first start on.
+//!
+//! `inventory` and `payment` may run in several regions. Events reach all of them, and each order has one home among them
+//! ([`home`](fedctl_contract::checkout::home)): only there is it reserved, or paid. A region's inventory has a stock of its
+//! own. Replicas in one region share queue and store.
 
 pub mod analytics;
 pub mod api;
 pub mod chain;
 pub mod channel;
 pub mod fraud;
+pub mod home;
 pub mod inventory;
 pub mod notification;
 pub mod order;

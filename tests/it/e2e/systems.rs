@@ -159,6 +159,22 @@ pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
     project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");
 }
 
+pub fn a_second_region_with_inventory_and_payment_processes_its_own_orders(project: &Project) {
+    let services = "  - name: america\n    services:\n";
+    let more = "      - name: inventory\n      - name: payment\n";
+    project.edit(services, &format!("{services}{more}"));
+    project.edit("      - name: rpc\n", "      - {name: rpc, replicas: 2}\n");
+    project.up();
+    let proved = project.fedctl(&["demo", "rpc", "checkout", "-o", "json"]).exits(0).json();
+    let checkout = &proved["scenarios"][1];
+    let reserving = checkout["story"].as_array().unwrap().iter();
+    let reserving = reserving.filter(|seen| seen["what"].as_str().unwrap().starts_with("reserved the stock"));
+    let regions: Vec<&str> = reserving.filter_map(|seen| seen["region"].as_str()).collect();
+    let counts =
+        ["europe", "america", "asia"].map(|region| regions.iter().filter(|found| **found == region).count());
+    assert_eq!(counts, [3, 1, 0], "america's own, and europe's for the others: {checkout:#}");
+}
+
 fn everything_that_waited_is_processed(project: &Project) {
     until("everything that waited is processed", || {
         project.fedctl(&["queues", "-o", "json"]).json()["queues"]

@@ -447,6 +447,89 @@ async fn an_order_whose_payment_has_failed_already_is_not_reserved() {
     assert_eq!(stock(&europe, "lamp"), 999);
 }
 
+/// Two federated regions, each with all that an order needs. Inventories and payments have a store of their own.
+struct Pair {
+    /// By region.
+    uris: [String; 2],
+    inventories: [Region; 2],
+    payments: [Region; 2],
+    /// The inventories, payments and APIs, by region.
+    running: Vec<Running>,
+}
+
+impl Pair {
+    async fn start(broker: &Broker) -> Self {
+        let vhosts = broker.federated_vhosts();
+        let uris = vhosts.each_ref().map(|vhost| broker.uri(vhost));
+        let regions = |instances| {
+            let options = [("INSTANCES", instances), ("STOCK", "lamp=10"), ("LIMIT", "100")];
+            [("europe", &uris[0]), ("asia", &uris[1])].map(|(name, uri)| region(name, uri, &options))
+        };
+        let inventories = regions("europe/inventory,asia/inventory");
+        let payments = regions("europe/payment,asia/payment");
+        let places = [
+            (&inventories[0], Inventory),
+            (&inventories[1], Inventory),
+            (&payments[0], Payment),
+            (&payments[1], Payment),
+            (&inventories[0], Checkout),
+            (&inventories[1], Checkout),
+        ];
+        let running = start_all(&places).await;
+        let orders = ["order.created", "order.*.created"];
+        let answers = ["inventory.*", "inventory.reserved", "payment.failed", "payment.*"];
+        for vhost in &vhosts {
+            broker.forwards(vhost, EVENTS, &[&orders[..], &answers].concat());
+        }
+        Self { uris, inventories, payments, running }
+    }
+}
+
+async fn in_two_regions_with_inventory_and_payment_each_order_is_reserved_and_paid_once() {
+    let broker = Broker::shared();
+    let pair = Pair::start(&broker).await;
+    let [near, far, payment, far_payment, api, far_api] = &pair.running[..] else { panic!() };
+    // seven from each region, of which the last cannot be paid; and one from a region that has neither
+    let is_paid = |n: usize| n < 12;
+    let orders = (0..14).map(async |n| {
+        let amount = if is_paid(n) { "12.50" } else { "100.01" };
+        let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
+        order([api, far_api][n % 2], "/checkouts", &body).await.0
+    });
+    let orders = join_all(orders).await;
+    let foreign =
+        json!({"order_id": "theirs", "sku": "lamp", "quantity": 1, "amount": "3", "region": "elsewhere"});
+    let probe = Probe::connect(&pair.uris[1]).await;
+    let identified = BasicProperties::default().with_message_id("theirs".into());
+    probe.publish(EVENTS, "order.created", identified, &foreign.to_string()).await;
+
+    for (n, order_id) in orders.iter().enumerate() {
+        let (state, event) =
+            if is_paid(n) { ("captured", "payment_captured") } else { ("failed", "payment_failed") };
+        for api in [api, far_api] {
+            reaches(api, order_id, state).await;
+        }
+        let mut places = [(near, payment), (far, far_payment)];
+        places.rotate_left(n % 2);
+        let [(inventory, payment), (other_inventory, other_payment)] = places;
+        once(inventory, "stock_reserved", order_id).await;
+        once(payment, event, order_id).await;
+        for other in [other_inventory, other_payment] {
+            once(other, "left_to_home", order_id).await;
+        }
+    }
+    once(near, "stock_reserved", "theirs").await;
+    once(payment, "payment_captured", "theirs").await;
+    for inventory in [near, far] {
+        inventory.line("stock_released", |_| true).await;
+        assert_eq!(inventory.lines("stock_released").len(), 1);
+    }
+    assert_eq!(pair.inventories.each_ref().map(|region| stock(region, "lamp")), [3, 4]);
+    assert_eq!(pair.payments.each_ref().map(|region| rows(region, "payments.db", "payments")), [7, 6]);
+    assert_eq!([near, far].map(|inventory| inventory.lines("stock_reserved").len()), [8, 7]);
+    assert!(pair.running.iter().all(|service| service.lines("dead_lettered").is_empty()));
+}
+
 async fn orders_survive_the_deletion_of_the_exchange_of_events() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -608,6 +691,7 @@ async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
         (Payment, "LIMIT", "much"),
         (Payment, "DELAY_MS", "-1"),
         (Fraud, "SUSPICIOUS", "1e3"),
+        (Inventory, "INSTANCES", "mars/inventory"),
     ] {
         let settings = region("europe", &uri, &[(name, value)]).settings(kind.name(), &[]);
         let log = Log::with_sink("europe", kind.name(), |line| panic!("it runs: {line}"));
@@ -627,6 +711,7 @@ pub fn cases() -> Vec<Trial> {
         a_payment_over_the_limit_fails_with_the_reason,
         a_failed_payment_gives_the_stock_back_once,
         an_order_whose_payment_has_failed_already_is_not_reserved,
+        in_two_regions_with_inventory_and_payment_each_order_is_reserved_and_paid_once,
         orders_survive_the_deletion_of_the_exchange_of_events,
         an_earlier_stage_that_arrives_later_does_not_take_an_order_back,
         two_reservations_of_one_order_are_not_paid_twice,

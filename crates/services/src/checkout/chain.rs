@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::order::Order;
 use crate::process::Process;
 use fedctl_contract::checkout::EVENTS;
-use fedctl_contract::log::event;
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{
     ConsumeError, Fields, Log, Message, Outgoing, Publisher, Store, StoreError, fresh_id, mark_processed,
     processed_outcome,
@@ -126,6 +126,16 @@ impl ChainContext {
             .with_correlation_id(message.correlation_id())
             .with_log_fields(notes);
         Ok(self.publisher.publish(event).await?)
+    }
+
+    /// Logs that another region processes an order.
+    pub fn log_left_to(&self, home: &str, message: &Message, order: &Order) {
+        self.log
+            .info(event::LEFT_TO_HOME)
+            .with_message(message)
+            .with(field::ORDER_ID, order.order_id.as_str())
+            .with(field::HOME, home)
+            .write();
     }
 
     /// Logs that a message was processed before.

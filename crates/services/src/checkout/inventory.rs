@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 
 use super::chain::{ChainContext, Event};
+use super::home::Homes;
 use super::order::{Order, Request};
 use super::{ChainConsumer, ChainService, declarations};
 use crate::http::Failure;
@@ -40,18 +41,20 @@ const STOCK: &str = "lamp=1000,book=1000";
 /// Reserves and releases stock.
 pub struct Inventory {
     context: ChainContext,
+    homes: Homes,
 }
 
 pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
     let wanted = "`sku=quantity,…` with each sku once";
     let stock = process.settings.read_option(environment::STOCK, STOCK, wanted, parse_stock)?;
+    let homes = Homes::read(&process.settings)?;
     let context = ChainContext::open(process, FILE, TABLES).await?;
     context.store.write(move |transaction| fill(transaction, &stock)).await?;
     let router =
         Router::new().route(&format!("{STOCK_PATH}/{{sku}}"), get(stock_of)).with_state(context.clone());
     let keys = [ORDER_CREATED, ORDERS_CREATED, PAYMENT_FAILED];
     let declarations = declarations(&queue(process.program.name()), &keys);
-    let inventory = ChainConsumer::Inventory(Inventory { context });
+    let inventory = ChainConsumer::Inventory(Inventory { context, homes });
     Ok(ChainService { router, ..ChainService::new(declarations, PREFETCH, inventory) })
 }
 
@@ -70,9 +73,15 @@ async fn stock_of(
 impl Inventory {
     pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
+        let home = self.homes.elsewhere(&order);
         if message.original_routing_key() == PAYMENT_FAILED {
-            let release = move |transaction: &Transaction<'_>| release(transaction, &order);
+            let is_home = home.is_none();
+            let release = move |transaction: &Transaction<'_>| release(transaction, &order, is_home);
             return self.context.process_and_publish(message, release, word).await;
+        }
+        if let Some(home) = home {
+            self.context.log_left_to(home, message, &order);
+            return Ok(());
         }
         let reserve = move |transaction: &Transaction<'_>| reserve(transaction, &order).map(Some);
         self.context.process_and_publish(message, reserve, word).await
@@ -131,16 +140,18 @@ fn reserve(transaction: &Transaction<'_>, order: &Order) -> Result<Event, StoreE
     }))
 }
 
-/// Gives back what is reserved for an order.
-fn release(transaction: &Transaction<'_>, order: &Order) -> Result<Option<Event>, StoreError> {
+/// Gives back what is reserved for an order. It may be reserved here though its home is elsewhere, if that has changed since.
+fn release(transaction: &Transaction<'_>, order: &Order, is_home: bool) -> Result<Option<Event>, StoreError> {
     let sql = "UPDATE reservations SET is_released = 1 WHERE order_id = ?1 AND NOT is_released
         RETURNING sku, quantity";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
     let reserved = transaction.prepare_cached(sql)?.query_row([&order.order_id], read).optional()?;
     let Some((sku, quantity)) = reserved else {
-        let sql = "INSERT OR IGNORE INTO reservations (order_id, sku, quantity, is_released)
-            VALUES (?1, ?2, 0, 1)";
-        transaction.prepare_cached(sql)?.execute(params![order.order_id, order.request.sku])?;
+        if is_home {
+            let sql = "INSERT OR IGNORE INTO reservations (order_id, sku, quantity, is_released)
+                VALUES (?1, ?2, 0, 1)";
+            transaction.prepare_cached(sql)?.execute(params![order.order_id, order.request.sku])?;
+        }
         return Ok(None);
     };
     let sql = "UPDATE stock SET quantity = quantity + ?2 WHERE sku = ?1 RETURNING quantity";
