@@ -9,6 +9,7 @@ pub fn catalogue() -> Catalogue {
         name: program.name(),
         summary: program.summary(),
         variables: program.variables(),
+        instances: program.instances().map(|(variable, listed)| (variable, listed.name())),
     });
     Catalogue {
         programs: programs.collect(),

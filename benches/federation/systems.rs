@@ -1,7 +1,7 @@
 //! The four systems that span regions under load, compared with the same consumers in Python.
 
 use anyhow::{Error, Result, anyhow, bail};
-use fedctl_contract::{checkout, compute, rpc};
+use fedctl_contract::{checkout, compute, program::Program, rpc};
 use fedctl_messaging::Declarations;
 use fedctl_services::{
     compute::command::{self, Host, Verb},
@@ -265,8 +265,8 @@ fn analyze(region: &str) -> Ask {
             let data = json!({"text": "to be or not to be that is the question"});
             json!({"pattern": {"cmd": "analyze"}, "data": data, "id": id})
         },
-        declarations: caller::declarations(&REGIONS.map(str::to_owned)),
-        answers: Answers::Queue(rpc::replies(region)),
+        declarations: caller::declarations(&REGIONS.map(str::to_owned), &[]),
+        answers: Answers::Queue(rpc::replies(region, Program::Rpc.name())),
         good: |_, reply| reply["status"] == "success" && reply["data"]["words"] == 10,
     }
 }

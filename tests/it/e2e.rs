@@ -122,11 +122,13 @@ fn systems() -> Vec<Trial> {
             systems::every_scenario_passes,
             systems::logs_of_a_service_are_those_of_all_its_replicas,
             systems::a_checkout_is_traced_through_its_regions,
+            systems::an_order_that_cannot_be_paid_gives_its_stock_back,
             systems::a_poisoned_message_fails_its_scenario_and_is_found,
             systems::a_queue_that_grows_faster_than_it_is_consumed_is_reported,
             systems::a_stopped_service_is_named_and_put_back,
             systems::a_region_cut_off_fails_every_scenario_and_names_the_links,
             systems::a_region_with_two_more_hosts_joins_by_an_edit,
+            systems::a_second_region_with_inventory_and_payment_processes_its_own_orders,
         }
     }
 }

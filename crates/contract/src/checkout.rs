@@ -17,6 +17,8 @@ pub const INVENTORY: &str = "inventory.*";
 pub const INVENTORY_RESERVED: &str = "inventory.reserved";
 /// The key of an order for which there is no stock.
 pub const INVENTORY_REJECTED: &str = "inventory.rejected";
+/// The key of a reservation that is given back, because the order could not be paid.
+pub const INVENTORY_RELEASED: &str = "inventory.released";
 /// The binding key of everything that the payment says.
 pub const PAYMENT: &str = "payment.*";
 /// The key of a paid order.
@@ -26,6 +28,8 @@ pub const PAYMENT_FAILED: &str = "payment.failed";
 
 /// The path of orders, each below it by its identifier.
 pub const CHECKOUTS_PATH: &str = "/checkouts";
+/// The path of a region's stock, each below it by sku.
+pub const STOCK_PATH: &str = "/stock";
 /// The path of what analytics has counted.
 pub const STATS_PATH: &str = "/stats";
 
@@ -45,4 +49,24 @@ pub fn queue(service: &str) -> String {
 #[must_use]
 pub fn channel_queue(channel: &str) -> String {
     format!("{NOTIFICATIONS}.{channel}")
+}
+
+/// The region whose inventory, or payment, an order is for, of the `regions` that have one: the region that took the
+/// order, or else the first. An event reaches all of them; since each comes to the same answer, one acts on it.
+#[must_use]
+pub fn home<'r>(order_region: &str, regions: &[&'r str]) -> Option<&'r str> {
+    regions.iter().find(|region| **region == order_region).or(regions.first()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_for_its_own_region_or_else_for_the_first() {
+        let regions = ["europe", "asia"];
+        let homes = ["europe", "asia", "america", "elsewhere"].map(|region| home(region, &regions));
+        assert_eq!(homes, [Some("europe"), Some("asia"), Some("europe"), Some("europe")]);
+        assert_eq!(home("asia", &[]), None);
+    }
 }

@@ -20,6 +20,10 @@ pub const LISTEN: &str = "LISTEN";
 /// The mount point of the volume that the services of a region share.
 pub const DIRECTORY: &str = "/var/lib/fedctl";
 
+/// `inventory`, `payment`: the instances of this service in all regions, as `region/instance`, comma separated.
+pub const INSTANCES: &str = "INSTANCES";
+/// `rpc`, `rpc-worker`: the instances of `rpc` in all regions, as `region/instance`, comma separated.
+pub const RPC_INSTANCES: &str = "RPC_INSTANCES";
 /// `rpc-worker`: how many requests one process handles at the same time.
 pub const WORKERS: &str = "WORKERS";
 /// `compute`, `compute-host`: the known hosts, as `region/instance`, comma separated.

@@ -63,7 +63,7 @@ pub mod event {
 
     /// An order has changed its state in a region.
     pub const CHECKOUT_UPDATED: &str = "checkout_updated";
-    /// An event does not change an order's state.
+    /// An event changes nothing about an order.
     pub const EVENT_IGNORED: &str = "event_ignored";
     /// An order was published and its state could not be stored.
     pub const STATE_NOT_STORED: &str = "state_not_stored";
@@ -71,6 +71,10 @@ pub mod event {
     pub const STOCK_RESERVED: &str = "stock_reserved";
     /// There is not enough stock for an order.
     pub const STOCK_REJECTED: &str = "stock_rejected";
+    /// The stock of an order that could not be paid was given back.
+    pub const STOCK_RELEASED: &str = "stock_released";
+    /// An order is another region's to process.
+    pub const LEFT_TO_HOME: &str = "left_to_home";
     /// An order is paid.
     pub const PAYMENT_CAPTURED: &str = "payment_captured";
     /// An order's amount was refused.
@@ -141,6 +145,8 @@ pub mod field {
     pub const AMOUNT: &str = "amount";
     /// How many hosts have answered.
     pub const ANSWERED: &str = "answered";
+    /// The region that processes an order.
+    pub const HOME: &str = "home";
     /// A channel to the customer.
     pub const CHANNEL: &str = "channel";
     /// How often an event was counted.

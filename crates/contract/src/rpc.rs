@@ -1,5 +1,7 @@
 //! Remote procedure calls between languages and regions.
 
+use crate::program::Program;
+
 /// The queue of requests, from which every worker in every region consumes; federated.
 pub const REQUESTS: &str = "python-service-queue";
 /// The path of calls.
@@ -25,9 +27,14 @@ pub const TIMEOUT: &str = "timeout";
 /// The error of a call whose reply cannot be read.
 pub const INVALID_REPLY: &str = "invalid_reply";
 
-/// The queue of replies to the callers of `region`; federated. It stays the same: one per call, or the broker's
-/// direct reply-to, would be unknown in the worker's region.
+/// The queue of replies to the calls of one instance of `rpc` in `region`; federated. It stays the same: one per call, or
+/// the broker's direct reply-to, would be unknown in the worker's region. Each instance has one of its own, because
+/// replies to another would never reach their callers.
 #[must_use]
-pub fn replies(region: &str) -> String {
-    format!("rpc-replies.{region}")
+pub fn replies(region: &str, instance: &str) -> String {
+    if instance == Program::Rpc.name() {
+        format!("rpc-replies.{region}")
+    } else {
+        format!("rpc-replies.{region}.{instance}")
+    }
 }

@@ -7,7 +7,7 @@
 //! | type | guarantee | limit |
 //! | --- | --- | --- |
 //! | [`Session`] | one connection is kept up, with all that the service declares and consumes; when it stops, messages in flight are finished | for at most 5 s; what is unfinished then is delivered again |
-//! | [`Declarations`] | what a service needs exists before it consumes, whichever service starts first | durable, and without arguments |
+//! | [`Declarations`] | what a service needs exists before it consumes, whichever service starts first, and is restored if it is deleted: an exchange with its bindings within 2 s, during which messages wait | durable, and without arguments; a service that does not run binds its queues only when it starts, and a federation link when it restarts |
 //! | [`Consume`] | a message is acknowledged after it is processed, retried a bounded number of times, and dead-lettered with its reason if it never succeeds | at least once: processing must be idempotent |
 //! | [`Subscription`] | in batches and in the queue's order, or concurrently; what fails is retried without holding up the others | a retried message has lost its place in the order |
 //! | [`Publisher`] | `Ok` means that a queue has the message: persistent, mandatory and confirmed | after [`PublishError::Unconfirmed`] a queue may have it or not; a direct reply has no queue; messages published while others are in flight wait for the confirms of those |

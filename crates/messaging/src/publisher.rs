@@ -1,6 +1,6 @@
 //! Publishing with confirms, from anywhere in a service, over whatever session there is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::{FutureExt, future::maybe_done};
@@ -12,14 +12,21 @@ use lapin::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
-use crate::{log::Log, message::Outgoing, metrics::Metrics};
+use crate::{
+    declarations::{RESTORED_WITHIN, is_not_found},
+    log::Log,
+    message::Outgoing,
+    metrics::Metrics,
+};
 
 /// How many messages may be in flight, and how many more may wait.
 const WINDOW: usize = 64;
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+/// How often a message may find its exchange missing: more often, and nobody declares it.
+const MISSING_EXCHANGES: u32 = 3;
 
 /// Why a message may not be where it should be.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,10 +61,12 @@ struct Confirmed {
 /// Publishes over the present session. Cheap to clone.
 ///
 /// Every message is mandatory and confirmed: `Ok` means that a queue has it. A caller that is dropped does not take its
-/// message back. For a direct reply, which no queue ever has, `Ok` means that the broker accepted it.
+/// message back. For a direct reply, which no queue ever has, `Ok` means that the broker accepted it. While an exchange
+/// that was deleted comes back, messages wait.
 #[derive(Clone)]
 pub struct Publisher {
     jobs: watch::Sender<Option<mpsc::Sender<Box<Job>>>>,
+    held_until: watch::Sender<Instant>,
     log: Log,
     pub(crate) metrics: Metrics,
 }
@@ -66,7 +75,8 @@ impl Publisher {
     /// A publisher that has no session yet.
     #[must_use]
     pub fn new(log: Log, metrics: Metrics) -> Self {
-        Self { jobs: watch::Sender::new(None), log, metrics }
+        let held_until = watch::Sender::new(Instant::now());
+        Self { jobs: watch::Sender::new(None), held_until, log, metrics }
     }
 
     /// Publishes `message`, waits for the broker's confirm, and logs `published`.
@@ -85,12 +95,11 @@ impl Publisher {
     /// Starts publishing over `connection`; the task ends with an error when the session is broken.
     pub(crate) async fn attach(
         &self,
-        connection: &Connection,
-    ) -> lapin::Result<JoinHandle<anyhow::Result<()>>> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        connection: &Arc<Connection>,
+    ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+        let channel = open(connection).await?;
         let (sender, receiver) = mpsc::channel(WINDOW);
-        let publishing = tokio::spawn(publish_all(channel, receiver, self.clone()));
+        let publishing = tokio::spawn(publish_all(Arc::clone(connection), channel, receiver, self.clone()));
         self.jobs.send_replace(Some(sender));
         Ok(publishing)
     }
@@ -98,6 +107,56 @@ impl Publisher {
     /// Accepts no more messages; the task of [`Publisher::attach`] ends when the accepted ones are confirmed.
     pub(crate) fn detach(&self) {
         self.jobs.send_replace(None);
+    }
+
+    /// Holds all messages back, because an exchange was deleted: what is published before every consumer's queue is bound
+    /// again would reach only some of them, and no error would tell.
+    pub(crate) fn hold(&self, error: &anyhow::Error) {
+        self.held_until.send_replace(Instant::now() + RESTORED_WITHIN);
+        self.log.warn("exchange_deleted").with("reason", format!("{error:#}")).write();
+    }
+
+    async fn released(&self) {
+        let mut held_until = self.held_until.subscribe();
+        loop {
+            let until = *held_until.borrow_and_update();
+            if until <= Instant::now() {
+                break;
+            }
+            let _ = timeout_at(until, held_until.changed()).await;
+        }
+    }
+
+    /// Reports what the broker has confirmed, and leaves the rest in the window; the error is why.
+    #[expect(clippy::vec_box, reason = "the messages come from their channel like this")]
+    fn settle(
+        &self,
+        window: &mut Vec<Box<Job>>,
+        results: Vec<anyhow::Result<Confirmed>>,
+    ) -> anyhow::Result<()> {
+        let (mut jobs, mut confirmed, mut failed) = (Vec::with_capacity(window.len()), Vec::new(), Ok(()));
+        let mut unsent = Vec::new();
+        for (job, result) in window.drain(..).zip(results) {
+            match result {
+                Ok(one) => {
+                    jobs.push(job);
+                    confirmed.push(one);
+                }
+                Err(error) => {
+                    // of the messages of a channel that is closed, only some are told why
+                    if failed.is_ok() || is_not_found(&error) {
+                        failed = Err(error);
+                    }
+                    unsent.push(job);
+                }
+            }
+        }
+        *window = unsent;
+        let results = match_returns(&jobs, confirmed);
+        for (job, published) in jobs.into_iter().zip(results) {
+            self.report(*job, published);
+        }
+        failed
     }
 
     fn report(&self, Job { message, caller }: Job, published: Published) {
@@ -121,42 +180,59 @@ impl Publisher {
     }
 }
 
-/// Publishes over one channel until there are no more messages and the last is confirmed.
+async fn open(connection: &Connection) -> anyhow::Result<Channel> {
+    let channel = connection.create_channel().await.context("opening a channel")?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.context("opening a channel")?;
+    Ok(channel)
+}
+
+/// Publishes until there are no more messages and the last is confirmed.
 ///
 /// Messages that come while others are in flight wait until those are confirmed, and then go together: the busier the
 /// service, the more messages share a write, a confirm, and the switches between threads for both.
+///
+/// The broker closes the channel on which something is published to an exchange that does not exist. What it has not
+/// confirmed by then is published again, once the exchange is there again.
 async fn publish_all(
-    channel: Channel,
+    connection: Arc<Connection>,
+    mut channel: Channel,
     mut jobs: mpsc::Receiver<Box<Job>>,
     publisher: Publisher,
 ) -> anyhow::Result<()> {
     let mut window = Vec::with_capacity(WINDOW);
     while jobs.recv_many(&mut window, WINDOW).await > 0 {
-        let confirmed = timeout(CONFIRM_WITHIN, publish_window(&channel, &window)).await;
-        let late = |_| anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
-        let results = match_returns(&window, confirmed.map_err(late)??);
-        for (job, published) in window.drain(..).zip(results) {
-            publisher.report(*job, published);
+        let mut missing = 0;
+        while !window.is_empty() {
+            publisher.released().await;
+            let late = |_| anyhow!("the broker did not confirm a message within {CONFIRM_WITHIN:?}");
+            let results = timeout(CONFIRM_WITHIN, publish_window(&channel, &window)).await.map_err(late)?;
+            let Err(error) = publisher.settle(&mut window, results) else { continue };
+            missing += 1;
+            if missing > MISSING_EXCHANGES || !is_not_found(&error) {
+                return Err(error);
+            }
+            publisher.hold(&error);
+            channel = open(&connection).await?;
         }
     }
     Ok(())
 }
 
-/// Sends these and waits for all their confirms. An error ends the session.
-async fn publish_window(channel: &Channel, jobs: &[Box<Job>]) -> anyhow::Result<Vec<Confirmed>> {
+/// Sends these and waits for all their confirms.
+async fn publish_window(channel: &Channel, jobs: &[Box<Job>]) -> Vec<anyhow::Result<Confirmed>> {
     let mut sending: Vec<_> =
         jobs.iter().map(|job| Box::pin(maybe_done(publish(channel, &job.message)))).collect();
     for one in &mut sending {
         one.now_or_never();
     }
-    let mut confirmed = Vec::with_capacity(sending.len());
+    let mut results = Vec::with_capacity(sending.len());
     // the last is mostly confirmed with or after the others, so that nothing has to wake this task for them
     for one in sending.iter_mut().rev() {
         one.as_mut().await;
-        confirmed.extend(one.as_mut().take_output().transpose()?);
+        results.extend(one.as_mut().take_output());
     }
-    confirmed.reverse();
-    Ok(confirmed)
+    results.reverse();
+    results
 }
 
 async fn publish(channel: &Channel, message: &Outgoing) -> anyhow::Result<Confirmed> {

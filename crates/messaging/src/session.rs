@@ -131,6 +131,7 @@ impl Session {
         consumer: &Arc<impl Consume>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
+        let connection = Arc::new(connection);
         let ended = self.work(&connection, consumer, stop).await;
         self.publisher.detach();
         let _ = timeout(CLOSE_WITHIN, connection.close(200, "OK".into())).await;
@@ -139,12 +140,13 @@ impl Session {
 
     async fn work(
         &self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         consumer: &Arc<impl Consume>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        self.config.declarations.declare(connection).await?;
-        let mut publishing = self.publisher.attach(connection).await.context("opening a channel")?;
+        let declarations = &self.config.declarations;
+        declarations.declare(connection).await?;
+        let mut publishing = self.publisher.attach(connection).await?;
         let mut consuming = JoinSet::new();
         for subscription in &self.config.subscriptions {
             let attached = subscription.attach(connection).await?;
@@ -155,6 +157,7 @@ impl Session {
         tokio::select! {
             Some(ended) = consuming.join_next() => ended??,
             ended = &mut publishing => ended??,
+            ended = declarations.keep(connection, &self.publisher, stop) => ended?,
             () = stop.cancelled() => {}
         }
         let finish = async {

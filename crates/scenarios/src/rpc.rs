@@ -83,7 +83,7 @@ async fn call(
 
 /// The links over which a call may reach a worker and its reply return.
 fn links(run: &Run<'_>, origin: &RegionName) -> Vec<LinkRef> {
-    let replies = Resource::Queue(replies(origin.as_str()));
+    let replies = Resource::Queue(replies(origin.as_str(), Program::Rpc.name()));
     let workers = run.regions_of(Program::RpcWorker).into_iter();
     let links = workers.flat_map(|region| {
         let there = LinkRef::between(origin, &region, Resource::Queue(REQUESTS.into()));

@@ -4,7 +4,7 @@
 //! | service | consumes | because of | and publishes |
 //! | --- | --- | --- | --- |
 //! | `checkout` | `checkout.<region>` | `inventory.*`, `payment.*` | `order.<region>.created`, at a request |
-//! | `inventory` | `checkout.inventory` | `order.created`, `order.*.created` | `inventory.reserved`, `inventory.rejected` |
+//! | `inventory` | `checkout.inventory` | `order.created`, `order.*.created`, `payment.failed` | `inventory.reserved`, `inventory.rejected`, `inventory.released` |
 //! | `payment` | `checkout.payment` | `inventory.reserved` | `payment.captured`, `payment.failed` |
 //! | `notification` | `checkout.notification` | `payment.captured` | to [`NOTIFICATIONS`](fedctl_contract::checkout::NOTIFICATIONS) |
 //! | `email`, `sms`, `push` | `notifications.<service>` | every notification | |
@@ -12,15 +12,18 @@
 //! | `fraud` | `checkout.fraud` | `order.*.created` | |
 //!
 //! Each declares only its own queue: a queue without a consumer grows for ever. So a service receives what is published
-//! from its first start on. `inventory` and `payment` belong in one region each, because an event reaches every region
-//! that binds it, and two of them would both do the work. In that region they may have replicas, which share queue and
-//! store.
+//! from its first start on.
+//!
+//! `inventory` and `payment` may run in several regions. Events reach all of them, and each order has one home among them
+//! ([`home`](fedctl_contract::checkout::home)): only there is it reserved, or paid. A region's inventory has a stock of its
+//! own. Replicas in one region share queue and store.
 
 pub mod analytics;
 pub mod api;
 pub mod chain;
 pub mod channel;
 pub mod fraud;
+pub mod home;
 pub mod inventory;
 pub mod notification;
 pub mod order;

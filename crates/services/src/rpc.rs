@@ -1,4 +1,4 @@
-//! Calls between languages and regions: a request in one queue, its reply in the queue of the caller's region.
+//! Calls between languages and regions: a request in one queue, its reply in the queue of its caller.
 //!
 //! Envelope and properties are those of a `NestJS` client, so any client that sets `correlation_id` and
 //! `reply_to` is a caller, and any that copies the one and publishes to the other is a worker.
@@ -26,8 +26,9 @@ use tokio::time::{Instant, timeout};
 use crate::fields::{Fields, Invalid};
 use crate::http::{self, CORRELATION, Failure, LARGEST_BODY};
 use crate::process::Process;
-use crate::settings::Settings;
+use fedctl_contract::environment::RPC_INSTANCES;
 use fedctl_contract::log::{event, field};
+use fedctl_contract::program::Program;
 use fedctl_contract::rpc::{INVALID_REPLY, PATH, REQUESTS, TIMEOUT, replies};
 use fedctl_messaging::{
     Consume, ConsumeError, Declarations, Log, Message, Outgoing, PendingRequests, PublishError, Publisher,
@@ -38,31 +39,38 @@ const PREFETCH: u16 = 64;
 const TIMEOUT_MS: u64 = 5_000;
 const LONGEST_TIMEOUT_MS: u64 = 60_000;
 
-/// What callers and workers need: also the other regions' reply queues, in which replies wait for their link.
+/// What callers and workers need: also the other callers' reply queues, in which replies wait for their link. A region has
+/// one of them even if none of the listed `instances` of `rpc` runs there, for callers of another make.
 #[must_use]
-pub fn declarations(regions: &[String]) -> Declarations {
-    let replies = regions.iter().map(|region| replies(region));
-    Declarations {
-        queues: std::iter::once(REQUESTS.to_owned()).chain(replies).collect(),
-        ..Declarations::default()
+pub fn declarations(regions: &[String], instances: &[(&str, &str)]) -> Declarations {
+    let first = regions.iter().map(|region| (region.as_str(), Program::Rpc.name()));
+    let mut queues = vec![REQUESTS.to_owned()];
+    for (region, instance) in first.chain(instances.iter().copied()) {
+        let replies = replies(region, instance);
+        if !queues.contains(&replies) {
+            queues.push(replies);
+        }
     }
+    Declarations { queues, ..Declarations::default() }
 }
 
 pub(super) async fn run(process: Process) -> anyhow::Result<()> {
-    let Settings { region, regions, .. } = process.settings.clone();
+    let settings = process.settings.clone();
+    let (region, instance) = (settings.region.as_str(), settings.instance.as_str());
+    let mut instances = settings.instances(RPC_INSTANCES)?;
+    instances.push((region, instance));
+    let declarations = declarations(&settings.regions, &instances);
     let (publisher, log) = (process.publisher.clone(), process.log.clone());
     let requests = PendingRequests::new(process.metrics.clone());
-    let reply_to = replies(&region);
+    let reply_to = replies(region, instance);
     let subscription = Subscription::batched(reply_to.clone(), PREFETCH);
     let api = Api { reply_to, publisher, requests: requests.clone(), log: log.clone() };
     let router =
         Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(api);
-    process.run(declarations(&regions), vec![subscription], Replies { requests, log }, router).await
+    process.run(declarations, vec![subscription], Replies { requests, log }, router).await
 }
 
 /// Hands replies to the calls that wait for them.
-///
-/// One API per region: a second one would consume replies that the first one waits for.
 struct Replies {
     requests: PendingRequests,
     log: Log,
@@ -209,8 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn everybody_declares_every_region_s_reply_queue() {
-        let declarations = declarations(&["europe", "asia"].map(str::to_owned));
-        assert_eq!(declarations.queues, ["python-service-queue", "rpc-replies.europe", "rpc-replies.asia"]);
+    fn everybody_declares_every_callers_reply_queue() {
+        let instances = [("asia", "rpc"), ("asia", "rpc-2")];
+        let declarations = declarations(&["europe", "asia"].map(str::to_owned), &instances);
+        let replies = ["rpc-replies.europe", "rpc-replies.asia", "rpc-replies.asia.rpc-2"];
+        assert_eq!(declarations.queues[0], "python-service-queue");
+        assert_eq!(declarations.queues[1..], replies);
     }
 }

@@ -100,6 +100,20 @@ impl Settings {
         let text = self.option(name).unwrap_or(default);
         read(text).with_context(|| format!("`{name}` is `{text}`, which is not {wanted}"))
     }
+
+    /// The region and name of every instance that the option of this name lists; none if it is not set.
+    ///
+    /// # Errors
+    /// When an entry is not `region/instance`, or its region is unknown.
+    pub fn instances(&self, name: &str) -> anyhow::Result<Vec<(&str, &str)>> {
+        let list = self.option(name).unwrap_or_default();
+        let known = |entry: &'_ (&str, &str)| self.regions.iter().any(|region| region == entry.0);
+        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let read = entries.map(|entry| entry.split_once('/').filter(known)).collect::<Option<_>>();
+        read.with_context(|| {
+            format!("`{name}` is `{list}`, which is not `region/instance,…` of known regions")
+        })
+    }
 }
 
 #[cfg(test)]
@@ -169,5 +183,17 @@ mod tests {
         };
         assert_eq!(["", "64"].map(read), [Ok(1_u16), Ok(64)]);
         assert_eq!(read("many"), Err("`WORKERS` is `many`, which is not a number".to_owned()));
+    }
+
+    #[test]
+    fn instances_are_listed_by_region() {
+        let mut settings = settings(&COMPLETE).unwrap();
+        assert_eq!(settings.instances("INSTANCES").unwrap(), []);
+        settings.options.insert("INSTANCES".to_owned(), "europe/rpc, asia/rpc-2".to_owned());
+        assert_eq!(settings.instances("INSTANCES").unwrap(), [("europe", "rpc"), ("asia", "rpc-2")]);
+        for wrong in ["rpc", "mars/rpc"] {
+            settings.options.insert("INSTANCES".to_owned(), wrong.to_owned());
+            assert!(settings.instances("INSTANCES").is_err(), "{wrong}");
+        }
     }
 }

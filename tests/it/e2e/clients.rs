@@ -37,7 +37,8 @@ fn prove(stage: &Stage<'_>, front: &str, back: &str, round: usize) {
         stage.logged(front, "compute-host", ["vms_listed", "vm_declined", "command_answered"]);
     assert_eq!((listed, declined), (3 * round, round));
     assert!(answered >= 9 * round, "{answered} answers");
-    assert_eq!(stage.logged(back, "payment", ["payment_captured", "payment_failed"]), [3 * round, 0]);
+    // One order, of the first region, cannot be paid.
+    assert_eq!(stage.logged(back, "payment", ["payment_captured", "payment_failed"]), [3 * round, round]);
     let learned = stage.logged(front, "profile", ["profile_updated", "stale_skipped"]);
     assert_eq!(learned.iter().sum::<usize>(), 3 * round, "{learned:?}");
 }

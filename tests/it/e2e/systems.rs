@@ -69,6 +69,13 @@ pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
     project.fedctl(&["trace", "unknown-id"]).exits(1).says("hint:");
 }
 
+pub fn an_order_that_cannot_be_paid_gives_its_stock_back(project: &Project) {
+    let proved = project.fedctl(&["demo", "checkout"]).exits(0);
+    let steps = ["refused the payment", "gave the stock back", "the stock is what it was before"];
+    let places = steps.map(|step| proved.stdout.find(step));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{proved}");
+}
+
 pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
     let ran = project.fedctl(&["demo", "--all", "--poison", "--timeout", "4s"]).exits(5);
     let ran = ran.says("0 of 7 scenarios passed");
@@ -150,6 +157,22 @@ pub fn a_region_with_two_more_hosts_joins_by_an_edit(project: &Project) {
     project.edit("federation:\n", &format!("{africa}federation:\n"));
     project.up();
     project.fedctl(&["demo", "compute"]).exits(0).says("5 of 5 hosts answered");
+}
+
+pub fn a_second_region_with_inventory_and_payment_processes_its_own_orders(project: &Project) {
+    let services = "  - name: america\n    services:\n";
+    let more = "      - name: inventory\n      - name: payment\n";
+    project.edit(services, &format!("{services}{more}"));
+    project.edit("      - name: rpc\n", "      - {name: rpc, replicas: 2}\n");
+    project.up();
+    let proved = project.fedctl(&["demo", "rpc", "checkout", "-o", "json"]).exits(0).json();
+    let checkout = &proved["scenarios"][1];
+    let reserving = checkout["story"].as_array().unwrap().iter();
+    let reserving = reserving.filter(|seen| seen["what"].as_str().unwrap().starts_with("reserved the stock"));
+    let regions: Vec<&str> = reserving.filter_map(|seen| seen["region"].as_str()).collect();
+    let counts =
+        ["europe", "america", "asia"].map(|region| regions.iter().filter(|found| **found == region).count());
+    assert_eq!(counts, [3, 1, 0], "america's own, and europe's for the others: {checkout:#}");
 }
 
 fn everything_that_waited_is_processed(project: &Project) {

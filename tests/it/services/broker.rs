@@ -10,13 +10,13 @@ use fedctl_engine::rabbitmq::speaks_amqp;
 use fedctl_model::site::Address;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use reqwest::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::region::{until, within};
@@ -83,7 +83,7 @@ impl Broker {
         let etc = directory.path().join("rabbitmq");
         std::fs::create_dir_all(etc.join("conf.d")).unwrap();
         std::fs::write(etc.join("conf.d/90-test.conf"), DEFINITIONS).unwrap();
-        std::fs::write(etc.join("enabled_plugins"), "[rabbitmq_management].\n").unwrap();
+        std::fs::write(etc.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_federation].\n").unwrap();
         std::fs::write(etc.join("test.json"), definitions.to_string()).unwrap();
         docker(&["cp", etc.to_str().unwrap(), &format!("{}:/etc", self.container)]);
     }
@@ -109,24 +109,74 @@ impl Broker {
 
     /// The URI of a vhost that no other test uses.
     pub fn vhost_uri(&self) -> String {
+        self.uri(&self.new_vhost())
+    }
+
+    fn new_vhost(&self) -> String {
         let vhost = format!("test-{}", self.vhosts.fetch_add(1, Ordering::SeqCst));
         let permissions = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        let api = format!("http://127.0.0.1:{}/api", self.management);
+        self.put(&[
+            (format!("vhosts/{vhost}"), json!({})),
+            (format!("permissions/{vhost}/test"), permissions),
+        ]);
+        vhost
+    }
+
+    /// Two vhosts that no other test uses, each the upstream of the other for the exchanges whose names end in `.events`,
+    /// as two regions are.
+    pub fn federated_vhosts(&self) -> [String; 2] {
+        // without a name of its own the broker looks up its host's name for every message
+        self.put(&[("cluster-name".to_owned(), json!({"name": self.container}))]);
+        let vhosts = [(); 2].map(|()| self.new_vhost());
+        for (vhost, other) in vhosts.iter().zip(vhosts.iter().rev()) {
+            let uri = format!("amqp://test:hush-hush@localhost/{other}");
+            let policy = json!({"pattern": r"\.events$", "apply-to": "exchanges",
+                "definition": {"federation-upstream": "other"}});
+            self.put(&[
+                (
+                    format!("parameters/federation-upstream/{vhost}/other"),
+                    json!({"value": {"uri": uri, "max-hops": 1}}),
+                ),
+                (format!("policies/{vhost}/events"), policy),
+            ]);
+        }
+        vhosts
+    }
+
+    /// Waits until what is published to `exchange` in a vhost with any of these keys goes to another one too.
+    pub fn forwards(&self, vhost: &str, exchange: &str, keys: &[&str]) {
+        let url = format!("{}/exchanges/{vhost}/{exchange}/bindings/source", self.api());
+        let forwarded = async || {
+            let answer = Client::new().get(&url).basic_auth("test", Some("hush-hush")).send().await.ok()?;
+            let bindings: Vec<Value> = answer.json().await.ok()?;
+            let is_forwarded = |key: &&str| {
+                bindings.iter().any(|binding| {
+                    binding["routing_key"] == *key
+                        && binding["destination"].as_str().is_some_and(|name| name.starts_with("federation:"))
+                })
+            };
+            keys.iter().all(is_forwarded).then_some(())
+        };
+        blocking(until(&format!("{exchange} in {vhost} is forwarded"), forwarded));
+    }
+
+    fn api(&self) -> String {
+        format!("http://127.0.0.1:{}/api", self.management)
+    }
+
+    fn put(&self, objects: &[(String, Value)]) {
         blocking(async {
             rustls::crypto::ring::default_provider().install_default().ok();
             let client = Client::new();
-            for (url, body) in [
-                (format!("{api}/vhosts/{vhost}"), json!({})),
-                (format!("{api}/permissions/{vhost}/test"), permissions),
-            ] {
+            for (path, body) in objects {
+                let url = format!("{}/{path}", self.api());
                 until(&format!("PUT {url}"), async || {
-                    let request = client.put(&url).basic_auth("test", Some("hush-hush")).json(&body);
+                    let request = client.put(&url).basic_auth("test", Some("hush-hush")).json(body);
                     request.send().await.ok()?.status().is_success().then_some(())
                 })
                 .await;
             }
         });
-        self.uri(&vhost)
     }
 
     /// The URI of a vhost, spelled as in a URI: `%2f` is the one that a broker has from the start.
@@ -212,5 +262,14 @@ impl Probe {
 
     pub async fn delete(&self, queue: &str) {
         self.channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    }
+
+    pub async fn delete_exchange(&self, exchange: &str) {
+        self.channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
+    }
+
+    pub async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let names = (queue.into(), exchange.into(), key.into());
+        self.channel.queue_unbind(names.0, names.1, names.2, FieldTable::default()).await.unwrap();
     }
 }

@@ -371,6 +371,189 @@ async fn a_payment_over_the_limit_fails_with_the_reason() {
     assert_eq!(rows(&europe, "payments.db", "payments"), 2);
 }
 
+async fn a_failed_payment_gives_the_stock_back_once() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = region("europe", &uri, &[("LIMIT", "100")]);
+    let kinds = [Checkout, Inventory, Payment, Notification, Analytics];
+    let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
+    let running = start_all(&places).await;
+    let [api, inventory, payment, notification, analytics] = &running[..] else { panic!() };
+    let probe = Probe::connect(&uri).await;
+    let failures = probe.tap(EVENTS, "payment.failed").await;
+
+    let body = json!({"sku": "lamp", "quantity": 3, "amount": "100.01"});
+    let (order_id, correlation) = order(api, "/checkouts", &body).await;
+    reaches(api, &order_id, "failed").await;
+    let reserved = once(inventory, "stock_reserved", &order_id).await;
+    let released = once(inventory, "stock_released", &order_id).await;
+    assert_eq!((&reserved["left"], &released["left"]), (&json!(997), &json!(1000)));
+    assert_eq!(released["correlation_id"], json!(correlation));
+    let left: Value = inventory.get("/stock/lamp").await.json().await.unwrap();
+    assert_eq!(left, json!({"sku": "lamp", "quantity": 1000}));
+    assert_eq!(inventory.get("/stock/moon").await.status(), 404);
+
+    // once more the same event, and once more another event about the same order
+    let failure = probe.get(&failures).await.unwrap();
+    repeat(&probe, EVENTS, &failure).await;
+    let body = String::from_utf8(failure.data).unwrap();
+    let another = BasicProperties::default().with_message_id("another".into());
+    probe.publish(EVENTS, "payment.failed", another, &body).await;
+    inventory.line("duplicate_skipped", |_| true).await;
+    inventory.line("event_ignored", |line| line["message_id"] == "another").await;
+    once(inventory, "stock_released", &order_id).await;
+    assert_eq!(stock(&europe, "lamp"), 1000);
+
+    let paid = buy(api, 1).await;
+    reaches(api, &paid, "captured").await;
+    notification.line("notification_sent", |line| line["order_id"] == json!(paid)).await;
+    assert_eq!(
+        (notification.lines("notification_sent").len(), payment.lines("payment_failed").len()),
+        (1, 1)
+    );
+    reaches(api, &order_id, "failed").await;
+    until("all is counted", async || {
+        let stats: Value = analytics.get("/stats").await.json().await.unwrap();
+        let expected = json!({"order.europe.created": 2, "inventory.reserved": 2, "payment.failed": 2,
+            "inventory.released": 1, "payment.captured": 1});
+        // the failure that came twice is the same one, the other is not
+        (stats == expected).then_some(())
+    })
+    .await;
+}
+
+async fn an_order_whose_payment_has_failed_already_is_not_reserved() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let (inventory, _api) = (europe.start(Inventory).await, europe.start(Checkout).await);
+    let probe = Probe::connect(&uri).await;
+    let order = |id: &str| {
+        json!({"order_id": id, "sku": "lamp", "quantity": 1, "amount": "1", "region": "europe"}).to_string()
+    };
+    for key in ["payment.failed", "order.europe.created"] {
+        probe.publish(EVENTS, key, BasicProperties::default(), &order("late")).await;
+    }
+    let rejected = once(&inventory, "stock_rejected", "late").await;
+    assert_eq!((&rejected["reason"], stock(&europe, "lamp")), (&json!("its payment has failed"), 1000));
+
+    for id in ["one", "another"] {
+        let properties = BasicProperties::default().with_message_id(id.into());
+        probe.publish(EVENTS, "order.europe.created", properties, &order("twice")).await;
+    }
+    let dead_lettered = inventory.line("dead_lettered", |_| true).await;
+    assert!(dead_lettered["reason"].as_str().unwrap().contains("reservations.order_id"), "{dead_lettered}");
+    once(&inventory, "stock_reserved", "twice").await;
+    assert_eq!(stock(&europe, "lamp"), 999);
+}
+
+/// Two federated regions, each with all that an order needs. Inventories and payments have a store of their own.
+struct Pair {
+    /// By region.
+    uris: [String; 2],
+    inventories: [Region; 2],
+    payments: [Region; 2],
+    /// The inventories, payments and APIs, by region.
+    running: Vec<Running>,
+}
+
+impl Pair {
+    async fn start(broker: &Broker) -> Self {
+        let vhosts = broker.federated_vhosts();
+        let uris = vhosts.each_ref().map(|vhost| broker.uri(vhost));
+        let regions = |instances| {
+            let options = [("INSTANCES", instances), ("STOCK", "lamp=10"), ("LIMIT", "100")];
+            [("europe", &uris[0]), ("asia", &uris[1])].map(|(name, uri)| region(name, uri, &options))
+        };
+        let inventories = regions("europe/inventory,asia/inventory");
+        let payments = regions("europe/payment,asia/payment");
+        let places = [
+            (&inventories[0], Inventory),
+            (&inventories[1], Inventory),
+            (&payments[0], Payment),
+            (&payments[1], Payment),
+            (&inventories[0], Checkout),
+            (&inventories[1], Checkout),
+        ];
+        let running = start_all(&places).await;
+        let orders = ["order.created", "order.*.created"];
+        let answers = ["inventory.*", "inventory.reserved", "payment.failed", "payment.*"];
+        for vhost in &vhosts {
+            broker.forwards(vhost, EVENTS, &[&orders[..], &answers].concat());
+        }
+        Self { uris, inventories, payments, running }
+    }
+}
+
+async fn in_two_regions_with_inventory_and_payment_each_order_is_reserved_and_paid_once() {
+    let broker = Broker::shared();
+    let pair = Pair::start(&broker).await;
+    let [near, far, payment, far_payment, api, far_api] = &pair.running[..] else { panic!() };
+    // seven from each region, of which the last cannot be paid; and one from a region that has neither
+    let is_paid = |n: usize| n < 12;
+    let orders = (0..14).map(async |n| {
+        let amount = if is_paid(n) { "12.50" } else { "100.01" };
+        let body = json!({"sku": "lamp", "quantity": 1, "amount": amount});
+        order([api, far_api][n % 2], "/checkouts", &body).await.0
+    });
+    let orders = join_all(orders).await;
+    let foreign =
+        json!({"order_id": "theirs", "sku": "lamp", "quantity": 1, "amount": "3", "region": "elsewhere"});
+    let probe = Probe::connect(&pair.uris[1]).await;
+    let identified = BasicProperties::default().with_message_id("theirs".into());
+    probe.publish(EVENTS, "order.created", identified, &foreign.to_string()).await;
+
+    for (n, order_id) in orders.iter().enumerate() {
+        let (state, event) =
+            if is_paid(n) { ("captured", "payment_captured") } else { ("failed", "payment_failed") };
+        for api in [api, far_api] {
+            reaches(api, order_id, state).await;
+        }
+        let mut places = [(near, payment), (far, far_payment)];
+        places.rotate_left(n % 2);
+        let [(inventory, payment), (other_inventory, other_payment)] = places;
+        once(inventory, "stock_reserved", order_id).await;
+        once(payment, event, order_id).await;
+        for other in [other_inventory, other_payment] {
+            once(other, "left_to_home", order_id).await;
+        }
+    }
+    once(near, "stock_reserved", "theirs").await;
+    once(payment, "payment_captured", "theirs").await;
+    for inventory in [near, far] {
+        inventory.line("stock_released", |_| true).await;
+        assert_eq!(inventory.lines("stock_released").len(), 1);
+    }
+    assert_eq!(pair.inventories.each_ref().map(|region| stock(region, "lamp")), [3, 4]);
+    assert_eq!(pair.payments.each_ref().map(|region| rows(region, "payments.db", "payments")), [7, 6]);
+    assert_eq!([near, far].map(|inventory| inventory.lines("stock_reserved").len()), [8, 7]);
+    assert!(pair.running.iter().all(|service| service.lines("dead_lettered").is_empty()));
+}
+
+async fn orders_survive_the_deletion_of_the_exchange_of_events() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let kinds = [Checkout, Inventory, Payment, Analytics, Fraud];
+    let places: Vec<_> = kinds.iter().map(|kind| (&europe, *kind)).collect();
+    let running = start_all(&places).await;
+    let [api, inventory, payment, analytics, fraud] = &running[..] else { panic!() };
+    let probe = Probe::connect(&uri).await;
+    let mut orders = join_all((0..20).map(|_| buy(api, 1))).await;
+    probe.delete_exchange(EVENTS).await;
+    orders.extend(join_all((0..20).map(|_| buy(api, 1))).await);
+    for order_id in &orders {
+        reaches(api, order_id, "captured").await;
+        once(inventory, "stock_reserved", order_id).await;
+        once(payment, "payment_captured", order_id).await;
+        fraud.line("fraud_checked", |line| line["order_id"] == json!(order_id)).await;
+    }
+    let all = async || (analytics.lines("event_counted").len() == 3 * orders.len()).then_some(());
+    until("every event is counted", all).await;
+    assert_eq!(stock(&europe, "lamp"), 960);
+    assert!(running.iter().all(|service| service.lines("dead_lettered").is_empty()));
+}
+
 async fn an_earlier_stage_that_arrives_later_does_not_take_an_order_back() {
     let broker = Broker::shared();
     let uri = broker.vhost_uri();
@@ -508,6 +691,7 @@ async fn an_option_that_is_wrong_is_named_and_nothing_runs() {
         (Payment, "LIMIT", "much"),
         (Payment, "DELAY_MS", "-1"),
         (Fraud, "SUSPICIOUS", "1e3"),
+        (Inventory, "INSTANCES", "mars/inventory"),
     ] {
         let settings = region("europe", &uri, &[(name, value)]).settings(kind.name(), &[]);
         let log = Log::with_sink("europe", kind.name(), |line| panic!("it runs: {line}"));
@@ -525,6 +709,10 @@ pub fn cases() -> Vec<Trial> {
         orders_are_taken_while_the_payment_is_stopped_and_captured_when_it_is_back,
         a_slow_payment_slows_no_order_and_holds_no_more_than_it_may,
         a_payment_over_the_limit_fails_with_the_reason,
+        a_failed_payment_gives_the_stock_back_once,
+        an_order_whose_payment_has_failed_already_is_not_reserved,
+        in_two_regions_with_inventory_and_payment_each_order_is_reserved_and_paid_once,
+        orders_survive_the_deletion_of_the_exchange_of_events,
         an_earlier_stage_that_arrives_later_does_not_take_an_order_back,
         two_reservations_of_one_order_are_not_paid_twice,
         a_poison_order_is_dead_lettered_with_its_reason_and_later_ones_pass,

@@ -277,6 +277,41 @@ async fn a_hundred_calls_at_once_each_get_their_own_answer() {
     }
 }
 
+async fn two_fronts_of_one_region_each_get_the_replies_to_their_own_calls() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let (mut europe, mut asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
+    for region in [&mut europe, &mut asia] {
+        region.options.insert("RPC_INSTANCES".to_owned(), "europe/rpc,asia/rpc,asia/rpc-2".to_owned());
+    }
+    // the worker declares the queues of all callers, though none runs yet
+    let worker = europe.start(RpcWorker).await;
+    let probe = Probe::connect(&uri).await;
+    for queue in ["rpc-replies.europe", "rpc-replies.asia", "rpc-replies.asia.rpc-2"] {
+        assert!(probe.exists(queue).await, "{queue}");
+    }
+    let fronts = [asia.launch_as(Rpc, "rpc", &[]).await, asia.launch_as(Rpc, "rpc-2", &[]).await];
+    for front in &fronts {
+        front.healthy().await;
+    }
+    let calls = (0..60).map(|n| {
+        let call = json!({"cmd": "analyze", "data": {"numbers": [n, 1000]}, "timeout_ms": 10_000});
+        async move { (call.clone(), n) }
+    });
+    let answers = join_all(calls.map(async |asked| {
+        let (asked, n) = asked.await;
+        (n, call(&fronts[n % 2], asked).await)
+    }));
+    for (n, (status, body)) in answers.await {
+        assert_eq!((status, body["data"]["min"].as_f64()), (200, Some(f64::from(u32::try_from(n).unwrap()))));
+    }
+    for (front, reply_to) in fronts.iter().zip(["rpc-replies.asia", "rpc-replies.asia.rpc-2"]) {
+        assert_eq!((front.lines("rpc_reply").len(), front.lines("late_reply_dropped").len()), (30, 0));
+        let own = worker.lines("rpc_handled").into_iter().filter(|line| line["reply_to"] == reply_to);
+        assert_eq!(own.count(), 30);
+    }
+}
+
 /// How many of eleven calls each of two containers has done, the lesser number first: one call is slow.
 async fn shares(workers: u32) -> [usize; 2] {
     let broker = Broker::shared();
@@ -416,6 +451,7 @@ pub fn cases() -> Vec<Trial> {
         a_call_that_times_out_no_longer_waits_and_its_late_reply_is_dropped,
         a_caller_that_hangs_up_waits_no_more,
         a_hundred_calls_at_once_each_get_their_own_answer,
+        two_fronts_of_one_region_each_get_the_replies_to_their_own_calls,
         workers_compete_and_a_busy_one_holds_up_no_other,
         two_workers_in_one_work_while_one_call_takes_long,
         workers_in_one_process_have_one_call_in_flight_each,

@@ -4,9 +4,12 @@ use libtest_mimic::Trial;
 
 use crate::harness::async_cases;
 
+use std::time::{Duration, Instant};
+
 use super::broker::{Broker, Probe};
-use super::region::{Region, until};
+use super::region::{Region, Running, until};
 use fedctl_contract::program::Program::{Indexer, Products, Taxes};
+use futures_util::future::join_all;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
@@ -70,6 +73,72 @@ async fn an_added_product_becomes_readable_in_every_region_once() {
         assert_eq!(indexed[0]["hops"], json!([]));
     }
     assert_eq!(api.lines("published")[0]["correlation_id"], json!(correlation));
+}
+
+async fn messages_survive_the_deletion_of_their_exchange() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let (europe, asia) = (Region::new("europe", &uri), Region::new("asia", &uri));
+    let (api, far) = (europe.start(Products).await, asia.start(Products).await);
+    let indexers = [europe.start(Indexer).await, asia.start(Indexer).await];
+    let taxes = asia.start(Taxes).await;
+    let probe = Probe::connect(&uri).await;
+    api.accepted("/products", &lamp(0, 1000)).await;
+    api.reads(&lamp(0, 1000)).await;
+    let lost = |services: &[&Running]| services.iter().all(|service| service.lines("connected").len() == 1);
+
+    for round in 1..=3 {
+        for exchange in ["products.events", "orders"] {
+            probe.delete_exchange(exchange).await;
+        }
+        let deleted = Instant::now();
+        let products = join_all((0..10).map(async |n| {
+            let product = lamp(round * 100 + n, 5);
+            let front = if n % 2 == 0 { &api } else { &far };
+            front.accepted("/products", &product).await;
+            product
+        }));
+        let order = json!({"product_id": 0, "quantity": 1});
+        let (products, ordered, asked) =
+            tokio::join!(products, far.accepted("/orders", &order), far.accepted("/tax/asia", &Value::Null));
+        for product in &products {
+            api.reads(product).await;
+            far.reads(product).await;
+        }
+        for indexer in &indexers {
+            for product in &products {
+                let id = &product["id"];
+                indexer.line("indexed", |line| line["product_id"] == *id).await;
+                let times = indexer.lines("indexed").iter().filter(|line| line["product_id"] == *id).count();
+                assert_eq!(times, 1, "product {id}");
+            }
+        }
+        api.line("order_processed", |line| line["correlation_id"] == json!(ordered)).await;
+        taxes.line("tax_calculated", |line| line["correlation_id"] == json!(asked)).await;
+        far.line("reply_received", |line| line["correlation_id"] == json!(asked)).await;
+        assert!(
+            deleted.elapsed() < Duration::from_secs(5),
+            "all is processed within {:?}",
+            deleted.elapsed()
+        );
+    }
+    assert!(lost(&[&api, &far, &indexers[0], &indexers[1], &taxes]), "no session was lost for it");
+}
+
+async fn a_binding_that_is_deleted_comes_back() {
+    let broker = Broker::shared();
+    let uri = broker.vhost_uri();
+    let europe = Region::new("europe", &uri);
+    let (api, _indexer) = (europe.start(Products).await, europe.start(Indexer).await);
+    let probe = Probe::connect(&uri).await;
+    probe.unbind("indexer.europe", "products.events", "product_added").await;
+    let accepted = async || {
+        let answer = api.post("/products", lamp(1, 5).to_string()).await;
+        (answer.status() == 200).then_some(())
+    };
+    assert!(accepted().await.is_none(), "it is refused, not lost");
+    until("it is accepted again", accepted).await;
+    api.reads(&lamp(1, 5)).await;
 }
 
 async fn there_are_no_taxes_in_an_unknown_region() {
@@ -426,6 +495,8 @@ async fn a_stopped_service_has_left_the_broker_and_its_port() {
 pub fn cases() -> Vec<Trial> {
     async_cases! {
         an_added_product_becomes_readable_in_every_region_once,
+        messages_survive_the_deletion_of_their_exchange,
+        a_binding_that_is_deleted_comes_back,
         there_are_no_taxes_in_an_unknown_region,
         an_order_is_processed_once_in_the_master_region_and_readable_everywhere,
         an_order_of_an_unknown_product_is_dead_lettered_without_holding_up_the_others,

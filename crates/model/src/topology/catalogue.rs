@@ -1,8 +1,10 @@
 //! What a topology may count on: the built-in services, and what every service is given.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::{Port, Readiness, Topology};
+use super::{Port, Readiness, Topology, instances};
 
 /// What a topology may count on. The model knows the form; the command line fills it in.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct BuiltIn {
     pub summary: &'static str,
     /// The environment variables by which a topology may configure it.
     pub variables: &'static [&'static str],
+    /// The variable that lists all instances of a service, and that service: set unless the topology sets it.
+    pub instances: Option<(&'static str, &'static str)>,
 }
 
 /// The names of the environment variables that are not a topology's to set.
@@ -73,11 +77,20 @@ impl Catalogue {
         self.programs.iter().find(|program| program.name == name)
     }
 
-    /// Gives services without an image the built-in services' port, where they publish none, and their readiness check, where
-    /// they have none and publish that port.
+    /// Gives services without an image the built-in services' port, where they publish none, their readiness check, where
+    /// they have none and publish that port, and the instances that they must know of, where any are in the topology.
     pub fn complete(&self, topology: &mut Topology) {
+        let present = topology.regions.iter().flat_map(|region| &region.services);
+        let present: BTreeSet<String> = present.map(|service| service.name.clone()).collect();
         let services = topology.regions.iter_mut().flat_map(|region| &mut region.services);
         for service in services.filter(|service| service.image.is_none()) {
+            let program = self.program(&service.name);
+            if let Some((variable, listed)) = program.and_then(|program| program.instances)
+                && present.contains(listed)
+            {
+                let value = || instances::of(listed);
+                service.environment.entry(variable.to_owned()).or_insert_with(value);
+            }
             if service.ports.is_empty() {
                 service.ports.push(Port { container: self.port, host: None });
             }
@@ -90,7 +103,7 @@ impl Catalogue {
 
     /// Adds to the schema of a service what it may be without an image, for editors.
     pub(super) fn describe(&self, schema: &mut Value) {
-        let programs = self.programs.iter().map(|BuiltIn { name, summary, variables }| {
+        let programs = self.programs.iter().map(|BuiltIn { name, summary, variables, .. }| {
             let summary = match variables {
                 [] => format!("{summary}."),
                 variables => format!("{summary}. Environment variables: {}.", variables.join(", ")),

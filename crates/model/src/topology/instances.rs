@@ -17,6 +17,11 @@ fn parts(value: &str) -> Vec<(&str, Option<&str>)> {
     parts
 }
 
+/// The value that stands for the instances of a service.
+pub(super) fn of(service: &str) -> String {
+    format!("{OPEN}{service}{CLOSE}")
+}
+
 /// The services whose instances a value asks for.
 pub(super) fn services(value: &str) -> impl Iterator<Item = &str> {
     parts(value).into_iter().filter_map(|(_, service)| service)

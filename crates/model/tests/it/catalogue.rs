@@ -7,13 +7,18 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ("indexer", &[]),
     ("taxes", &[]),
     ("rpc", &[]),
-    ("payment", &["DELAY_MS", "LIMIT"]),
+    ("payment", &["DELAY_MS", "INSTANCES", "LIMIT"]),
     ("compute", &["HOSTS"]),
     ("compute-host", &["CAPACITY", "HOSTS", "IMAGES"]),
 ];
 
 pub fn catalogue() -> Catalogue {
-    let programs = PROGRAMS.map(|(name, variables)| BuiltIn { name, summary: "Runs", variables });
+    let programs = PROGRAMS.map(|(name, variables)| BuiltIn {
+        name,
+        summary: "Runs",
+        variables,
+        instances: (name == "payment").then_some(("INSTANCES", "payment")),
+    });
     let variables = Variables {
         region: "REGION",
         regions: "REGIONS",

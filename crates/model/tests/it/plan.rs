@@ -729,6 +729,27 @@ fn more_replicas_leave_those_that_run_alone_and_every_host_is_known_to_who_comma
 }
 
 #[test]
+fn a_built_in_service_knows_its_instances_everywhere_unless_the_topology_says_otherwise() {
+    let instances = |services: [&str; 2]| {
+        let [europe, asia] = services;
+        let regions = [("europe", europe), ("asia", asia)];
+        let regions =
+            regions.map(|(name, services)| format!("  - {{name: {name}, services: [{services}]}}\n"));
+        let desired = wanted(&format!("name: shop\nmaster: europe\nregions:\n{}", regions.concat()));
+        let payments = desired.containers.iter().filter(|container| container.service == "payment");
+        let known = payments.map(|container| {
+            container.environment.get("INSTANCES").map(|instances| instances.expose().to_owned())
+        });
+        known.collect::<Vec<_>>()
+    };
+    let both = Some("europe/payment,europe/payment-2,asia/payment".to_owned());
+    let all = [both.clone(), both.clone(), both];
+    assert_eq!(instances(["{name: payment, replicas: 2}", "{name: payment}"]), all);
+    let set = "{name: payment, environment: {INSTANCES: asia/payment}}";
+    assert_eq!(instances([set, "{name: payment, image: i}"]), [Some("asia/payment".to_owned()), None]);
+}
+
+#[test]
 fn a_replica_has_its_service_and_itself_as_labels() {
     let wanted = wanted(&TWO.replace("name: taxes", "{name: taxes, replicas: 2}"));
     let labels = wanted

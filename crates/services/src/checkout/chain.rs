@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::order::Order;
 use crate::process::Process;
 use fedctl_contract::checkout::EVENTS;
-use fedctl_contract::log::event;
+use fedctl_contract::log::{event, field};
 use fedctl_messaging::{
     ConsumeError, Fields, Log, Message, Outgoing, Publisher, Store, StoreError, fresh_id, mark_processed,
     processed_outcome,
@@ -84,40 +84,58 @@ impl ChainContext {
             .await
     }
 
-    /// As [`ChainContext::process_once`], for work that an event follows from: that is kept too, and what was done is logged by
-    /// the word for the event's key. Publishes the event, also when it was published before: whether it was confirmed
-    /// then cannot be known, and its identifier makes a second one harmless.
+    /// As [`ChainContext::process_once`], for work that an event may follow from: that is kept too, and what was done is
+    /// logged by the word for the event's key. Publishes the event, also when it was published before: whether it was
+    /// confirmed then cannot be known, and its identifier makes a second one harmless.
     ///
     /// # Errors
     /// [`ConsumeError`]: of the store, when nothing is changed, or of the publisher.
     pub async fn process_and_publish(
         &self,
         message: &Message,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Event, StoreError> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Option<Event>, StoreError> + Send + 'static,
         logged_as: impl FnOnce(&str) -> &'static str,
     ) -> Result<(), ConsumeError> {
         let id = message.identity().to_owned();
         let worked = move |transaction: &Transaction<'_>| {
             if let Some(event) = processed_outcome(transaction, CONSUMER, &id)? {
-                return Ok((serde_json::from_str(&event.unwrap_or_default())?, false));
+                return Ok((event.as_deref().map(serde_json::from_str).transpose()?, false));
             }
             let event = work(transaction)?;
-            mark_processed(transaction, CONSUMER, &id, Some(&serde_json::to_string(&event)?))?;
+            let kept = event.as_ref().map(serde_json::to_string).transpose()?;
+            mark_processed(transaction, CONSUMER, &id, kept.as_deref())?;
             Ok((event, true))
         };
-        let (Event { message_id, key, body }, now) = self.store.write(worked).await?;
+        let (follows, now) = self.store.write(worked).await?;
+        if !now {
+            self.log_duplicate(message);
+        }
+        let Some(Event { message_id, key, body }) = follows else {
+            if now {
+                self.log.info(event::EVENT_IGNORED).with_message(message).write();
+            }
+            return Ok(());
+        };
         // `region` is where a line was written
         let notes: Fields = body.iter().filter(|(name, _)| *name != "region").collect();
         if now {
             self.log.info(logged_as(&key)).with_message(message).with_fields(&notes).write();
-        } else {
-            self.log_duplicate(message);
         }
         let event = Outgoing::json(EVENTS, key, &body)
             .with_message_id(&message_id)
             .with_correlation_id(message.correlation_id())
             .with_log_fields(notes);
         Ok(self.publisher.publish(event).await?)
+    }
+
+    /// Logs that another region processes an order.
+    pub fn log_left_to(&self, home: &str, message: &Message, order: &Order) {
+        self.log
+            .info(event::LEFT_TO_HOME)
+            .with_message(message)
+            .with(field::ORDER_ID, order.order_id.as_str())
+            .with(field::HOME, home)
+            .write();
     }
 
     /// Logs that a message was processed before.

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::chain::{ChainContext, Event};
+use super::home::Homes;
 use super::order::Order;
 use super::{ChainConsumer, ChainService, declarations};
 use crate::decimal::Decimal;
@@ -32,6 +33,7 @@ const LONGEST_DELAY_MS: u64 = 600_000;
 /// Captures payments.
 pub struct Payment {
     context: ChainContext,
+    homes: Homes,
     limit: Decimal,
     delay: Duration,
     stop: CancellationToken,
@@ -45,7 +47,8 @@ pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
     let delay =
         Duration::from_millis(settings.read_option(environment::DELAY_MS, "0", &wanted, milliseconds)?);
     let context = ChainContext::open(process, FILE, TABLES).await?;
-    let payment = Payment { context, limit, delay, stop: process.stop.clone() };
+    let homes = Homes::read(settings)?;
+    let payment = Payment { context, homes, limit, delay, stop: process.stop.clone() };
     let queue = queue(process.program.name());
     let part = ChainService::new(
         declarations(&queue, &[INVENTORY_RESERVED]),
@@ -58,9 +61,13 @@ pub(super) async fn part(process: &Process) -> anyhow::Result<ChainService> {
 impl Payment {
     pub(super) async fn consume(&self, message: &Message) -> Result<(), ConsumeError> {
         let order = Order::read(&message.json()?)?;
+        if let Some(home) = self.homes.elsewhere(&order) {
+            self.context.log_left_to(home, message, &order);
+            return Ok(());
+        }
         self.wait().await?;
         let limit = self.limit.clone();
-        let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit);
+        let take = move |transaction: &Transaction<'_>| capture(transaction, &order, &limit).map(Some);
         let word =
             |key: &str| if key == PAYMENT_CAPTURED { event::PAYMENT_CAPTURED } else { event::PAYMENT_FAILED };
         self.context.process_and_publish(message, take, word).await

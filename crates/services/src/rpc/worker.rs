@@ -28,14 +28,17 @@ const WORKERS: &str = "1";
 const LONGEST_SLOW_MS: u64 = 10_000;
 
 pub(crate) async fn run(process: Process) -> anyhow::Result<()> {
-    let Settings { region, regions, instance, .. } = process.settings.clone();
+    let settings = process.settings.clone();
+    let declarations =
+        super::declarations(&settings.regions, &settings.instances(environment::RPC_INSTANCES)?);
     let wanted = format!("a number from 1 to {}", u16::MAX);
     let number = |text: &str| text.parse::<NonZeroU16>().ok();
     let workers = process.settings.read_option(environment::WORKERS, WORKERS, &wanted, number)?;
     let subscription = Subscription::workers(REQUESTS, workers);
     let (publisher, log) = (process.publisher.clone(), process.log.clone());
+    let Settings { region, instance, .. } = settings;
     let worker = Worker { region, instance, publisher, log, answered: DedupCache::default() };
-    process.run(super::declarations(&regions), vec![subscription], worker, Router::new()).await
+    process.run(declarations, vec![subscription], worker, Router::new()).await
 }
 
 /// Answers requests.
