@@ -33,10 +33,11 @@ pub fn the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once(pro
     // it is held by a signal, of which the engine knows nothing
     docker(&["unpause", &asia]);
     docker(&["kill", "--signal", "STOP", &asia]);
-    let ran = project.fedctl(&["status", "-o", "json"]).exits(4).within(AT_ONCE);
+    let ran = project.fedctl(&["status", "-o", "json"]);
+    docker(&["kill", "--signal", "CONT", &asia]);
+    let ran = ran.exits(4).within(AT_ONCE);
     let status = ran.json();
     let counts = ["running", "down", "unknown"].map(|state| count(&status, state));
-    docker(&["kill", "--signal", "CONT", &asia]);
     assert_eq!(counts, [16, 16, 16], "{ran}");
     demo::passes_again(project);
 }
