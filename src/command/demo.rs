@@ -19,8 +19,8 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     }
     let stop = Stop::listen()?;
     inspect.inventory = project.inventory()?;
-    let found = inspect.containers().await?;
-    let environment = Environment::new(topology, &inspect, &found, asked.timeout, asked.poison);
+    let (found, clock) = tokio::try_join!(inspect.containers(), inspect.engine.clock())?;
+    let environment = Environment::new(topology, &inspect, &found, clock, asked.timeout, asked.poison);
     let chosen: Vec<&Scenario> = match asked.scenarios.as_slice() {
         [] if asked.all => scenarios::ALL.to_vec(),
         [] => scenarios::MAIN.to_vec(),

@@ -3,6 +3,7 @@
 //! The image of the brokers is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
 
 mod clients;
+mod clocks;
 mod compose;
 mod demo;
 mod hardening;
@@ -45,6 +46,7 @@ fn three_regions() -> Vec<Trial> {
             hardening::a_service_reaches_its_own_regions_broker_and_no_other,
             hardening::no_password_is_shown_anywhere,
             demo::every_scenario_passes,
+            clocks::a_clock_that_is_not_the_engines_changes_no_proof,
             up::logs_are_those_of_the_chosen_container,
             up::following_logs_ends_with_an_interrupt,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,

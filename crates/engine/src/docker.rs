@@ -1,6 +1,7 @@
 //! A Docker engine, in its own terms.
 
 mod body;
+mod clock;
 mod error;
 mod image;
 mod log;
@@ -17,6 +18,7 @@ use bollard::{
         ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
     },
 };
+pub use clock::Clock;
 pub use error::{EngineError, Operation, Problem};
 pub use log::LogLine;
 pub use platform::Platform;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::proof::Proof;
 use fedctl_contract::http;
 use fedctl_engine::{
+    docker::Clock,
     endpoint::{Endpoint, Endpoints},
     inspect::Inspect,
     rabbitmq::Broker,
@@ -22,6 +23,8 @@ use super::{Scenario, log_tail::LogTail, run::Run};
 pub struct Environment<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) inspect: &'a Inspect,
+    /// The engine's, by which it dates what services log.
+    clock: Clock,
     pub(crate) brokers: BTreeMap<RegionName, Broker>,
     /// By region and service.
     pub(crate) endpoints: BTreeMap<(RegionName, String), Endpoint>,
@@ -47,6 +50,7 @@ impl<'a> Environment<'a> {
         topology: &'a Topology,
         inspect: &'a Inspect,
         found: &EngineState,
+        clock: Clock,
         timeout: Duration,
         poison: bool,
     ) -> Self {
@@ -61,7 +65,7 @@ impl<'a> Environment<'a> {
             region.services.iter().filter_map(|service| endpoint(&region.name, &service.name))
         });
         let endpoints = services.collect();
-        Self { topology, inspect, brokers, endpoints, timeout, poison }
+        Self { topology, inspect, clock, brokers, endpoints, timeout, poison }
     }
 
     /// Whether a scenario can start.
@@ -112,7 +116,7 @@ impl<'a> Environment<'a> {
                 })
             })
         });
-        LogTail::follow(&self.inspect.engine, services)
+        LogTail::follow(&self.inspect.engine, self.clock, services)
     }
 }
 
