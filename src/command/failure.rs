@@ -1,6 +1,6 @@
 //! How an error becomes an outcome, a message and a hint.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::output::{self, Output};
 use fedctl_engine::{
@@ -46,18 +46,24 @@ impl From<std::io::Error> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let (outcome, hint) = (engine_outcome(&error), error.hint());
-        Self { outcome, error: error.into(), hint: hint.map(str::to_owned) }
+        Self { outcome, error: error.into(), hint: hint.map(Cow::into_owned) }
     }
 }
 
 fn engine_outcome(error: &EngineError) -> Outcome {
-    let problem = error.problem();
-    if problem == Problem::Unreachable {
-        Outcome::Unreachable
-    } else if problem == Problem::Forbidden {
-        Outcome::NotPermitted
-    } else {
-        Outcome::Failed
+    match error.problem() {
+        Problem::Unreachable => Outcome::Unreachable,
+        Problem::Forbidden => Outcome::NotPermitted,
+        Problem::Address => Outcome::Usage,
+        Problem::TooOld
+        | Problem::NotFound
+        | Problem::RemovalInProgress
+        | Problem::Running
+        | Problem::PortTaken
+        | Problem::DiskFull
+        | Problem::OpenFilesLimit
+        | Problem::NoAddressPool
+        | Problem::Other => Outcome::Failed,
     }
 }
 
@@ -132,7 +138,7 @@ impl Failure {
             output.message(&output::failure::render(&error, None));
         }
         let error = anyhow::anyhow!("{} completed, {skipped} skipped after failures", counted(done, "step"));
-        Self::new(outcome, error).hint(hint.unwrap_or(RESUME))
+        Self::new(outcome, error).hint(hint.unwrap_or(Cow::Borrowed(RESUME)))
     }
 }
 
