@@ -13,6 +13,7 @@ use super::{failure::Failure, project::Project, stop::Stop, up};
 pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
     let mut inspect = project.inspect(global)?;
+    inspect.engine.check_ports()?;
     let topology = &project.topology;
     if !is_up(topology, &inspect.containers().await?) {
         up::run(global, &cli::Up { regions: Vec::new(), timeout: up::TIMEOUT }, output).await?;

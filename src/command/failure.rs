@@ -52,7 +52,7 @@ impl From<EngineError> for Failure {
 
 fn engine_outcome(error: &EngineError) -> Outcome {
     match error.problem() {
-        Problem::Unreachable => Outcome::Unreachable,
+        Problem::Unreachable | Problem::Elsewhere => Outcome::Unreachable,
         Problem::Forbidden => Outcome::NotPermitted,
         Problem::Address => Outcome::Usage,
         Problem::TooOld
@@ -128,7 +128,7 @@ impl Failure {
             return Self::new(interrupted, error).hint(RESUME);
         }
         let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
-        let hint = failures.iter().find_map(|(_, error)| error.engine().and_then(EngineError::hint));
+        let hint = failures.iter().find_map(|(_, error)| error.hint());
         let mut grouped: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (subject, error) in failures {
             grouped.entry(chain(&error)).or_default().push(subject);
@@ -145,6 +145,9 @@ impl Failure {
 fn outcome_of(error: &StepError, partly: bool) -> Outcome {
     if error.is_timeout() {
         return Outcome::TimedOut;
+    }
+    if error.is_elsewhere() {
+        return Outcome::Unreachable;
     }
     let outcome = error.engine().map_or(Outcome::Failed, engine_outcome);
     if outcome == Outcome::Failed && partly { Outcome::Partly } else { outcome }

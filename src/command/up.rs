@@ -28,6 +28,7 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let regions = project.regions(&asked.regions)?;
     let _lock = project.workdir.lock()?;
     let engine = Engine::connect(global.host.as_deref()).await?;
+    engine.check_ports()?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
     let desired = project.desired(&passwords, executable.as_ref(), &asked.regions)?;

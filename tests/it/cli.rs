@@ -252,7 +252,7 @@ fn ssh_to(address: &str) -> TempDir {
     directory
 }
 
-fn an_engine_is_reached_by_ssh() {
+fn an_engine_is_reached_by_ssh_and_nothing_is_made_where_its_ports_cannot_be_reached() {
     let (directory, ssh) = (project(TWO), ssh_to(&empty_engine("1.41")));
     let path = format!("{}:/usr/bin:/bin", ssh.path().display());
     let run = |command: &str| {
@@ -264,6 +264,14 @@ fn an_engine_is_reached_by_ssh() {
     let arguments = fs::read_to_string(ssh.path().join("arguments")).unwrap();
     let expected = "-o ConnectTimeout=30 -T -l ada -- engine.invalid docker system dial-stdio";
     assert!(arguments.lines().all(|line| line == expected), "{arguments}");
+    for command in ["up", "demo"] {
+        let (code, error) = run(command);
+        assert_eq!(code, Some(69), "{error}");
+        let start = "error: the engine at `ssh://ada@engine.invalid` (from --host) is on another machine: it publishes \
+                     ports on its own loopback address, where they cannot be reached from here\n\nhint: ";
+        assert!(error.starts_with(start) && error.contains("ssh -L "), "{error}");
+    }
+    assert!(!directory.child(".fedctl/passwords.json").exists(), "nothing was made");
 }
 
 fn what_ssh_reports_is_the_reason() {
@@ -487,7 +495,7 @@ pub fn cases() -> Vec<Trial> {
         an_engine_that_does_not_answer_is_named,
         an_engine_that_refuses_connections_is_named_by_reports_too,
         the_engine_is_the_one_that_docker_uses,
-        an_engine_is_reached_by_ssh,
+        an_engine_is_reached_by_ssh_and_nothing_is_made_where_its_ports_cannot_be_reached,
         what_ssh_reports_is_the_reason,
         an_engine_that_is_too_old_is_refused,
         on_an_engine_of_another_architecture_the_built_in_services_need_an_image,

@@ -6,6 +6,7 @@ mod clients;
 mod clocks;
 mod compose;
 mod demo;
+mod elsewhere;
 mod hardening;
 mod interrupts;
 mod nameko;
@@ -136,6 +137,7 @@ fn one_region() -> Vec<Trial> {
             refusals::a_port_in_use_is_reported_with_its_container,
         }
         Up {
+            elsewhere::ports_that_cannot_be_reached_from_here_are_named_soon,
             refusals::one_region_alone_passes_the_demo,
             regions::a_service_with_an_image_of_its_own_comes_up_without_a_readiness_check,
             neighbours::two_projects_do_not_touch_each_other_or_each_others_images,

@@ -51,6 +51,7 @@ type Result<T> = std::result::Result<T, EngineError>;
 pub struct Engine {
     docker: Docker,
     address: Arc<EngineAddress>,
+    is_here: bool,
     uploads: Uploads,
 }
 
@@ -72,7 +73,8 @@ impl Engine {
         let docker = docker(&address.transport).map_err(|source| {
             EngineError::new(Operation::Connect, &address.url, source).connecting(&address)
         })?;
-        Ok(Self { docker, address: Arc::new(address), uploads: Uploads::default() })
+        let is_here = address.is_here();
+        Ok(Self { docker, address: Arc::new(address), is_here, uploads: Uploads::default() })
     }
 
     /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
@@ -88,6 +90,11 @@ impl Engine {
             return Err(EngineError::TooOld { host: engine.address.url.clone(), version });
         }
         Ok(engine)
+    }
+
+    /// Whether published ports can be reached from here: they are published on the engine's loopback address.
+    pub fn check_ports(&self) -> Result<()> {
+        if self.is_here { Ok(()) } else { Err(EngineError::Elsewhere(Arc::clone(&self.address))) }
     }
 
     /// All networks.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs, io,
+    net::{ToSocketAddrs, UdpSocket},
     path::{Path, PathBuf},
 };
 
@@ -144,6 +145,19 @@ impl EngineAddress {
                 Ok(Self { rootless: rootless.filter(|socket| socket.exists()), ..address })
             }
         }
+    }
+
+    /// Whether the engine is on this machine, so that what it publishes on its loopback address is reachable. One
+    /// behind a socket is assumed to be.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let found = match &self.transport {
+            Transport::Unix(_) => return true,
+            Transport::Tcp { authority, .. } => authority.to_socket_addrs(),
+            Transport::Ssh(destination) => (destination.host.as_str(), PORT).to_socket_addrs(),
+        };
+        // no address can be bound but this machine's own
+        found.is_ok_and(|mut found| found.any(|address| UdpSocket::bind((address.ip(), 0)).is_ok()))
     }
 }
 
@@ -450,5 +464,18 @@ mod tests {
         fs::write(&socket, "").unwrap();
         assert_eq!(resolved(None, &[runtime]).unwrap().rootless, Some(socket));
         assert_eq!(resolved(Some("unix:///a.sock"), &[runtime]).unwrap().rootless, None);
+    }
+
+    #[test]
+    fn an_engine_is_here_if_its_address_is_this_machines() {
+        let is_here = |host: &str| resolved(Some(host), &[]).unwrap().is_here();
+        assert!(is_here("unix:///var/run/docker.sock"));
+        assert!(
+            is_here("tcp://localhost:2375") && is_here("tcp://127.0.0.1:2375") && is_here("ssh://localhost")
+        );
+        // addresses of documentation, and a name that no one has
+        for elsewhere in ["tcp://192.0.2.1:2375", "tcp://engine.invalid:2375", "ssh://192.0.2.1"] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
     }
 }

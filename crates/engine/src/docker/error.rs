@@ -1,6 +1,6 @@
 //! The errors of an engine.
 
-use std::{borrow::Cow, fmt, io};
+use std::{borrow::Cow, fmt, io, sync::Arc};
 
 use bollard::errors::Error;
 
@@ -57,6 +57,11 @@ pub enum EngineError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(
+        "the engine at {0} is on another machine: it publishes ports on its own loopback address, where they cannot \
+         be reached from here"
+    )]
+    Elsewhere(Arc<EngineAddress>),
     /// The engine answered with an error.
     #[error("cannot {operation} `{subject}`: {message}")]
     Refused {
@@ -93,6 +98,8 @@ pub enum Problem {
     /// The engine's address is wrong.
     Address,
     Unreachable,
+    /// The engine's published ports cannot be reached.
+    Elsewhere,
     /// The engine's socket is not open to this user.
     Forbidden,
     TooOld,
@@ -121,6 +128,7 @@ impl EngineError {
             }
             error @ (Self::Address(_)
             | Self::NotConnected { .. }
+            | Self::Elsewhere(_)
             | Self::Refused { .. }
             | Self::Failed { .. }
             | Self::TooOld { .. }
@@ -152,6 +160,7 @@ impl EngineError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Address(_) => Problem::Address,
+            Self::Elsewhere(_) => Problem::Elsewhere,
             Self::Refused { status: 404, .. } => Problem::NotFound,
             Self::Refused { status, message, .. } => classify(*status, message),
             Self::Unreachable { source, .. } | Self::NotConnected { source, .. }
@@ -194,6 +203,10 @@ impl Problem {
             Self::Unreachable => {
                 Some("start the engine (systemctl start docker), or point DOCKER_HOST at one")
             }
+            Self::Elsewhere => Some(
+                "run fedctl on the engine's machine, or forward its socket and each port that the topology sets: \
+                 `ssh -L ./d.sock:/var/run/docker.sock -L PORT:localhost:PORT HOST`, then DOCKER_HOST=unix://$PWD/d.sock",
+            ),
             Self::Forbidden => Some(
                 "add yourself to the socket's group (sudo usermod -aG docker $USER, then log in again), or use sudo",
             ),
