@@ -25,6 +25,8 @@ need mmdebstrap command -v mmdebstrap
 need debian-archive-keyring test -r /usr/share/keyrings/debian-archive-keyring.gpg
 need docker-compose compose                      # a test runs our Compose file with it
 need shellcheck command -v shellcheck              # a test checks the exported script with it
+need faketime command -v faketime                # a test has another clock than the engine
+need iproute2 command -v ip                      # a test has another network than the engine
 need python3-pip python3 -m pip --version         # tests build an image of Python services
 
 if ((${#missing[@]})); then

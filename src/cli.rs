@@ -33,7 +33,7 @@ pub struct Global {
     /// The topology file
     #[arg(long, global = true, value_name = "FILE", env = "FEDCTL_FILE", default_value = "regions.yaml")]
     pub file: PathBuf,
-    /// Docker engine to connect to [default: the local socket]
+    /// Docker engine to connect to [default: the one that `docker` uses]
     #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true)]
     pub host: Option<String>,
     /// When to use colour

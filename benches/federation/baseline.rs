@@ -1,4 +1,4 @@
-//! The baseline of `fedctl up`: the same brokers, started by hand.
+//! The baseline of `fedctl up`: the same containers, started by hand.
 
 use std::{
     io::{Read, Write},
@@ -15,6 +15,7 @@ use fedctl_model::{
     desired::{self, Container},
     names::BROKER,
     site::AMQP_PORT,
+    topology::Port,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -24,44 +25,51 @@ use crate::project::{LABEL, NAME, Project, output};
 const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Three brokers in containers with fedctl's own image, limits, environment and files, and nothing else:
-/// no networks, no services, no federation.
+/// The containers of the project, with fedctl's own images, limits, environment and files, and nothing else: no
+/// networks, so that no service finds its broker, and no federation.
 pub struct Baseline<'a> {
     runtime: &'a Runtime,
     engine: Engine,
-    brokers: Vec<Container>,
+    containers: Vec<Container>,
 }
 
 impl<'a> Baseline<'a> {
+    /// Brings the project up once, for the image of its services.
     pub fn new(runtime: &'a Runtime, project: &Project) -> Result<Self> {
+        project.time(&["up"])?;
+        let service = format!("{NAME}_europe_products");
+        let image =
+            output(Command::new("docker").args(["inspect", "--format", "{{.Config.Image}}", &service]))?;
+        project.down()?;
         let directory = TempDir::new()?;
         let workdir = Workdir::next_to(&directory.path().join("regions.yaml"));
         let passwords = workdir.preview_passwords(&desired::passwords(&project.topology))?;
-        let desired = desired::desired(&project.topology, &catalogue(), &passwords, "");
+        let desired = desired::desired(&project.topology, &catalogue(), &passwords, image.trim());
         let rename = |mut container: Container| {
-            container.name = format!("{NAME}_plain_{}", container.region);
+            container.name = format!("{NAME}_plain_{}_{}", container.region, container.instance);
             container.volume.volume.clone_from(&container.name);
             container.network.network = "bridge".into();
             container
         };
-        let brokers = desired.containers.into_iter().filter(|container| container.service == BROKER);
         let engine = runtime.block_on(Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref()))?;
-        let baseline = Self { runtime, engine, brokers: brokers.map(rename).collect() };
+        let baseline =
+            Self { runtime, engine, containers: desired.containers.into_iter().map(rename).collect() };
         baseline.remove()?;
         Ok(baseline)
     }
 
-    /// From `docker run`, all at once, until every broker answers AMQP. Making the volumes
+    /// From `docker run`, all at once, until every broker answers AMQP and every service runs. Making the volumes
     /// that hold their configuration is not counted.
     pub fn time(&self) -> Result<Duration> {
-        for broker in &self.brokers {
-            self.runtime.block_on(self.fill_volume(broker))?;
+        for container in &self.containers {
+            self.runtime.block_on(self.fill_volume(container))?;
         }
-        let ports = self.brokers.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let ports = self.containers.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
         let started = Instant::now();
         thread::scope(|scope| {
-            let brokers = self.brokers.iter().zip(&ports);
-            let runs: Vec<_> = brokers.map(|(broker, port)| scope.spawn(|| run(broker, *port))).collect();
+            let containers = self.containers.iter().zip(&ports);
+            let runs: Vec<_> =
+                containers.map(|(container, port)| scope.spawn(|| run(container, *port))).collect();
             runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow!("a thread panicked"))?)
         })?;
         let took = started.elapsed();
@@ -69,15 +77,15 @@ impl<'a> Baseline<'a> {
         Ok(took)
     }
 
-    /// Writes the broker's files into a new volume, through a container that never runs.
-    async fn fill_volume(&self, broker: &Container) -> Result<()> {
-        self.engine.create_container(broker).await?;
-        self.engine.upload(broker).await?;
-        Ok(self.engine.remove_container(&broker.name).await?)
+    /// Writes the container's files into a new volume, through one that never runs.
+    async fn fill_volume(&self, container: &Container) -> Result<()> {
+        self.engine.create_container(container).await?;
+        self.engine.upload(container).await?;
+        Ok(self.engine.remove_container(&container.name).await?)
     }
 
     fn remove(&self) -> Result<()> {
-        let names = || self.brokers.iter().map(|broker| &broker.name);
+        let names = || self.containers.iter().map(|container| &container.name);
         output(Command::new("docker").args(["rm", "--force", "--volumes"]).args(names()))?;
         output(Command::new("docker").args(["volume", "rm", "--force"]).args(names())).map(drop)
     }
@@ -92,12 +100,12 @@ impl Drop for Baseline<'_> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
-fn run(broker: &Container, port: u16) -> Result<()> {
-    output(Command::new("docker").args(["run", "--detach"]).args(arguments(broker, port)))?;
+fn run(container: &Container, port: u16) -> Result<()> {
+    output(Command::new("docker").args(["run", "--detach"]).args(arguments(container, port)))?;
     let deadline = Instant::now() + PATIENCE;
-    while !answers(port) {
+    while container.service == BROKER && !answers(port) {
         if Instant::now() > deadline {
-            bail!("broker `{}` does not answer", broker.name);
+            bail!("broker `{}` does not answer", container.name);
         }
         thread::sleep(PAUSE);
     }
@@ -132,8 +140,11 @@ fn arguments(container: &Container, port: u16) -> Vec<String> {
     words.extend(
         ["--log-opt=max-size=10m", "--log-opt=max-file=3", "--restart=unless-stopped"].map(Into::into),
     );
-    words.push(format!("--publish=127.0.0.1:{port}:{AMQP_PORT}"));
-    words.push("--publish=127.0.0.1::15672".into());
+    let publish = |published: &Port| match published.container {
+        AMQP_PORT => format!("--publish=127.0.0.1:{port}:{AMQP_PORT}"),
+        other => format!("--publish=127.0.0.1::{other}"),
+    };
+    words.extend(container.ports.iter().map(publish));
     words.extend(container.environment.iter().map(|(key, value)| format!("--env={key}={}", value.expose())));
     words.push(format!("--hostname={}", container.hostname));
     words.push(format!("--name={}", container.name));

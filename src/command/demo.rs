@@ -13,6 +13,7 @@ use super::{failure::Failure, project::Project, stop::Stop, up};
 pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
     let mut inspect = project.inspect(global)?;
+    inspect.engine.check_ports()?;
     let topology = &project.topology;
     if !is_up(topology, &inspect.containers().await?) {
         let asked = cli::Up { regions: Vec::new(), timeout: up::TIMEOUT, choices: cli::Choices::default() };
@@ -20,9 +21,10 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     }
     let stop = Stop::listen()?;
     inspect.inventory = project.inventory()?;
-    let found = inspect.containers().await?;
+    let (found, clock) = tokio::try_join!(inspect.containers(), inspect.engine.clock())?;
     let remembered = project.workdir.federated()?;
-    let environment = Environment::new(topology, &inspect, &found, remembered, asked.timeout, asked.poison);
+    let environment =
+        Environment::new(topology, &inspect, &found, remembered, clock, asked.timeout, asked.poison);
     let chosen: Vec<&Scenario> = match asked.scenarios.as_slice() {
         [] if asked.all => scenarios::ALL.to_vec(),
         [] => scenarios::MAIN.to_vec(),

@@ -6,7 +6,7 @@ use anyhow::Context;
 use fedctl_engine::{docker::Engine, inspect::Inspect};
 use fedctl_model::{
     desired::{self, Passwords},
-    doctor::{self, Doctor, EngineFacts, Facts},
+    doctor::{self, Doctor, Facts},
     names::TOPOLOGY_LABEL,
     observed::EngineState,
     outcome::Outcome,
@@ -38,8 +38,7 @@ pub async fn run(global: &Global, asked: &cli::Doctor, output: Output) -> Result
         .engine_state(&desired.containers.iter().map(|container| container.image.clone()).collect())
         .await?;
     let status = inspect.status(&project.topology, &project.workdir.federated()?).await?;
-    let address = global.host.clone().unwrap_or_else(|| "its default address".into());
-    let engine = EngineFacts { address, ..inspect.engine.facts().await? };
+    let engine = inspect.engine.facts().await?;
     let facts = Facts {
         topology: &project.topology,
         desired: &desired,

@@ -1,6 +1,6 @@
 //! How an error becomes an outcome, a message and a hint.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use crate::output::{self, Output};
 use fedctl_engine::{
@@ -46,18 +46,24 @@ impl From<std::io::Error> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let (outcome, hint) = (engine_outcome(&error), error.hint());
-        Self { outcome, error: error.into(), hint: hint.map(str::to_owned) }
+        Self { outcome, error: error.into(), hint: hint.map(Cow::into_owned) }
     }
 }
 
 fn engine_outcome(error: &EngineError) -> Outcome {
-    let problem = error.problem();
-    if problem == Problem::Unreachable {
-        Outcome::Unreachable
-    } else if problem == Problem::Forbidden {
-        Outcome::NotPermitted
-    } else {
-        Outcome::Failed
+    match error.problem() {
+        Problem::Unreachable | Problem::Elsewhere => Outcome::Unreachable,
+        Problem::Forbidden => Outcome::NotPermitted,
+        Problem::Address => Outcome::Usage,
+        Problem::TooOld
+        | Problem::NotFound
+        | Problem::RemovalInProgress
+        | Problem::Running
+        | Problem::PortTaken
+        | Problem::DiskFull
+        | Problem::OpenFilesLimit
+        | Problem::NoAddressPool
+        | Problem::Other => Outcome::Failed,
     }
 }
 
@@ -129,7 +135,7 @@ impl Failure {
             return Self::new(interrupted, error).hint(RESUME);
         }
         let outcome = failures.first().map_or(Outcome::Failed, |(_, error)| outcome_of(error, partly));
-        let hint = failures.iter().find_map(|(_, error)| error.engine().and_then(EngineError::hint));
+        let hint = failures.iter().find_map(|(_, error)| error.hint());
         let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
         for (subject, error) in failures {
             let error = chain(&error);
@@ -146,13 +152,17 @@ impl Failure {
             output.message(&output::failure::render(&error, None));
         }
         let steps = format!("{} completed, {skipped} skipped after failures", counted(done, "step"));
-        Self::new(outcome, first).hint(format!("{}; {steps}", hint.unwrap_or(RESUME)))
+        let hint = hint.unwrap_or(Cow::Borrowed(RESUME));
+        Self::new(outcome, first).hint(format!("{hint}; {steps}"))
     }
 }
 
 fn outcome_of(error: &StepError, partly: bool) -> Outcome {
     if error.is_timeout() {
         return Outcome::TimedOut;
+    }
+    if error.is_elsewhere() {
+        return Outcome::Unreachable;
     }
     let outcome = error.engine().map_or(Outcome::Failed, engine_outcome);
     if outcome == Outcome::Failed && partly { Outcome::Partly } else { outcome }

@@ -94,7 +94,8 @@ impl Project {
 
     /// Locks a project on its engine, and this directory.
     pub fn lock(&self, global: &Global, project: &str) -> Result<Lock, Failure> {
-        Ok(self.workdir.lock(project, global.host.as_deref().unwrap_or_default())?)
+        let engine = Engine::at(global.host.as_deref())?;
+        Ok(self.workdir.lock(project, &engine.address().url)?)
     }
 
     /// The brokers, with the passwords that are known by now.

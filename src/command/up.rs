@@ -31,6 +31,7 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let regions = project.regions(&asked.regions)?;
     let _lock = project.lock(global, &project.topology.name)?;
     let engine = Engine::connect(global.host.as_deref()).await?;
+    engine.check_ports()?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
     let desired = project.desired(&passwords, executable.as_ref(), &asked.regions, asked.choices)?;

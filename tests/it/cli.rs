@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -170,16 +171,123 @@ fn an_engine_that_does_not_answer_is_named() {
             fedctl(directory.path(), &[command, "--host", "unix:///nonexistent.sock"]).output().unwrap();
         let error = text(&output.stderr);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(69), String::new()), "{error}");
-        assert!(error.starts_with("error: cannot connect to `unix:///nonexistent.sock`: "), "{error}");
+        let start = "error: cannot connect to `unix:///nonexistent.sock` (from --host): ";
+        assert!(error.starts_with(start), "{error}");
         let hint = "\n\nhint: start the engine (systemctl start docker), or point DOCKER_HOST at one\n";
         assert!(error.ends_with(hint), "{error}");
     }
 }
 
-fn the_engines_address_comes_from_the_environment_too() {
+fn an_engine_that_refuses_connections_is_named_by_reports_too() {
     let directory = project(TWO);
-    let output = fedctl(directory.path(), &["plan"]).env("DOCKER_HOST", "unix:///nonexistent.sock").output();
-    assert!(text(&output.unwrap().stderr).contains("`unix:///nonexistent.sock`"));
+    for command in ["plan", "status", "queues", "logs"] {
+        let output = fedctl(directory.path(), &[command]).env("DOCKER_HOST", "tcp://127.0.0.1:1").output();
+        let output = output.unwrap();
+        let (code, error) = (output.status.code(), text(&output.stderr));
+        assert_eq!(code, Some(69), "{error}");
+        let start = "error: cannot connect to `tcp://127.0.0.1:1` (from DOCKER_HOST): ";
+        assert!(error.starts_with(start) && error.contains("Connection refused"), "{error}");
+    }
+}
+
+/// A directory of `docker`'s configuration whose current context is `current`, with a context `here` for `host`.
+fn docker_configuration(current: &str, host: &str) -> TempDir {
+    // the names of the directories are those that `docker context create` gives
+    const HERE: &str = "fcec91509759ad995c2cd14bcb26b2720993faf61c29d379b270d442d92290eb";
+    let directory = TempDir::new().unwrap();
+    directory.child("config.json").write_str(&format!(r#"{{"currentContext": "{current}"}}"#)).unwrap();
+    let endpoint = format!(r#"{{"Host":"{host}","SkipTLSVerify":false}}"#);
+    let metadata = format!(r#"{{"Name":"here","Metadata":{{}},"Endpoints":{{"docker":{endpoint}}}}}"#);
+    directory.child(format!("contexts/meta/{HERE}/meta.json")).write_str(&metadata).unwrap();
+    directory
+}
+
+fn the_engine_is_the_one_that_docker_uses() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let configuration = docker_configuration("here", &host);
+    let nowhere = docker_configuration("here", "unix:///nonexistent.sock");
+    let plan = |configuration: &TempDir, environment: &[(&str, &str)]| {
+        let mut plan = fedctl(directory.path(), &["plan"]);
+        plan.env("DOCKER_CONFIG", configuration.path()).envs(environment.iter().copied());
+        let output = plan.output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let done = (Some(0), String::new());
+    assert_eq!(plan(&configuration, &[]), done, "the current context");
+    assert_eq!(plan(&configuration, &[("DOCKER_HOST", "")]), done, "an empty variable is none");
+    assert_eq!(plan(&configuration, &[("DOCKER_CONTEXT", "here")]), done);
+    assert_eq!(plan(&nowhere, &[("DOCKER_HOST", &host)]), done, "DOCKER_HOST comes before the context");
+    let (code, error) = plan(&nowhere, &[]);
+    let expected = "error: cannot connect to `unix:///nonexistent.sock` (context `here` from config.json): ";
+    assert!(code == Some(69) && error.starts_with(expected), "{error}");
+    assert_eq!(
+        plan(&configuration, &[("DOCKER_CONTEXT", "hree")]),
+        (
+            Some(64),
+            "error: context `hree` from DOCKER_CONTEXT does not exist\n\n\
+             hint: `docker context ls` lists the contexts\n"
+                .into()
+        )
+    );
+    assert_eq!(
+        plan(&configuration, &[("DOCKER_HOST", "/var/run/docker.sock")]),
+        (
+            Some(64),
+            "error: `/var/run/docker.sock` (from DOCKER_HOST) is a path, not an engine's address\n\n\
+             hint: a socket's address begins with unix://: `unix:///var/run/docker.sock`\n"
+                .into()
+        )
+    );
+}
+
+/// A directory with an `ssh` that connects to this address, wherever it is asked to, and writes its arguments down.
+fn ssh_to(address: &str) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let address = address.trim_start_matches("tcp://").replace(':', "/");
+    let script = format!(
+        "#!/bin/bash\necho \"$@\" >>\"${{0%ssh}}arguments\"\nexec 3<>/dev/tcp/{address} 4<&0\ncat <&4 >&3 &\nexec cat <&3\n"
+    );
+    directory.child("ssh").write_str(&script).unwrap();
+    fs::set_permissions(directory.path().join("ssh"), PermissionsExt::from_mode(0o755)).unwrap();
+    directory
+}
+
+fn an_engine_is_reached_by_ssh_and_nothing_is_made_where_its_ports_cannot_be_reached() {
+    let (directory, ssh) = (project(TWO), ssh_to(&empty_engine("1.41")));
+    let path = format!("{}:/usr/bin:/bin", ssh.path().display());
+    let run = |command: &str| {
+        let mut fedctl = fedctl(directory.path(), &[command, "--host", "ssh://ada@engine.invalid"]);
+        let output = fedctl.env("PATH", &path).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(run("plan"), (Some(0), String::new()));
+    let arguments = fs::read_to_string(ssh.path().join("arguments")).unwrap();
+    let expected = "-o ConnectTimeout=30 -T -l ada -- engine.invalid docker system dial-stdio";
+    assert!(arguments.lines().all(|line| line == expected), "{arguments}");
+    for command in ["up", "demo"] {
+        let (code, error) = run(command);
+        assert_eq!(code, Some(69), "{error}");
+        let start = "error: the engine at `ssh://ada@engine.invalid` (from --host) is on another machine: it publishes \
+                     ports on its own loopback address, where they cannot be reached from here\n\nhint: ";
+        assert!(error.starts_with(start) && error.contains("ssh -L "), "{error}");
+    }
+    assert!(!directory.child(".fedctl/passwords.json").exists(), "nothing was made");
+}
+
+fn what_ssh_reports_is_the_reason() {
+    let (directory, ssh) = (project(TWO), TempDir::new().unwrap());
+    let run = |reason: &str| {
+        let mut fedctl = fedctl(directory.path(), &["status", "--host", "ssh://engine.invalid"]);
+        let output = fedctl.env("PATH", ssh.path()).output().unwrap();
+        let expected =
+            format!("error: cannot connect to `ssh://engine.invalid` (from --host): {reason}\n\nhint: ");
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(69) && error.starts_with(&expected), "{error}");
+    };
+    run("cannot run `ssh`: No such file or directory (os error 2)");
+    ssh.child("ssh").write_str("#!/bin/sh\necho 'ssh: Could not resolve hostname' >&2\nexit 255\n").unwrap();
+    fs::set_permissions(ssh.path().join("ssh"), PermissionsExt::from_mode(0o755)).unwrap();
+    run("ssh: Could not resolve hostname");
 }
 
 fn an_engine_that_is_too_old_is_refused() {
@@ -385,7 +493,10 @@ pub fn cases() -> Vec<Trial> {
         a_missing_topology_is_named,
         an_unknown_region_is_refused_and_the_known_ones_are_named,
         an_engine_that_does_not_answer_is_named,
-        the_engines_address_comes_from_the_environment_too,
+        an_engine_that_refuses_connections_is_named_by_reports_too,
+        the_engine_is_the_one_that_docker_uses,
+        an_engine_is_reached_by_ssh_and_nothing_is_made_where_its_ports_cannot_be_reached,
+        what_ssh_reports_is_the_reason,
         an_engine_that_is_too_old_is_refused,
         on_an_engine_of_another_architecture_the_built_in_services_need_an_image,
         a_plan_is_data_and_its_exit_code_says_that_there_are_changes,

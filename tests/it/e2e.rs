@@ -3,9 +3,11 @@
 //! The image of the brokers is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
 
 mod clients;
+mod clocks;
 mod compose;
 mod damage;
 mod demo;
+mod elsewhere;
 mod hardening;
 mod interrupts;
 mod nameko;
@@ -47,6 +49,7 @@ fn three_regions() -> Vec<Trial> {
             hardening::a_service_reaches_its_own_regions_broker_and_no_other,
             hardening::no_password_is_shown_anywhere,
             demo::every_scenario_passes,
+            clocks::a_clock_that_is_not_the_engines_changes_no_proof,
             up::logs_are_those_of_the_chosen_container,
             up::following_logs_ends_with_an_interrupt,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
@@ -146,6 +149,7 @@ fn one_region() -> Vec<Trial> {
             refusals::a_port_in_use_is_reported_with_its_container,
         }
         Up {
+            elsewhere::ports_that_cannot_be_reached_from_here_are_named_soon,
             refusals::one_region_alone_passes_the_demo,
             regions::a_service_with_an_image_of_its_own_comes_up_without_a_readiness_check,
             neighbours::two_projects_do_not_touch_each_other_or_each_others_images,

@@ -1,17 +1,25 @@
 //! A Docker engine, in its own terms.
 
+mod address;
 mod body;
+mod clock;
 mod error;
 mod facts;
 mod image;
 mod log;
 mod platform;
+mod ssh;
 mod upload;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    env,
+    sync::Arc,
+};
 
+use address::Transport;
 use bollard::{
-    Docker,
+    API_DEFAULT_VERSION, Docker,
     exec::StartExecResults,
     models::{
         ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, ExecConfig, NetworkConnectRequest,
@@ -23,6 +31,8 @@ use bollard::{
 };
 use futures_util::TryStreamExt;
 
+pub use address::{AddressError, EngineAddress};
+pub use clock::Clock;
 pub use error::{EngineError, Operation, Problem};
 pub use image::Image;
 pub use log::LogLine;
@@ -38,7 +48,6 @@ use fedctl_model::{
 /// Seconds within which the engine must begin to answer. Above every container's stop timeout, since the
 /// engine answers a stop request only when the container has stopped.
 const TIMEOUT: u64 = 120;
-const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// The oldest API that fedctl works with: Docker 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
 
@@ -48,6 +57,8 @@ type Result<T> = std::result::Result<T, EngineError>;
 #[derive(Debug, Clone)]
 pub struct Engine {
     docker: Docker,
+    address: Arc<EngineAddress>,
+    is_here: bool,
     uploads: Uploads,
 }
 
@@ -62,30 +73,41 @@ pub struct Liveness {
 }
 
 impl Engine {
-    /// The engine at `host`, or at the default socket. Nothing is sent yet.
+    /// The engine at `host`, or the one that `docker` would use. Nothing is sent yet.
     pub fn at(host: Option<&str>) -> Result<Self> {
-        let shown = host.unwrap_or(DEFAULT_HOST);
-        let mut docker = match host {
-            Some(host) => Docker::connect_with_host(host),
-            None => Docker::connect_with_unix_defaults(),
-        }
-        .map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
-        docker.set_timeout(std::time::Duration::from_secs(TIMEOUT));
-        Ok(Self { docker, uploads: Uploads::default() })
+        let address =
+            EngineAddress::resolve(host, |name| env::var(name).ok()).map_err(EngineError::Address)?;
+        let docker = docker(&address.transport).map_err(|source| {
+            EngineError::new(Operation::Connect, &address.url, source).connecting(&address)
+        })?;
+        let is_here = address.is_here();
+        Ok(Self { docker, address: Arc::new(address), is_here, uploads: Uploads::default() })
     }
 
     /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
         let engine = Self::at(host)?;
-        let shown = host.unwrap_or(DEFAULT_HOST);
         let version = engine.docker.version().await;
-        let version = version.map_err(|source| EngineError::new(Operation::Connect, shown, source))?;
+        let version = version.map_err(|source| {
+            EngineError::new(Operation::Inspect, "engine", source).connecting(&engine.address)
+        })?;
         let version = version.api_version.unwrap_or_default();
         let spoken = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         if spoken.is_none_or(|spoken: (u32, u32)| spoken < OLDEST_API) {
-            return Err(EngineError::TooOld { host: shown.to_owned(), version });
+            return Err(EngineError::TooOld { host: engine.address.url.clone(), version });
         }
         Ok(engine)
+    }
+
+    /// Where it is, and how that was found out.
+    #[must_use]
+    pub fn address(&self) -> &EngineAddress {
+        &self.address
+    }
+
+    /// Whether published ports can be reached from here: they are published on the engine's loopback address.
+    pub fn check_ports(&self) -> Result<()> {
+        if self.is_here { Ok(()) } else { Err(EngineError::Elsewhere(Arc::clone(&self.address))) }
     }
 
     /// All networks.
@@ -120,8 +142,10 @@ impl Engine {
         let filters = label.map(|label| HashMap::from([("label", vec![label])])).unwrap_or_default();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let containers = self.docker.list_containers(Some(options)).await;
-        let containers =
-            containers.map_err(|source| EngineError::new(Operation::List, "containers", source))?;
+        // the first thing that a report asks
+        let containers = containers.map_err(|source| {
+            EngineError::new(Operation::List, "containers", source).connecting(&self.address)
+        })?;
         let mut containers: Vec<_> = containers.into_iter().map(container).collect();
         containers.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(containers)
@@ -277,6 +301,26 @@ impl Engine {
             restarts: found.restart_count.unwrap_or_default(),
             ports: published.collect(),
         })
+    }
+}
+
+fn docker(transport: &Transport) -> std::result::Result<Docker, bollard::errors::Error> {
+    match transport {
+        Transport::Unix(path) => {
+            Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, API_DEFAULT_VERSION)
+        }
+        Transport::Tcp { authority, certificates: None } => {
+            Docker::connect_with_http(authority, TIMEOUT, API_DEFAULT_VERSION)
+        }
+        Transport::Tcp { authority, certificates: Some(directory) } => {
+            let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|file| directory.join(file));
+            Docker::connect_with_ssl(authority, &key, &cert, &ca, TIMEOUT, API_DEFAULT_VERSION)
+        }
+        Transport::Ssh(destination) => {
+            let arguments = destination.arguments();
+            let carry = move |request| ssh::carry(request, arguments.clone());
+            Docker::connect_with_custom_transport(carry, Some("ssh://docker"), TIMEOUT, API_DEFAULT_VERSION)
+        }
     }
 }
 

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+use tokio::{net::TcpStream, time::timeout};
+
 use fedctl_model::site::Address;
 use reqwest::{Client, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether connections to this address are refused, or there is no way to it.
+pub async fn refuses(address: &Address) -> bool {
+    let connected = timeout(TIMEOUT, TcpStream::connect((address.host.as_str(), address.port))).await;
+    matches!(connected, Ok(Err(_)))
+}
 
 /// A service's HTTP endpoint on the host's loopback address.
 #[derive(Debug, Clone)]

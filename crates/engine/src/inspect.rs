@@ -74,8 +74,9 @@ impl Inspect {
     ///
     /// # Errors
     ///
-    /// If fedctl has no password for it.
+    /// If it cannot be reached from here, or fedctl has no password for it.
     pub fn broker(&self, site: &Site) -> Result<Broker, Unavailable> {
+        self.engine.check_ports().map_err(|error| Unavailable::Unreachable(error.to_string()))?;
         self.connector.broker(site)
     }
 
@@ -223,7 +224,9 @@ impl Inspect {
         engine: &EngineState,
         services: impl IntoIterator<Item = (String, Readiness)>,
     ) -> BTreeMap<String, String> {
-        let asked = services.into_iter().filter_map(|(name, Readiness { path, port })| {
+        let reachable = self.engine.check_ports().is_ok();
+        let services = services.into_iter().filter(|_| reachable);
+        let asked = services.filter_map(|(name, Readiness { path, port })| {
             let found = engine.container(&name)?;
             let port = found.ports.get(&port).filter(|_| found.state == ContainerState::Running)?;
             let endpoint = self.endpoints.at(&Address::published(*port));

@@ -77,7 +77,7 @@ pub struct EngineFacts {
     /// Free bytes where it keeps its data, if that is on this machine.
     pub free_disk: Option<u64>,
     /// Seconds by which its clock is ahead of this machine's.
-    pub clock_ahead: Option<f64>,
+    pub clock_ahead: f64,
 }
 
 /// Everything that the checks are made from.
@@ -180,18 +180,13 @@ fn machine(facts: &Facts<'_>) -> Vec<Check> {
             format!("{} GiB of disk space are free for the engine", free >> 30),
         ),
     };
-    let clock = match clock_ahead {
-        None => check("machine", Verdict::Unknown, "the engine does not say what time it is"),
-        Some(ahead) if ahead.abs() > CLOCK_TOLERANCE_SECONDS => {
-            let direction = if *ahead > 0.0 { "ahead of" } else { "behind" };
-            check(
-                "machine",
-                Verdict::Warning,
-                format!("the engine's clock is {:.0} s {direction} this machine's", ahead.abs()),
-            )
+    let clock = if clock_ahead.abs() > CLOCK_TOLERANCE_SECONDS {
+        let direction = if *clock_ahead > 0.0 { "ahead of" } else { "behind" };
+        let text = format!("the engine's clock is {:.0} s {direction} this machine's", clock_ahead.abs());
+        check("machine", Verdict::Warning, text)
             .help("times in logs are the engine's; synchronise the clocks")
-        }
-        Some(_) => check("machine", Verdict::Good, "the engine's clock agrees with this machine's"),
+    } else {
+        check("machine", Verdict::Good, "the engine's clock agrees with this machine's")
     };
     vec![memory, disk, clock]
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::proof::Proof;
 use fedctl_contract::http;
 use fedctl_engine::{
+    docker::Clock,
     endpoint::{Endpoint, Endpoints},
     inspect::Inspect,
     rabbitmq::Broker,
@@ -22,6 +23,8 @@ use super::{Scenario, log_tail::LogTail, run::Run};
 pub struct Environment<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) inspect: &'a Inspect,
+    /// The engine's, by which it dates what services log.
+    clock: Clock,
     pub(crate) brokers: BTreeMap<RegionName, Broker>,
     /// By region and service.
     pub(crate) endpoints: BTreeMap<(RegionName, String), Endpoint>,
@@ -50,6 +53,7 @@ impl<'a> Environment<'a> {
         inspect: &'a Inspect,
         found: &EngineState,
         remembered: Federated,
+        clock: Clock,
         timeout: Duration,
         poison: bool,
     ) -> Self {
@@ -64,7 +68,7 @@ impl<'a> Environment<'a> {
             region.services.iter().filter_map(|service| endpoint(&region.name, &service.name))
         });
         let endpoints = services.collect();
-        Self { topology, inspect, brokers, endpoints, remembered, timeout, poison }
+        Self { topology, inspect, clock, brokers, endpoints, remembered, timeout, poison }
     }
 
     /// Whether a scenario can start.
@@ -118,7 +122,7 @@ impl<'a> Environment<'a> {
                 })
             })
         });
-        LogTail::follow(&self.inspect.engine, services)
+        LogTail::follow(&self.inspect.engine, self.clock, services)
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use fedctl_engine::docker::{Engine, EngineError, LogLine};
+use fedctl_engine::docker::{Clock, Engine, EngineError, LogLine};
 use fedctl_model::topology::RegionName;
 
 /// A line that a service logged.
@@ -12,7 +12,7 @@ use fedctl_model::topology::RegionName;
 pub struct Entry {
     pub region: RegionName,
     pub service: String,
-    /// When the engine received the line.
+    /// When the engine received the line, by this machine's clock.
     pub at: jiff::Timestamp,
     pub fields: Map<String, Value>,
 }
@@ -29,14 +29,20 @@ pub struct LogTail {
 impl LogTail {
     /// Follows the containers of these services: region, service and container. One that does not run logs
     /// nothing, which a scenario then misses.
-    pub fn follow(engine: &Engine, services: impl Iterator<Item = (RegionName, String, String)>) -> Self {
-        let now = jiff::Timestamp::now();
-        let since = i32::try_from(now.as_second()).unwrap_or(i32::MAX);
+    pub fn follow(
+        engine: &Engine,
+        clock: Clock,
+        services: impl Iterator<Item = (RegionName, String, String)>,
+    ) -> Self {
+        let start = clock.there(jiff::Timestamp::now());
+        let since = i32::try_from(start.as_second()).unwrap_or(i32::MAX);
         let lines = services.map(|(region, service, container)| {
             let lines = engine.logs(&container, Some(since), None, true);
             let entry = move |line: Result<LogLine, EngineError>| {
-                let entry = line.ok().and_then(|line| entry(&region, &service, &line));
-                entry.filter(|entry| entry.at >= now)
+                let line = line.ok()?;
+                let at: jiff::Timestamp = line.at.parse().ok()?;
+                let fields = serde_json::from_str(&line.text).ok().filter(|_| at >= start)?;
+                Some(Entry { region: region.clone(), service: service.clone(), at: clock.here(at), fields })
             };
             lines.map(entry).boxed()
         });
@@ -64,10 +70,4 @@ impl Drop for LogTail {
     fn drop(&mut self) {
         self.writer.abort();
     }
-}
-
-fn entry(region: &RegionName, service: &str, line: &LogLine) -> Option<Entry> {
-    let at = line.at.parse().ok()?;
-    let fields = serde_json::from_str(&line.text).ok()?;
-    Some(Entry { region: region.clone(), service: service.to_owned(), at, fields })
 }

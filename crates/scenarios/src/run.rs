@@ -182,7 +182,8 @@ impl<'a> Run<'a> {
         correlation_id: Option<String>,
         cause: Option<usize>,
     ) {
-        let since = |cause: usize| at.duration_since(self.sent[cause].at).as_secs_f64() * 1000.0;
+        // a line may seem older than its cause by what the engine's clock could not be measured to
+        let since = |cause: usize| (at.duration_since(self.sent[cause].at).as_secs_f64() * 1000.0).max(0.0);
         let after_ms = cause.map(since);
         self.timeline.push((at, Observation { region: region.clone(), what, correlation_id, after_ms }));
     }

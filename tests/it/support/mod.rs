@@ -10,7 +10,7 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -132,8 +132,13 @@ impl Project {
 
     /// fedctl on this project, not yet run.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.file(), arguments)
+    }
+
+    /// The same on another topology file.
+    pub fn command_on(&self, file: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.executable);
-        command.arg("--file").arg(self.file()).args(arguments);
+        command.arg("--file").arg(file).args(arguments);
         command.stdin(Stdio::null()).env_remove("FEDCTL_FILE");
         command
     }

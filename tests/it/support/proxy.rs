@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::engine::docker;
+
 /// A status and an answer in place of the engine's, for a request such as `POST /v1.41/images/create?…`.
 type Answer = Option<(u16, &'static str)>;
 type Rule = dyn Fn(&str) -> Answer + Send + Sync;
@@ -62,8 +64,8 @@ impl Proxy {
 }
 
 fn engine_socket() -> PathBuf {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
-    host.strip_prefix("unix://").expect("these tests need an engine at a Unix socket").into()
+    let host = docker(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+    host.trim().strip_prefix("unix://").expect("these tests need an engine at a Unix socket").into()
 }
 
 /// Passes one connection's requests on, one after the other; it is not an error when either side hangs up.

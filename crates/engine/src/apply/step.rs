@@ -1,6 +1,6 @@
 //! One step: one foreign call, or one wait.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
@@ -9,14 +9,15 @@ use super::Tools;
 use crate::{
     chain::chain,
     docker::EngineError,
+    endpoint::refuses,
     image::{self, ImageError},
-    rabbitmq::BrokerError,
+    rabbitmq::{Broker, BrokerError},
     wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
     desired::Readiness,
     plan::{Change, Operation, Step},
-    site::{Address, Unavailable},
+    site::{Address, LOOPBACK, Unavailable},
     topology::RegionName,
 };
 
@@ -25,6 +26,8 @@ const QUOTED_LINES: usize = 15;
 /// How often the engine may restart a container before waiting for it ends.
 const RESTARTS: i64 = 1;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// What a broker logs once every listener is open.
+const STARTED: &str = "Server startup complete";
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,15 @@ pub enum StepError {
         /// Its last lines.
         log: String,
     },
+    /// A broker has started and its ports cannot be reached from here.
+    #[error(
+        "the broker's container runs, but port {port} published on {LOOPBACK} refuses connections from here: is \
+         fedctl running in another network namespace or container than the engine?"
+    )]
+    Elsewhere {
+        /// The management API's port.
+        port: u16,
+    },
     /// A step needs a broker that is not known: the plan did not wait for it, or there is no password.
     #[error("broker `{0}` is not available")]
     NoBroker(RegionName),
@@ -67,6 +79,23 @@ impl StepError {
         matches!(self, Self::TimedOut { .. })
     }
 
+    /// Whether a broker runs where it cannot be reached from here.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Elsewhere { .. })
+    }
+
+    /// What to do about it, if that is obvious.
+    #[must_use]
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if self.is_elsewhere() {
+            return Some(Cow::Borrowed(
+                "run fedctl on the engine's machine; in a container, with `docker run --network host`",
+            ));
+        }
+        self.engine().and_then(EngineError::hint)
+    }
+
     /// The engine's error underneath, if there is one.
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
@@ -76,6 +105,7 @@ impl StepError {
             | Self::Image(_)
             | Self::TimedOut { .. }
             | Self::Died { .. }
+            | Self::Elsewhere { .. }
             | Self::NoBroker(_)
             | Self::NoExecutable => None,
         }
@@ -131,6 +161,7 @@ async fn operate(operation: &Operation, tools: &Tools) -> Result<(), StepError> 
 
 async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Result<(), StepError> {
     let mut liveness = LivenessCheck::of(tools, container);
+    let mut looked = Instant::now();
     let poll = async || {
         let ports = match liveness.ports().await {
             Ok(ports) => ports,
@@ -142,7 +173,9 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
             Err(unavailable) => Poll::Pending(unavailable.to_string()),
             Ok(broker) => match broker.ready().await {
                 Ok(()) => Poll::Ready(broker),
-                Err(error) if error.is_unreachable() => Poll::Pending("the broker is booting".into()),
+                Err(error) if error.is_unreachable() => {
+                    booting(tools, container, &broker.site().management, &mut looked).await
+                }
                 Err(error) => Poll::Pending(chain(&error)),
             },
         }
@@ -150,6 +183,29 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
     let broker = wait(tools, container, &format!("broker {region}"), poll).await?;
     tools.brokers.borrow_mut().insert(region.clone(), broker);
     Ok(())
+}
+
+/// What waiting for a broker that gives no answer comes to. Most engines accept connections for a container from its
+/// start; those that do not must do so when the broker has started, of which it is asked once a second.
+async fn booting(
+    tools: &Tools,
+    container: &str,
+    address: &Address,
+    looked: &mut Instant,
+) -> Poll<Broker, StepError> {
+    if !refuses(address).await {
+        return Poll::Pending("the broker is booting".into());
+    }
+    let port = address.port;
+    if looked.elapsed() >= ASK_AGAIN {
+        *looked = Instant::now();
+        match tools.inspect.engine.has_logged(container, STARTED).await {
+            Ok(true) if refuses(address).await => return Poll::Failed(StepError::Elsewhere { port }),
+            Ok(_) => {}
+            Err(error) => return Poll::Failed(error.into()),
+        }
+    }
+    Poll::Pending(format!("the broker is booting, and its port {port} on {LOOPBACK} refuses connections"))
 }
 
 async fn await_service(tools: &Tools, container: &str, readiness: &Readiness) -> Result<(), StepError> {

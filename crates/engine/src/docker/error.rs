@@ -1,15 +1,16 @@
 //! The errors of an engine.
 
-use std::{fmt, io};
+use std::{borrow::Cow, fmt, io, sync::Arc};
 
 use bollard::errors::Error;
 
+use super::address::{AddressError, EngineAddress};
 use crate::chain::causes;
 
 /// What the engine was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Reach the engine, or attach a container to a network.
+    /// Attach a container to a network.
     Connect,
     List,
     Inspect,
@@ -50,6 +51,20 @@ impl fmt::Display for Operation {
 /// An operation of the engine that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// It is not known where the engine is.
+    #[error(transparent)]
+    Address(AddressError),
+    #[error("cannot connect to {address}")]
+    NotConnected {
+        address: Box<EngineAddress>,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(
+        "the engine at {0} is on another machine: it publishes ports on its own loopback address, where they cannot \
+         be reached from here"
+    )]
+    Elsewhere(Arc<EngineAddress>),
     /// The engine answered with an error.
     #[error("cannot {operation} `{subject}`: {message}")]
     Refused {
@@ -92,7 +107,11 @@ pub enum EngineError {
 /// What callers distinguish, or give a hint for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
+    /// The engine's address is wrong.
+    Address,
     Unreachable,
+    /// The engine's published ports cannot be reached.
+    Elsewhere,
     /// The engine's socket is not open to this user.
     Forbidden,
     TooOld,
@@ -111,6 +130,25 @@ pub enum Problem {
 }
 
 impl EngineError {
+    /// The error of a first request, which names the engine if there was no answer.
+    pub(super) fn connecting(self, address: &EngineAddress) -> Self {
+        let address = Box::new(address.clone());
+        match self {
+            Self::Unreachable { source, .. } => Self::NotConnected { address, source },
+            Self::Failed { source, .. } if !matches!(*source, Error::JsonDataError { .. }) => {
+                Self::NotConnected { address, source }
+            }
+            error @ (Self::Address(_)
+            | Self::NotConnected { .. }
+            | Self::Elsewhere(_)
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::TooOld { .. }
+            | Self::NoSuchUser { .. }
+            | Self::Command { .. }) => error,
+        }
+    }
+
     pub(super) fn new(operation: Operation, subject: &str, source: Error) -> Self {
         let subject = subject.to_owned();
         #[expect(clippy::wildcard_enum_match_arm, reason = "bollard's list is open")]
@@ -134,10 +172,16 @@ impl EngineError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
+            Self::Address(_) => Problem::Address,
+            Self::Elsewhere(_) => Problem::Elsewhere,
             Self::Refused { status: 404, .. } => Problem::NotFound,
             Self::Refused { status, message, .. } => classify(*status, message),
-            Self::Unreachable { source, .. } if is_permission_denied(&**source) => Problem::Forbidden,
-            Self::Unreachable { .. } => Problem::Unreachable,
+            Self::Unreachable { source, .. } | Self::NotConnected { source, .. }
+                if is_permission_denied(&**source) =>
+            {
+                Problem::Forbidden
+            }
+            Self::Unreachable { .. } | Self::NotConnected { .. } => Problem::Unreachable,
             Self::TooOld { .. } => Problem::TooOld,
             Self::Failed { .. } | Self::NoSuchUser { .. } | Self::Command { .. } => Problem::Other,
         }
@@ -150,24 +194,43 @@ impl EngineError {
 
     /// What to do about it, if that is obvious.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.problem() {
-            Problem::Unreachable => {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Self::Address(error) = self {
+            return error.hint().map(Cow::Owned);
+        }
+        if let Self::NotConnected { address, .. } = self
+            && let Some(socket) = &address.rootless
+        {
+            let socket = socket.display();
+            return Some(Cow::Owned(format!(
+                "a rootless engine's socket is there: set DOCKER_HOST=unix://{socket}, or `docker context use rootless`"
+            )));
+        }
+        self.problem().hint().map(Cow::Borrowed)
+    }
+}
+
+impl Problem {
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable => {
                 Some("start the engine (systemctl start docker), or point DOCKER_HOST at one")
             }
-            Problem::Forbidden => Some(
+            Self::Elsewhere => Some(
+                "run fedctl on the engine's machine, or forward its socket and each port that the topology sets: \
+                 `ssh -L ./d.sock:/var/run/docker.sock -L PORT:localhost:PORT HOST`, then DOCKER_HOST=unix://$PWD/d.sock",
+            ),
+            Self::Forbidden => Some(
                 "add yourself to the socket's group (sudo usermod -aG docker $USER, then log in again), or use sudo",
             ),
-            Problem::TooOld => Some("upgrade the engine to Docker 20.10 or newer"),
-            Problem::PortTaken => {
+            Self::TooOld => Some("upgrade the engine to Docker 20.10 or newer"),
+            Self::PortTaken => {
                 Some("free the port, or choose another in the topology; without one the engine chooses")
             }
-            Problem::DiskFull => {
-                Some("free space on the engine's disk (docker system df, docker system prune)")
-            }
-            Problem::OpenFilesLimit => Some("lower `broker.open-files` in the topology"),
-            Problem::NoAddressPool => Some("remove unused networks: docker network prune"),
-            Problem::NotFound | Problem::RemovalInProgress | Problem::Running | Problem::Other => None,
+            Self::DiskFull => Some("free space on the engine's disk (docker system df, docker system prune)"),
+            Self::OpenFilesLimit => Some("lower `broker.open-files` in the topology"),
+            Self::NoAddressPool => Some("remove unused networks: docker network prune"),
+            Self::Address | Self::NotFound | Self::RemovalInProgress | Self::Running | Self::Other => None,
         }
     }
 }
@@ -196,7 +259,10 @@ fn is_permission_denied(error: &(dyn std::error::Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::address::{Origin, Transport},
+        *,
+    };
 
     fn problem(source: Error) -> Problem {
         EngineError::new(Operation::Remove, "shop", source).problem()
@@ -215,6 +281,28 @@ mod tests {
         };
         assert_eq!(denied.problem(), Problem::Forbidden);
         assert_eq!(problem(Error::SocketNotFoundError("/nowhere".into())), Problem::Unreachable);
+    }
+
+    #[test]
+    fn a_rootless_engines_socket_is_named_where_the_systems_gives_no_answer() {
+        let address = |rootless: Option<&str>| EngineAddress {
+            url: "unix:///var/run/docker.sock".into(),
+            transport: Transport::Unix("/var/run/docker.sock".into()),
+            origin: Origin::Default,
+            rootless: rootless.map(Into::into),
+        };
+        let hint = |rootless| {
+            let missing = Error::SocketNotFoundError("/var/run/docker.sock".into());
+            let error =
+                EngineError::new(Operation::List, "containers", missing).connecting(&address(rootless));
+            assert_eq!(error.to_string(), "cannot connect to `unix:///var/run/docker.sock` (the default)");
+            error.hint().unwrap()
+        };
+        assert!(
+            hint(Some("/run/user/1000/docker.sock"))
+                .contains("DOCKER_HOST=unix:///run/user/1000/docker.sock")
+        );
+        assert!(hint(None).starts_with("start the engine"));
     }
 
     #[test]

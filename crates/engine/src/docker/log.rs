@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use bollard::{container::LogOutput, query_parameters::LogsOptionsBuilder};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::{Engine, EngineError, Operation, Result};
 
@@ -39,6 +39,26 @@ impl Engine {
         Box::pin(lines.map(move |line| {
             line.map(log_line).map_err(|source| EngineError::new(Operation::ReadLogs, &subject, source))
         }))
+    }
+
+    /// Whether a container has logged a line with this text since it was last started.
+    pub async fn has_logged(&self, name: &str, text: &str) -> Result<bool> {
+        let since = self.started_at(name).await?;
+        let mut lines = self.logs(name, since, None, false);
+        while let Some(line) = lines.try_next().await? {
+            if line.text.contains(text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// When a container was last started, by the engine's clock, in seconds of Unix time.
+    async fn started_at(&self, name: &str) -> Result<Option<i32>> {
+        let found = self.docker.inspect_container(name, None).await;
+        let found = found.map_err(|source| EngineError::new(Operation::Inspect, name, source))?;
+        let started = found.state.and_then(|state| state.started_at?.parse::<jiff::Timestamp>().ok());
+        Ok(started.and_then(|started| i32::try_from(started.as_second()).ok()))
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) const UNREACHABLE: Code = Code::error(
     "FED0601",
     "Neither the broker's management API nor its AMQP port answers, so its queues and \
      the state of its links are unknown. It may still be starting, hang, or be paused. `fedctl logs REGION broker` shows what it \
-     reports; the other regions are not affected.",
+     reports; the other regions are not affected. If every broker refuses connections, fedctl probably runs in another \
+     network namespace, container or machine than the engine: ports are published on the engine's loopback address.",
 );
 pub(super) const STOPPED: Code = Code::error(
     "FED0602",
