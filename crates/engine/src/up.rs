@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use fedctl_model::{
     diagnostic::Diagnostic,
     event::Event,
     observed::{BrokerHealth, Federated, Snapshot},
-    plan::{Operation, Plan, Step, is_stalled, plan, repair},
+    plan::{Operation, Plan, Step, patience, plan, repair},
     status::{self, Condition, LinkRef, LinkState, LinkStatus},
     topology::{RegionName, Topology},
 };
@@ -27,10 +26,6 @@ use fedctl_model::{
 /// How many plans one run may need: each after images arrived, or after brokers that had to be started or restarted
 /// could be asked what they hold.
 const ROUNDS: usize = 4;
-/// How long a broker may take to start a link, to pass it a changed password, and to propagate bindings over it,
-/// before the link is repaired.
-const STALLED_LIMIT: Duration = Duration::from_secs(3);
-
 /// Why the regions are not up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
@@ -224,12 +219,12 @@ impl Up<'_> {
     /// Repairs the links that have been stalled for a while, each once: a second try would be for a cause that is not
     /// the one it looks like. A link that cannot be repaired is reported and waited for like any other.
     async fn repair(&self, links: &[LinkStatus], repairs: &mut Repairs) {
-        let stalled = || links.iter().filter(|link| is_stalled(link));
+        let stalled = || links.iter().filter(|link| patience(link).is_some());
         repairs.since.retain(|known, _| stalled().any(|found| found.link == *known));
         let due: Vec<&LinkStatus> = stalled()
             .filter(|found| {
                 let since = repairs.since.entry(found.link.clone()).or_insert_with(Instant::now);
-                since.elapsed() >= STALLED_LIMIT
+                patience(found).is_some_and(|patience| since.elapsed() >= patience)
                     && !repairs.tried.contains(&(found.link.clone(), found.condition.clone()))
             })
             .collect();

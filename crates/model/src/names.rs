@@ -31,6 +31,12 @@ pub fn link_user(downstream: &RegionName) -> String {
     format!("link-{downstream}")
 }
 
+/// Whether it is such a user.
+#[must_use]
+pub fn is_link_user(user: &str) -> bool {
+    user.starts_with("link-")
+}
+
 /// The network between the regions.
 #[must_use]
 pub fn wan(project: &str) -> String {

@@ -15,7 +15,7 @@ pub(crate) use blocked::CODES;
 pub use diff::plan;
 pub use ownership::conflict;
 pub use removal::{Removal, remove};
-pub use repair::{is_stalled, repair};
+pub use repair::{patience, repair};
 pub use text::{Description, Sign};
 
 use crate::{

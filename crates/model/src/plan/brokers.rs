@@ -17,7 +17,7 @@ use crate::{
     observed::{Definitions, Owned, Plugin, Snapshot},
     password,
     site::Unavailable,
-    topology::RegionName,
+    topology::{ApplyTo, RegionName},
 };
 
 /// What a broker holds; none for one that is about to be created with an empty volume.
@@ -91,12 +91,34 @@ pub(super) fn reconcile(
     ready
 }
 
-/// A broker that starts enables its plugins itself; one that runs without them is told to.
+/// A broker that starts enables its plugins itself; one that runs without one is told to. Whether it lacks others as well
+/// shows when it has that one.
 fn enable_plugins(plan: &mut Plan, broker: &Broker, observed: &Snapshot<Definitions>) -> Option<usize> {
-    let Some(Unavailable::PluginDisabled(_)) = observed.unavailable(&broker.region) else { return None };
+    let Some(Unavailable::PluginDisabled(missing)) = observed.unavailable(&broker.region) else {
+        return None;
+    };
+    let plugins = match missing {
+        Plugin::Federation => vec![Plugin::Federation, Plugin::FederationManagement],
+        Plugin::FederationManagement | Plugin::Management => vec![*missing],
+    };
     let container = broker.container.clone();
-    let step = Operation::EnablePlugins { container, plugins: Plugin::ALL.into() };
-    Some(plan.push(step, Cause::PluginDisabled, []))
+    let enabled = plan.push(Operation::EnablePlugins { container, plugins }, Cause::PluginDisabled, []);
+    if *missing == Plugin::Federation {
+        put_queue_policies_again(plan, broker, enabled);
+    }
+    Some(enabled)
+}
+
+/// The links of queues whose consumers were there before the plugin was do not fetch until their policy is put again.
+fn put_queue_policies_again(plan: &mut Plan, broker: &Broker, after: usize) {
+    for (name, policy) in
+        broker.policies.iter().filter(|(_, policy)| policy.apply_to == ApplyTo::Queues.as_str())
+    {
+        let delete = Change::DeletePolicy { name: name.clone() }.at(&broker.region);
+        let deleted = plan.push(delete, Cause::PluginDisabled, [after]);
+        let put = Change::PutPolicy { name: name.clone(), policy: policy.clone() }.at(&broker.region);
+        plan.push(put, Cause::Follows, [deleted]);
+    }
 }
 
 fn cluster_name(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! The plan that repairs links which do not come up by themselves.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Cause, Change, Plan};
 use crate::{
@@ -28,9 +28,10 @@ fn remedy(condition: &Condition) -> Option<Remedy> {
     match condition {
         Condition::Running | Condition::Connecting | Condition::Unknown(_) => None,
         Condition::Failing(reason) => match reason {
-            Reason::BindingNotPropagated { .. } | Reason::InternalBindingMissing | Reason::Stale => {
-                Some(Remedy::Restart)
-            }
+            Reason::BindingNotPropagated { .. }
+            | Reason::InternalBindingMissing
+            | Reason::NotFetching
+            | Reason::Stale => Some(Remedy::Restart),
             Reason::NotStarted => Some(Remedy::PutPolicyAgain),
             Reason::AccessRefused => Some(Remedy::PutUpstreamAgain),
             Reason::OffNetwork { .. }
@@ -58,10 +59,15 @@ fn remedy(condition: &Condition) -> Option<Remedy> {
     }
 }
 
-/// Whether a link may stay as it is for ever, and [`repair`] can help.
+/// How long a link may take to become right by itself before [`repair`] helps; none if it cannot help.
+///
+/// A broker starts a link, passes it a changed password, and propagates bindings over it within a second or two; it
+/// counts consumers every five.
 #[must_use]
-pub fn is_stalled(link: &LinkStatus) -> bool {
-    remedy(&link.condition).is_some()
+pub fn patience(link: &LinkStatus) -> Option<Duration> {
+    remedy(&link.condition)?;
+    let counts = link.condition == Condition::Failing(Reason::NotFetching);
+    Some(Duration::from_secs(if counts { 6 } else { 3 }))
 }
 
 /// Plans what makes the brokers start the stalled ones of these links again. Messages that wait for them are kept.

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 29] = [
+pub(crate) const ALL: [Code; 30] = [
     BINDING_NOT_PROPAGATED,
     ACCESS_REFUSED,
     VHOST_REFUSED,
@@ -32,6 +32,7 @@ pub(crate) const ALL: [Code; 29] = [
     STREAM,
     ALARM,
     STALE,
+    NOT_FETCHING,
 ];
 
 pub(super) const BINDING_NOT_PROPAGATED: Code = Code::error(
@@ -211,4 +212,10 @@ pub(super) const STALE: Code = Code::error(
     "The downstream's broker was taken off the network between the regions and attached again, with another address. The \
      upstream still has the connection from the old one, and both report the link as running until their heartbeats \
      fail. Then it connects again by itself; `fedctl up` restarts it at once. Messages are kept.",
+);
+pub(super) const NOT_FETCHING: Code = Code::error(
+    "FED0329",
+    "A queue's link fetches messages while the downstream's queue is empty and has a consumer; otherwise it is paused. \
+     This one should fetch, and has no consumer on the upstream: RabbitMQ reports it as running. It happens when the \
+     federation plugin is enabled on a broker whose queues have consumers already. `fedctl up` restarts such a link.",
 );

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     federation::{internal_exchanges, internal_queue, is_internal},
-    names::{BROKER, container, link_user, wan},
+    names::{BROKER, container, is_link_user, link_user, wan},
     observed::{
-        BrokerHealth, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue, Resource,
-        Snapshot,
+        BrokerHealth, Consumer, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue,
+        Resource, Snapshot,
     },
     pattern::Pattern,
     site::Unavailable,
@@ -20,6 +20,8 @@ use crate::{
 
 /// Seconds for which a link may be `starting`; one that takes longer is black-holed.
 const STARTING_LIMIT: u64 = 5;
+/// Seconds within which brokers have surely counted a new consumer: they do so every five.
+const COUNTED_WITHIN: u64 = 15;
 
 /// Every link that the topology requires, and those that brokers have besides. How many are required does not depend
 /// on who answers: `remembered` is what was federated in each region before.
@@ -122,7 +124,8 @@ fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstrea
     let condition = obstacle(&link, upstream, downstream)
         .unwrap_or_else(|| reported.map_or_else(|| missing(topology, &link, downstream), condition));
     let condition = if condition == Condition::Running {
-        belied(&link, upstream, downstream).map_or(Condition::Running, Condition::Failing)
+        belied(&link, reported.and_then(|link| link.age), upstream, downstream)
+            .map_or(Condition::Running, Condition::Failing)
     } else {
         condition
     };
@@ -226,11 +229,38 @@ fn missing_definition(topology: &Topology, link: &LinkRef, held: &LinkDefinition
 }
 
 /// What is so of a link that is reported as running and does not work.
-fn belied(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
+fn belied(link: &LinkRef, age: Option<u64>, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
     if is_stale(link, upstream, downstream) {
         return Some(Reason::Stale);
     }
-    not_propagated(link, upstream, downstream)
+    match &link.resource {
+        Resource::Exchange(exchange) => not_propagated(link, exchange, upstream, downstream),
+        Resource::Queue(queue) => {
+            fetches_nothing(link, queue, age, upstream, downstream).then_some(Reason::NotFetching)
+        }
+    }
+}
+
+/// Whether the link of a queue should fetch messages and does not. Brokers count their consumers every few seconds: of
+/// a link that has just started, and of whose upstream nothing waits, it is too early to say.
+fn fetches_nothing(
+    link: &LinkRef,
+    name: &str,
+    age: Option<u64>,
+    upstream: &End<'_>,
+    downstream: &End<'_>,
+) -> bool {
+    let (Some(above), Some(below)) = (upstream.health, downstream.health) else { return false };
+    let user = link_user(&link.downstream);
+    let is_local = |consumer: &Consumer| consumer.queue == name && !is_link_user(&consumer.user);
+    let is_link = |consumer: &Consumer| consumer.queue == name && consumer.user == user;
+    let ready = |end: &End<'_>| end.queues.get(name).map_or(0, |queue| queue.messages - queue.unacknowledged);
+    let settled = age.is_some_and(|age| age >= COUNTED_WITHIN);
+    !above.consumers.is_empty()
+        && below.consumers.iter().any(is_local)
+        && !above.consumers.iter().any(is_link)
+        && ready(downstream) == 0
+        && (ready(upstream) > 0 || settled)
 }
 
 /// Whether the upstream still has the downstream's connections from an address that it had before: they are dead, and
@@ -244,15 +274,19 @@ fn is_stale(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> bool {
 
 /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
 /// of it, whatever the broker reports.
-fn not_propagated(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
-    let Resource::Exchange(exchange) = &link.resource else { return None };
+fn not_propagated(
+    link: &LinkRef,
+    exchange: &str,
+    upstream: &End<'_>,
+    downstream: &End<'_>,
+) -> Option<Reason> {
     upstream.health?;
     let queue = internal_queue(exchange, &link.downstream);
     let internal = internal_exchanges(&queue);
     let own = downstream
         .bindings
         .iter()
-        .filter(|(source, destination, _)| source == exchange && !is_internal(destination));
+        .filter(|(source, destination, _)| *source == exchange && !is_internal(destination));
     let mut own = own.map(|(_, _, key)| *key).peekable();
     // without a binding there is nothing to carry
     own.peek()?;
@@ -261,7 +295,7 @@ fn not_propagated(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> O
     let Some(internal) = internal.iter().find(bound) else {
         return Some(Reason::InternalBindingMissing);
     };
-    let arrived = |key: &str| upstream.bindings.contains(&(exchange.as_str(), internal.as_str(), key));
+    let arrived = |key: &str| upstream.bindings.contains(&(exchange, internal.as_str(), key));
     own.find(|key| !arrived(key)).map(|key| Reason::BindingNotPropagated { routing_key: key.to_owned() })
 }
 

@@ -15,6 +15,8 @@ pub enum Reason {
     },
     /// It runs, and the upstream's internal exchange is not bound to its queue: nothing arrives.
     InternalBindingMissing,
+    /// It runs, its downstream's queue is empty and has a consumer, and it fetches nothing.
+    NotFetching,
     /// Its connection comes from an address that the downstream no longer has.
     Stale,
     /// A broker at one of its ends is not attached to the network between the regions.
@@ -135,6 +137,7 @@ impl Reason {
         match self {
             Reason::BindingNotPropagated { .. } => LinkState::Starting,
             Reason::InternalBindingMissing
+            | Reason::NotFetching
             | Reason::Stale
             | Reason::OffNetwork { .. }
             | Reason::UpstreamUnavailable(_)
@@ -168,6 +171,7 @@ impl Reason {
         match self {
             Reason::BindingNotPropagated { .. } => codes::BINDING_NOT_PROPAGATED,
             Reason::InternalBindingMissing => codes::INTERNAL_BINDING_MISSING,
+            Reason::NotFetching => codes::NOT_FETCHING,
             Reason::Stale => codes::STALE,
             Reason::OffNetwork { .. } => codes::OFF_NETWORK,
             Reason::UpstreamUnavailable(_) => codes::UPSTREAM_UNAVAILABLE,
@@ -241,6 +245,9 @@ impl fmt::Display for Reason {
             Reason::DownstreamChannelLost => f.write_str("lost the channel to the downstream broker"),
             Reason::InternalBindingMissing => f.write_str(
                 "the upstream's internal exchange is not bound to the link's queue: messages are not forwarded",
+            ),
+            Reason::NotFetching => f.write_str(
+                "the downstream's queue has a consumer and is empty, and the link fetches nothing for it",
             ),
             Reason::Stale => f.write_str("its connection is dead: the downstream has another address now"),
             Reason::NotDeclared => f.write_str("no longer declared by the downstream's services"),

@@ -14,7 +14,7 @@ use fedctl_model::{
     federation::internal_queue,
     names::{self, INSTANCE_LABEL, SERVICE_LABEL},
     observed::{ContainerState, Object, Queue, Resource},
-    plan::{Change, Operation, Plan, Removal, Step, is_stalled, plan, remove, repair},
+    plan::{Change, Operation, Plan, Removal, Step, patience, plan, remove, repair},
     secret::Secret,
     status::{Condition, LinkRef, LinkStatus, Reason},
     topology::{self, RegionName, Topology},
@@ -623,8 +623,9 @@ fn a_broker_without_a_plugin_is_told_to_enable_it() {
             world.without_plugin.insert(region("asia"));
         },
         &[
-            "~ container shop_asia_broker: enable rabbitmq_management, rabbitmq_federation, \
-             rabbitmq_federation_management (not enabled)",
+            "~ container shop_asia_broker: enable rabbitmq_federation, rabbitmq_federation_management (not enabled)",
+            "- broker asia: policy fed (not enabled)",
+            "+ broker asia: policy fed on queues",
             ". broker asia: wait until it accepts connections",
         ],
     );
@@ -827,7 +828,7 @@ fn a_link_is_stalled_by_its_reason_and_by_no_word_of_it() {
     ];
     for (reason, expected) in stalled {
         let link = failing(Resource::Queue("fed.bills".into()), reason);
-        assert_eq!(is_stalled(&link), expected, "{}", link.condition);
+        assert_eq!(patience(&link).is_some(), expected, "{}", link.condition);
         assert_eq!(repair([&link], &wanted(TWO)).is_empty(), !expected, "{}", link.condition);
     }
 }

@@ -557,6 +557,38 @@ fn a_stream_that_a_policy_matches_is_neither_expected_nor_unexpected() {
 }
 
 #[test]
+fn a_queues_link_that_should_fetch_and_does_not_is_down() {
+    let with = |age: u64, waits: u64, fetches: bool, local: bool| {
+        move |world: &mut World| {
+            let consumer = |queue: &str, user: &str| Consumer {
+                queue: queue.into(),
+                user: user.into(),
+                host: String::new(),
+            };
+            world.broker("europe").consumers = vec![consumer("another", "services")];
+            if fetches {
+                world.broker("europe").consumers.push(consumer(QUEUE, "link-asia"));
+            }
+            // a link to a third region is no consumer of the region's own
+            world.broker("asia").consumers = vec![consumer(QUEUE, "link-mars")];
+            if local {
+                world.broker("asia").consumers.push(consumer(QUEUE, "services"));
+            }
+            world.broker("europe").queues.push(queue(QUEUE.into(), waits));
+            world.links("asia")[1].age = Some(age);
+        }
+    };
+    let down =
+        ["europe → asia fed.work: Down: the downstream's queue has a consumer and is empty, and the link \
+                 fetches nothing for it"];
+    check(with(20, 0, false, true), &down);
+    check(with(1, 7, false, true), &down);
+    check(with(1, 0, false, true), &[]);
+    check(with(20, 7, true, true), &[]);
+    check(with(20, 7, false, false), &[]);
+}
+
+#[test]
 fn a_link_that_runs_is_idle_moves_is_blocked_or_paused() {
     let activity = |resource: &str, damage: &dyn Fn(&mut World)| {
         let mut world = World::of(TWO);

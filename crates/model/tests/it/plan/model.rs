@@ -248,6 +248,7 @@ impl World {
             self.runs(&name) && self.answering.contains(region),
             "`{name}` was asked and does not answer"
         );
+        assert!(!self.without_plugin.contains(region), "`{name}` lacks a plugin");
         self.brokers.get_mut(region).expect("a broker that answers")
     }
 
