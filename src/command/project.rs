@@ -92,10 +92,11 @@ impl Project {
         Ok(Owner { file: self.file.canonicalize()?.display().to_string(), take_over })
     }
 
-    /// Locks a project on its engine, and this directory.
-    pub fn lock(&self, global: &Global, project: &str) -> Result<Lock, Failure> {
+    /// Locks this directory, and a project on its engine.
+    pub fn lock(&self, global: &Global, project: &str) -> Result<[Lock; 2], Failure> {
+        let directory = self.workdir.lock()?;
         let engine = Engine::at(global.host.as_deref())?;
-        Ok(self.workdir.lock(project, &engine.address().url)?)
+        Ok([directory, Lock::of_project(project, &engine.address().url)?])
     }
 
     /// The brokers, with the passwords that are known by now.

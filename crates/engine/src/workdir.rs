@@ -31,8 +31,29 @@ pub struct Workdir {
 /// Held while the project is being changed; released when dropped, or by the kernel if the program dies.
 #[derive(Debug)]
 pub struct Lock {
-    _directory: File,
-    _project: File,
+    _file: File,
+}
+
+impl Lock {
+    /// The lock of the project of this name on the engine at this address, for this machine: another directory may have a
+    /// topology of the same name.
+    pub fn of_project(project: &str, engine: &str) -> Result<Self, WorkdirError> {
+        let name = Sha256::digest(format!("{engine}\n{project}"));
+        let path = std::env::temp_dir().join(format!("fedctl-{}.lock", URL_SAFE_NO_PAD.encode(&name[..12])));
+        let file = open_shared(&path);
+        Self::of(
+            file.map_err(|source| WorkdirError::Io { operation: "open", path: path.clone(), source })?,
+            path,
+        )
+    }
+
+    fn of(file: File, path: PathBuf) -> Result<Self, WorkdirError> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(WorkdirError::Locked { path }),
+            Err(fs::TryLockError::Error(source)) => Err(WorkdirError::Io { operation: "lock", path, source }),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,25 +81,15 @@ impl Workdir {
         Self { path: topology.parent().unwrap_or(Path::new("")).join(".fedctl") }
     }
 
-    /// Locks this directory, and the project of this name on the engine at this address: another directory may have a
-    /// topology of the same name.
-    pub fn lock(&self, project: &str, engine: &str) -> Result<Lock, WorkdirError> {
+    /// Locks this directory.
+    pub fn lock(&self) -> Result<Lock, WorkdirError> {
         self.create()?;
         let path = self.path.join("lock");
-        let file = open_private(&path).map_err(|source| WorkdirError::Io {
-            operation: "write",
-            path: path.clone(),
-            source,
-        })?;
-        let directory = locked(file, path)?;
-        let name = Sha256::digest(format!("{engine}\n{project}"));
-        let path = std::env::temp_dir().join(format!("fedctl-{}.lock", URL_SAFE_NO_PAD.encode(&name[..12])));
-        let file = open_shared(&path).map_err(|source| WorkdirError::Io {
-            operation: "open",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Lock { _directory: directory, _project: locked(file, path)? })
+        let file = open_private(&path);
+        Lock::of(
+            file.map_err(|source| WorkdirError::Io { operation: "write", path: path.clone(), source })?,
+            path,
+        )
     }
 
     /// The passwords on disk; none if there is no file.
@@ -201,14 +212,6 @@ impl Workdir {
     }
 }
 
-fn locked(file: File, path: PathBuf) -> Result<File, WorkdirError> {
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(WorkdirError::Locked { path }),
-        Err(fs::TryLockError::Error(source)) => Err(WorkdirError::Io { operation: "lock", path, source }),
-    }
-}
-
 /// A file that every user may lock: whoever made it, others can read it.
 fn open_shared(path: &Path) -> io::Result<File> {
     let created = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path);
@@ -256,17 +259,17 @@ mod tests {
 
     #[test]
     fn two_cannot_hold_the_lock_of_a_directory_or_of_a_project() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let [one, other] =
-            [one, other].map(|directory| Workdir::next_to(&directory.path().join("regions.yaml")));
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
         let engine = format!("engine of process {}", std::process::id());
-        let lock = one.lock("shop", &engine).unwrap();
-        assert!(one.lock("inn", &engine).unwrap_err().is_locked(), "the directory");
-        assert!(other.lock("shop", &engine).unwrap_err().is_locked(), "the project");
-        other.lock("inn", &engine).unwrap();
-        other.lock("shop", "another engine").unwrap();
-        drop(lock);
-        other.lock("shop", &engine).unwrap();
+        let locks = (workdir.lock().unwrap(), Lock::of_project("shop", &engine).unwrap());
+        assert!(workdir.lock().unwrap_err().is_locked());
+        assert!(Lock::of_project("shop", &engine).unwrap_err().is_locked());
+        Lock::of_project("inn", &engine).unwrap();
+        Lock::of_project("shop", "another engine").unwrap();
+        drop(locks);
+        workdir.lock().unwrap();
+        Lock::of_project("shop", &engine).unwrap();
     }
 
     #[test]
