@@ -1,6 +1,6 @@
 //! `fedctl up`.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use tokio::time::Instant;
 
@@ -38,12 +38,18 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let events = progress::events(global.progress, output);
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
     let tools = project::tools(&project, engine, inventory, executable, events, deadline);
-    let up = Up { topology: &project.topology, desired: &desired, tools: &tools, stop: &stop.token };
+    let up = Up {
+        topology: &project.topology,
+        desired: &desired,
+        tools: &tools,
+        stop: &stop.token,
+        attached: RefCell::default(),
+    };
     match up.run().await {
         Ok(Done { steps, links, federated }) => {
             let known: Vec<RegionName> = project.regions(&[])?;
             project.workdir.remember(federated, &known)?;
-            let links = output::status::running(links);
+            let links = output::status::running(links, regions.len());
             output.message(&if steps == 0 {
                 format!("nothing to do: {links}\n")
             } else {

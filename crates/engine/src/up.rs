@@ -17,8 +17,9 @@ use fedctl_model::{
     desired::Desired,
     diagnostic::Diagnostic,
     event::Event,
+    names::wan,
     observed::{BrokerHealth, Federated, Snapshot},
-    plan::{Operation, Plan, Step, patience, plan, repair},
+    plan::{Cause, Operation, Plan, Step, patience, plan, repair},
     status::{self, Condition, LinkRef, LinkState, LinkStatus},
     topology::{RegionName, Topology},
 };
@@ -81,6 +82,8 @@ pub struct Up<'a> {
     pub tools: &'a Tools,
     /// Cancelled to interrupt.
     pub stop: &'a CancellationToken,
+    /// When brokers that ran were attached to the network between the regions again.
+    pub attached: RefCell<BTreeMap<RegionName, Instant>>,
 }
 
 /// What came of it.
@@ -112,6 +115,7 @@ impl Up<'_> {
             }
             self.note_images(&plan);
             done += self.apply(&plan).await?;
+            self.note_attachments(&plan);
             rounds += 1;
             match plan.provisional {
                 false => break,
@@ -135,6 +139,32 @@ impl Up<'_> {
         } else {
             Ok(report.done)
         }
+    }
+
+    /// Remembers which running brokers were attached to the network between the regions again.
+    fn note_attachments(&self, plan: &Plan) {
+        let network = wan(&self.desired.project);
+        let mut attached = self.attached.borrow_mut();
+        for planned in plan.steps.iter().filter(|planned| planned.cause == Cause::NotFound) {
+            if let Step::Engine(Operation::ConnectNetwork { container, attachment }) = &planned.step
+                && attachment.network == network
+            {
+                let brokers = self.desired.brokers.iter().filter(|broker| broker.container == *container);
+                attached.extend(brokers.map(|broker| (broker.region.clone(), Instant::now())));
+            }
+        }
+    }
+
+    /// Whether a link may still have a connection from before one of its ends was attached again. It may be dead, or half
+    /// of it, and is reported as running until a heartbeat fails: in two of them, and a little more to be reported.
+    fn may_be_dead(&self, link: &LinkStatus) -> bool {
+        let heartbeat = u64::from(self.topology.federation.upstream.heartbeat);
+        let attached = self.attached.borrow();
+        let ends = [&link.link.upstream, &link.link.downstream];
+        ends.into_iter().filter_map(|region| attached.get(region)).any(|attached| {
+            let since = attached.elapsed().as_secs();
+            since <= 2 * heartbeat + 2 && link.age_seconds.is_none_or(|age| age > since)
+        })
     }
 
     /// Reports the images that are used as found; those that are built or pulled report themselves.
@@ -246,6 +276,11 @@ impl Up<'_> {
             return Ok(Err(format!("{region}: {unavailable}")));
         }
         let mut links = status::links(self.topology, &found, &Federated::new());
+        for link in &mut links {
+            if link.is_running() && self.may_be_dead(link) {
+                link.condition = Condition::Connecting;
+            }
+        }
         links.retain(|found| {
             found.state() != LinkState::Unexpected
                 && chosen(&found.link.upstream)
