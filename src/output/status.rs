@@ -59,7 +59,7 @@ fn counts(status: &Status) -> String {
     if required + unexpected == 0 {
         let answers = status.regions.iter().any(|region| region.broker.state == BrokerState::Running);
         let unknown = "no links are known: no region answers, and no `fedctl up` has finished here";
-        return if answers { running(0) } else { unknown.into() };
+        return if answers { running(0, status.regions.len()) } else { unknown.into() };
     }
     let mut text =
         format!("{} of {} running", of(|state| state == LinkState::Running), counted(required, "link"));
@@ -72,13 +72,15 @@ fn counts(status: &Status) -> String {
     text
 }
 
-/// That so many links run, and all of them.
+/// That so many links run between so many regions, and all of them.
 #[must_use]
-pub fn running(links: usize) -> String {
-    if links == 0 {
-        "no links: nothing is federated yet, since no exchange or queue matches a policy's pattern".into()
-    } else {
-        format!("{} running", counted(links, "link"))
+pub fn running(links: usize, regions: usize) -> String {
+    match (links, regions) {
+        (0, 0 | 1) => "no links: they need two regions".into(),
+        (0, _) => {
+            "no links: nothing is federated yet, since no exchange or queue matches a policy's pattern".into()
+        }
+        _ => format!("{} running", counted(links, "link")),
     }
 }
 

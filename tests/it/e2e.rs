@@ -60,6 +60,7 @@ fn three_regions() -> Vec<Trial> {
             truth::a_stream_is_neither_expected_nor_unexpected_and_named_once,
             truth::an_alarm_is_named_by_up_and_by_a_scenario_that_fails,
             truth::a_plugin_that_is_off_is_named_and_enabled,
+            truth::doctor_finds_what_is_wrong_and_its_bundle_has_no_password,
             truth::a_project_of_another_directory_is_left_alone_unless_it_is_taken_over,
             damage::after_random_damage_status_is_true_and_one_up_mends_it,
             truth::what_a_narrowed_policy_leaves_is_removed_or_needs_a_decision,

@@ -303,8 +303,9 @@ fn brokers(facts: &Facts<'_>) -> Vec<Check> {
                     | BrokerState::Missing,
                     ..,
                 ) => {
-                    let error = error.as_deref().unwrap_or("it does not run: `fedctl up` starts it");
+                    let error = error.as_deref().unwrap_or("no reason is known");
                     check("brokers", Verdict::Bad, format!("{name}: {error}"))
+                        .help("`fedctl up` starts and unpauses brokers; `fedctl logs REGION broker` shows why one fails")
                 }
             }
         })

@@ -38,7 +38,7 @@ const USER: (&str, &str) = ("oracle", "oracle-of-the-tests");
 /// Within this a message that moves at all has arrived.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many kinds of damage no other case does: the first ones.
-const BY_DEFAULT: usize = 5;
+const BY_DEFAULT: usize = 3;
 /// After this a link that works must not be called broken.
 const SETTLED: Duration = Duration::from_secs(5);
 

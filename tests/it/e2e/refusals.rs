@@ -73,7 +73,7 @@ pub fn a_port_in_use_is_reported_with_its_container(project: &Project) {
         .says("free the port, or choose another in the topology");
 
     drop(taken);
-    project.up().says("0 links running");
+    project.up().says("no links: they need two regions");
     assert_eq!(
         docker(&["port", &project.container("europe", "broker"), "5672/tcp"]).trim(),
         format!("127.0.0.1:{port}")
@@ -82,5 +82,5 @@ pub fn a_port_in_use_is_reported_with_its_container(project: &Project) {
 
 pub fn one_region_alone_passes_the_demo(project: &Project) {
     project.fedctl(&["demo"]).exits(0).says("3 of 3 scenarios passed");
-    project.fedctl(&["status"]).exits(0).says("0 of 0 links running");
+    project.fedctl(&["status"]).exits(0).says("no links: they need two regions");
 }

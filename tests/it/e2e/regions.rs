@@ -67,7 +67,11 @@ pub fn a_region_is_not_removed_while_messages_wait_for_it(project: &Project) {
     project.write(&project.topology(&TWO));
     let backlog = "1 message still queued for `america`";
     project.fedctl(&["plan", "--detailed-exitcode"]).exits(2).says(backlog);
-    project.fedctl(&["up"]).exits(1).says(backlog).says("put the region back until they are delivered");
+    project
+        .fedctl(&["up"])
+        .exits(1)
+        .says(backlog)
+        .says("put back what the topology no longer has until they are delivered");
     assert_eq!(project.running().len(), 12, "nothing was done");
     assert!(europe.names("/users").contains("link-america"));
 

@@ -126,6 +126,22 @@ pub fn a_plugin_that_is_off_is_named_and_enabled(project: &Project) {
     demo::passes_again(project);
 }
 
+pub fn doctor_finds_what_is_wrong_and_its_bundle_has_no_password(project: &Project) {
+    let bundle = project.directory.path().join("report.tar");
+    let ran = project.fedctl(&["doctor", "--bundle", bundle.to_str().unwrap()]).exits(0);
+    ran.says("europe: RabbitMQ").says("0 problems").says("it has no password in it");
+    let archive = String::from_utf8_lossy(&std::fs::read(&bundle).unwrap()).into_owned();
+    assert!(archive.contains("fedctl-doctor/logs/") && archive.contains("fedctl-doctor/status.json"));
+    for (region, passwords) in project.passwords().as_object().unwrap() {
+        for (user, password) in passwords.as_object().unwrap() {
+            assert!(!archive.contains(password.as_str().unwrap()), "the password of {user} in {region}");
+        }
+    }
+    docker(&["stop", &project.container("asia", "broker")]);
+    project.fedctl(&["doctor"]).exits(4).says("asia: Exited").says("1 problem");
+    demo::passes_again(project);
+}
+
 /// The last case of its project: the topology is changed.
 pub fn what_a_narrowed_policy_leaves_is_removed_or_needs_a_decision(project: &Project) {
     project.edit(r"'\.events$'", r"'\.published$'");

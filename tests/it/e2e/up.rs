@@ -77,7 +77,7 @@ pub fn down_keeps_the_data_and_another_up_finds_it(project: &Project) {
     assert!(project.broker("asia").publish("orders", "kept", "over the night"));
     docker(&["rm", "--force", &project.container("america", "broker")]);
     let volumes = project.objects("volume");
-    assert_eq!(volumes.len(), 6, "one a broker, one for a region's services: {volumes:?}");
+    assert_eq!(volumes.len(), 7, "one a broker, one for a region's services, and the owner's: {volumes:?}");
 
     project.fedctl(&["down"]).exits(0).says("volumes are kept");
     assert_eq!(project.objects("container"), Vec::<String>::new());

@@ -1,6 +1,6 @@
 //! A broker's management API, through a client that is not the code under test.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use fedctl_engine::rabbitmq::Connector;
 use fedctl_model::{
@@ -12,6 +12,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{http, until};
+
+/// How long a broker that is not busy takes at most.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 pub struct Broker {
     region: String,
@@ -38,7 +41,8 @@ impl Broker {
     /// The answer, where the broker is there and gives one.
     pub fn try_get(&self, path: &str) -> Option<Value> {
         let user = Some((self.user.as_str(), self.password.as_str()));
-        let (status, answer) = http::ask(Method::GET, &format!("{}{path}", self.base), user, None)?;
+        let (status, answer) =
+            http::ask_within(AT_ONCE, Method::GET, &format!("{}{path}", self.base), user, None)?;
         status.is_success().then_some(answer)
     }
 
@@ -90,7 +94,8 @@ impl Broker {
         let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
             "payload_encoding": "string"});
         let url = format!("{}/exchanges/%2F/{exchange}/publish", self.base);
-        let answer = http::ask(Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
+        let answer =
+            http::ask_within(AT_ONCE, Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
         answer.is_some_and(|(status, answer)| status.is_success() && answer["routed"] == true)
     }
 
@@ -98,7 +103,8 @@ impl Broker {
     pub fn peek(&self, queue: &str) -> Vec<String> {
         let body = json!({"count": 10_000, "ackmode": "ack_requeue_true", "encoding": "auto"});
         let url = format!("{}/queues/%2F/{queue}/get", self.base);
-        let answer = http::ask(Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
+        let answer =
+            http::ask_within(AT_ONCE, Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
         let messages = answer.map(|(_, messages)| messages).unwrap_or_default();
         let payload = |message: &Value| Some(message["payload"].as_str()?.to_owned());
         messages.as_array().into_iter().flatten().filter_map(payload).collect()

@@ -6,8 +6,8 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// A broker that answers at all does so within this.
-const LIMIT: Duration = Duration::from_secs(10);
+/// A broker that answers at all does so within this: it may wait for a connection that is dead.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The answer's status, and its body where that is JSON; none where there was no answer.
 pub fn ask(
@@ -16,14 +16,24 @@ pub fn ask(
     user: Option<(&str, &str)>,
     body: Option<&Value>,
 ) -> Option<(StatusCode, Value)> {
+    ask_within(LIMIT, method, url, user, body)
+}
+
+/// The same where the broker may be frozen.
+pub fn ask_within(
+    limit: Duration,
+    method: Method,
+    url: &str,
+    user: Option<(&str, &str)>,
+    body: Option<&Value>,
+) -> Option<(StatusCode, Value)> {
     static RUNTIME: OnceLock<(Runtime, Client)> = OnceLock::new();
     let (runtime, client) = RUNTIME.get_or_init(|| {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let client =
-            Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).timeout(LIMIT).build();
+        let client = Client::builder().tls_certs_only([]).no_proxy().pool_max_idle_per_host(0).build();
         (Runtime::new().unwrap(), client.unwrap())
     });
-    let mut request = client.request(method, url);
+    let mut request = client.request(method, url).timeout(limit);
     if let Some((name, password)) = user {
         request = request.basic_auth(name, Some(password));
     }
