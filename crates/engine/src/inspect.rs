@@ -76,7 +76,7 @@ impl Inspect {
     ///
     /// If it cannot be reached from here, or fedctl has no password for it.
     pub fn broker(&self, site: &Site) -> Result<Broker, Unavailable> {
-        self.engine.check_ports().map_err(|error| Unavailable::Unreachable(error.to_string()))?;
+        self.engine.check_ports().map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
         self.connector.broker(site)
     }
 

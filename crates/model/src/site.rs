@@ -91,6 +91,8 @@ pub enum Unavailable {
     Unreachable(String),
     /// It speaks AMQP, and its management API does not answer, or not in a form that fedctl knows.
     Unresponsive(String),
+    /// Its ports cannot be reached from here, whether or not it works.
+    OutOfReach(String),
     /// It speaks AMQP, and lacks a plugin without which it cannot be asked.
     PluginDisabled(Plugin),
 }
@@ -108,6 +110,7 @@ impl Unavailable {
             Self::Unauthorized => codes::UNAUTHORIZED,
             Self::Unreachable(_) => codes::UNREACHABLE,
             Self::Unresponsive(_) => codes::UNRESPONSIVE,
+            Self::OutOfReach(_) => codes::OUT_OF_REACH,
             Self::PluginDisabled(_) => codes::PLUGIN_DISABLED,
         }
     }
@@ -121,6 +124,7 @@ impl Unavailable {
             | Self::NoPassword
             | Self::Unauthorized
             | Self::Unresponsive(_)
+            | Self::OutOfReach(_)
             | Self::PluginDisabled(_) => false,
         }
     }
@@ -145,7 +149,7 @@ impl fmt::Display for Unavailable {
             Self::Unauthorized => {
                 f.write_str("the broker rejects fedctl's password: `fedctl up` restores it")
             }
-            Self::Unreachable(reason) => f.write_str(reason),
+            Self::Unreachable(reason) | Self::OutOfReach(reason) => f.write_str(reason),
             Self::Unresponsive(reason) => {
                 write!(f, "the broker is up, but its management API gives no answer: {reason}")
             }

@@ -240,6 +240,7 @@ fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -
             | Unavailable::NoPassword
             | Unavailable::Unauthorized
             | Unavailable::Unresponsive(_)
+            | Unavailable::OutOfReach(_)
             | Unavailable::PluginDisabled(_)
             | Unavailable::Unreachable(_)),
         )) => (BrokerState::Unreachable, Some(unavailable.to_string())),

@@ -35,7 +35,8 @@ pub fn the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once(pro
     docker(&["kill", "--signal", "STOP", &asia]);
     let ran = project.fedctl(&["status", "-o", "json"]);
     docker(&["kill", "--signal", "CONT", &asia]);
-    let ran = ran.exits(4).within(AT_ONCE);
+    // its API gets a second and a half, and this test's program a second to start
+    let ran = ran.exits(4).within(AT_ONCE + Duration::from_secs(1));
     let status = ran.json();
     let counts = ["running", "down", "unknown"].map(|state| count(&status, state));
     assert_eq!(counts, [16, 16, 16], "{ran}");

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 9] = [
+pub(crate) const ALL: [Code; 10] = [
     UNREACHABLE,
     STOPPED,
     MISSING,
@@ -12,6 +12,7 @@ pub(crate) const ALL: [Code; 9] = [
     PAUSED,
     UNRESPONSIVE,
     PLUGIN_DISABLED,
+    OUT_OF_REACH,
 ];
 
 pub(super) const UNREACHABLE: Code = Code::error(
@@ -67,4 +68,9 @@ pub(super) const PLUGIN_DISABLED: Code = Code::error(
      `rabbitmq_federation` no exchange can be federated from or to it; without \
      `rabbitmq_federation_management` the state of its links is unknown. `fedctl up` enables it, as does \
      `rabbitmq-plugins enable NAME` on the broker.",
+);
+pub(super) const OUT_OF_REACH: Code = Code::error(
+    "FED0611",
+    "The engine is on another machine, and brokers are published on that machine's loopback address, so they cannot be \
+     asked from here; they may well work. Run fedctl on the engine's machine, or forward the ports.",
 );

@@ -406,6 +406,7 @@ fn the_links_of_a_silent_region_are_counted_from_it_down_and_to_it_unknown() {
 fn a_region_that_only_cannot_be_asked_does_not_take_its_upstream_links_down() {
     for unavailable in [
         Unavailable::Unauthorized,
+        Unavailable::OutOfReach("the engine is on another machine".into()),
         Unavailable::Unresponsive("timed out".into()),
         Unavailable::PluginDisabled(Plugin::Management),
     ] {
