@@ -37,6 +37,8 @@ const INBOX: &str = "oracle-inbox";
 const USER: (&str, &str) = ("oracle", "oracle-of-the-tests");
 /// Within this a message that moves at all has arrived.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A broker that is killed may have forgotten what was declared two seconds before: Erlang's `disk_log` writes so late.
+const WRITTEN: Duration = Duration::from_secs(3);
 /// How many kinds of damage no other case does: the first ones.
 const BY_DEFAULT: usize = 3;
 /// After this a link that works must not be called broken.
@@ -313,7 +315,11 @@ impl<'p> Oracle<'p> {
                 drop(docker(&["kill", "--signal", "CONT", &self.project.container(region, "broker")]));
             }
             Damage::ForeignPolicy => self.project.broker(region).delete("/policies/%2F/theirs"),
-            Damage::Queue | Damage::Exchange | Damage::Volume => self.declare(region),
+            Damage::Queue | Damage::Exchange | Damage::Volume => {
+                self.declare(region);
+                let declared = Instant::now();
+                until("it is on the broker's disk", || (declared.elapsed() >= WRITTEN).then_some(()));
+            }
             Damage::Kill
             | Damage::Stop
             | Damage::Pause
