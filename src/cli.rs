@@ -1,14 +1,17 @@
 //! The command line: commands, flags, and where their defaults come from.
 
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
 use fedctl_contract::program::Program;
 use fedctl_scenarios::{self as scenarios, Scenario};
+pub use values::{Color, Format, Progress, SchemaOf, TextFormat};
 
 /// Stand up, federate, monitor and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
@@ -42,62 +45,6 @@ pub struct Global {
     /// How to show progress
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub progress: Progress,
-}
-
-/// When to use colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// How to show progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// Live display on a terminal, plain lines elsewhere.
-    Auto,
-    /// Live display, redrawn in place.
-    Tty,
-    /// One line for each completed object.
-    Plain,
-    /// One JSON object per line.
-    Json,
-    /// No progress.
-    Quiet,
-}
-
-/// The output format of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table.
-    Table,
-    /// A table with every detail.
-    Wide,
-    /// JSON, in a stable, versioned format.
-    Json,
-    /// The same report as YAML.
-    Yaml,
-}
-
-/// What has a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
-    /// The topology file, regions.yaml.
-    Topology,
-    /// The report of `fedctl status -o json`.
-    Status,
-    /// The report of `fedctl demo -o json`.
-    Demo,
-    /// The report of `fedctl queues -o json`.
-    Queues,
-    /// The report of `fedctl doctor -o json`.
-    Doctor,
-    /// The report of `fedctl trace -o json`.
-    Trace,
 }
 
 /// The commands.
@@ -263,17 +210,6 @@ fn program() -> impl TypedValueParser<Value = Program> {
     let known = Program::ALL.iter().map(|known| PossibleValue::new(known.name()).help(known.summary()));
     PossibleValuesParser::new(known)
         .try_map(|name| Program::from_name(&name).ok_or("no such built-in service"))
-}
-
-/// The output format of a report that is not a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TextFormat {
-    /// Text, for people.
-    Text,
-    /// JSON, in a stable, versioned format.
-    Json,
-    /// The same report as YAML.
-    Yaml,
 }
 
 /// `fedctl queues`.

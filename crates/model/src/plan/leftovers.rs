@@ -41,7 +41,11 @@ pub(super) fn remove(
     };
     let federated = Federated::of(desired, observed, broker);
     let is_left = |internal: &Internal<'_>| {
-        let is_known = !before.unknown.contains(&RegionName::new(internal.downstream));
+        let downstream = RegionName::new(internal.downstream);
+        let is_chosen = desired.brokers.iter().any(|broker| broker.region == downstream);
+        // the links of a downstream that this plan does not touch go on by the policies that it has
+        let goes_on = broker.downstreams.contains(&downstream) && !is_chosen;
+        let is_known = !goes_on && !before.unknown.contains(&downstream);
         is_known && is_ours(internal.downstream) && !federated.contains(internal)
     };
     let needs = |internal: &Internal<'_>| -> Vec<usize> {

@@ -574,6 +574,15 @@ fn what_a_narrowed_policy_leaves_behind_is_removed_once_its_links_are_gone() {
 }
 
 #[test]
+fn a_plan_for_some_regions_removes_nothing_of_links_to_the_others() {
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, X, "asia", 0);
+    let plan = plan(&wanted(&format!("{TWO}{NARROWED}")).only(&[region("europe")]), &world.look());
+    assert!(plan.to_string().contains("policy events"), "{plan}");
+    assert!(!plan.to_string().contains("x.events -> asia"), "{plan}");
+}
+
+#[test]
 fn messages_that_a_narrowed_policy_leaves_behind_need_a_decision() {
     let mut world = World::of(&wanted(TWO));
     with_internal(&mut world, X, "asia", 50);
