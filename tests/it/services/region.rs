@@ -150,6 +150,15 @@ impl Running {
         lines.iter().filter(|line| line["event"] == event).cloned().collect()
     }
 
+    /// Waits until it has written as many lines with this event, and asserts that there are no more: what it did may
+    /// be seen elsewhere before it says so.
+    pub async fn wrote(&self, event: &str, count: usize) -> Vec<Value> {
+        let written = || Some(self.lines(event)).filter(|lines| lines.len() >= count);
+        let lines = until(&format!("{count} lines `{event}`"), async || written()).await;
+        assert_eq!(lines.len(), count, "{lines:?}");
+        lines
+    }
+
     /// Waits for a line with this event.
     pub async fn line(&self, event: &str, like: impl Fn(&Value) -> bool) -> Value {
         until(&format!("a line `{event}`"), async || self.lines(event).into_iter().find(|line| like(line)))
