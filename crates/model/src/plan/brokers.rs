@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Cause, Change, Operation, Plan, blocked,
     containers::Touched,
-    leftovers::{self, Before},
+    leftovers::{self, Before, Left},
 };
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream, difference},
@@ -80,9 +80,10 @@ pub(super) fn reconcile(
         let await_step = awaited.get(&broker.region).copied();
         let left =
             known.map(|held| leftovers::remove(plan, desired, observed, broker, held, await_step, &before));
-        let after = await_step.into_iter().chain(left.into_iter().flatten());
+        let Left { removed, kept } = left.unwrap_or_default();
+        let after = await_step.into_iter().chain(removed);
         let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
-        record_ownership(plan, desired, broker, known, after);
+        record_ownership(plan, desired, broker, known, kept, after);
     }
     for &(broker, known) in &known {
         let named_step = named.get(&broker.region).copied();
@@ -244,9 +245,11 @@ fn record_ownership(
     desired: &Desired,
     broker: &Broker,
     known: Known<'_>,
+    kept: BTreeSet<String>,
     after: impl IntoIterator<Item = usize>,
 ) {
-    let wanted = ownership(broker);
+    let mut wanted = ownership(broker);
+    wanted.downstreams.extend(kept);
     let cause = match known.and_then(|definitions| definitions.owned.as_ref()) {
         None => Cause::NotFound,
         Some(found) if *found != wanted => Cause::Follows,

@@ -24,7 +24,16 @@ pub(super) struct Before<'a> {
     pub unknown: &'a BTreeSet<RegionName>,
 }
 
-/// Removes what links left on a broker, unless messages wait in it; the steps.
+/// What becomes of what links left on a broker.
+#[derive(Default)]
+pub(super) struct Left {
+    /// The steps that remove it.
+    pub removed: Vec<usize>,
+    /// The downstreams of queues that stay, so that a later plan knows whose they are.
+    pub kept: BTreeSet<String>,
+}
+
+/// Removes what links left on a broker, unless messages wait in it.
 pub(super) fn remove(
     plan: &mut Plan,
     desired: &Desired,
@@ -33,7 +42,7 @@ pub(super) fn remove(
     definitions: &Definitions,
     await_step: Option<usize>,
     before: &Before<'_>,
-) -> Vec<usize> {
+) -> Left {
     let recorded = definitions.owned.as_ref();
     let is_ours = |downstream: &str| {
         broker.downstreams.contains(&RegionName::new(downstream))
@@ -54,14 +63,14 @@ pub(super) fn remove(
         let policies = before.policies.get(&downstream).into_iter().flatten().copied();
         policies.chain(gone).chain(await_step).collect()
     };
-    let mut steps = Vec::new();
+    let mut left = Left::default();
     let mut unbound: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for name in &definitions.exchanges {
         let Some(internal) = of_exchange(name).filter(&is_left) else { continue };
         let step = Change::DeleteExchange { name: name.clone() }.at(&broker.region);
         let step = plan.push(step, Cause::NotFederated, needs(&internal));
         unbound.entry((internal.exchange, internal.downstream)).or_default().push(step);
-        steps.push(step);
+        left.removed.push(step);
     }
     for queue in &definitions.queues {
         let Some(internal) = of_queue(&queue.name).filter(&is_left) else { continue };
@@ -72,17 +81,17 @@ pub(super) fn remove(
         let change = match (queue.messages, desired.leftovers) {
             (0, _) => Change::DeleteEmptyQueue { name: queue.name.clone() },
             (messages, Leftovers::Discard) => Change::DeleteQueue { name: queue.name.clone(), messages },
-            (_, Leftovers::Keep) => continue,
-            (_, Leftovers::Refuse) => {
-                if still_fills {
+            (_, Leftovers::Keep | Leftovers::Refuse) => {
+                if still_fills && desired.leftovers == Leftovers::Refuse {
                     plan.blocked.push(backlog(broker, queue, &internal));
                 }
+                left.kept.insert(internal.downstream.to_owned());
                 continue;
             }
         };
-        steps.push(plan.push(change.at(&broker.region), Cause::NotFederated, needs));
+        left.removed.push(plan.push(change.at(&broker.region), Cause::NotFederated, needs));
     }
-    steps
+    left
 }
 
 fn backlog(broker: &Broker, queue: &Queue, internal: &Internal<'_>) -> Diagnostic {

@@ -560,6 +560,21 @@ fn a_region_for_which_messages_wait_does_not_go() {
     );
 }
 
+#[test]
+fn what_was_kept_for_a_region_that_left_is_known_when_it_is_discarded() {
+    let mut world = World::of(&wanted(THREE));
+    with_internal(&mut world, X, "america", 19);
+    let mut wanted = wanted(&THREE.replace(", name: america", ""));
+    wanted.leftovers = Leftovers::Keep;
+    world.up(&wanted);
+    wanted.leftovers = Leftovers::Refuse;
+    assert!(plan(&wanted, &world.look()).is_empty(), "what was kept once stays");
+    wanted.leftovers = Leftovers::Discard;
+    world.up(&wanted);
+    assert_eq!(world.broker("europe").queues, []);
+    assert!(!world.broker("europe").owned.as_ref().unwrap().downstreams.contains("america"));
+}
+
 const NARROWED: &str =
     "federation: {policies: [{name: events, pattern: '\\.published$', apply-to: exchanges}]}\n";
 
