@@ -105,6 +105,7 @@ impl Failure {
     pub fn of_up(error: UpError, interrupted: Outcome, output: Output) -> Self {
         match error {
             UpError::Engine(error) => error.into(),
+            UpError::Workdir(error) => error.into(),
             UpError::Blocked(ref blocked) => {
                 output.message(&output::plan::blocked(blocked));
                 Self::new(Outcome::Failed, error.into())

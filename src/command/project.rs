@@ -135,6 +135,7 @@ impl Project {
             (false, true) => Leftovers::Discard,
             (false, false) => Leftovers::Refuse,
         };
+        desired.interrupted = self.workdir.changing()?;
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })
     }

@@ -42,6 +42,7 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
         topology: &project.topology,
         desired: &desired,
         tools: &tools,
+        workdir: &project.workdir,
         stop: &stop.token,
         attached: RefCell::default(),
     };

@@ -70,6 +70,7 @@ fn three_regions() -> Vec<Trial> {
             put_back::an_edited_upstream_is_corrected_without_losing_queued_messages,
             put_back::a_changed_upstream_reaches_every_link_although_the_broker_fails,
             put_back::links_with_a_stale_password_are_restarted,
+            put_back::a_change_that_was_cut_short_reaches_every_link,
             put_back::a_paused_broker_is_unpaused,
             put_back::a_killed_broker_is_started,
             put_back::a_stopped_broker_ends_cleanly_is_shown_and_started,

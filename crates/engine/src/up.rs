@@ -12,6 +12,7 @@ use crate::{
     apply::{Report, Tools, apply},
     docker::EngineError,
     wait::{Poll, WaitError, poll_until},
+    workdir::{Workdir, WorkdirError},
 };
 use fedctl_model::{
     desired::Desired,
@@ -33,6 +34,9 @@ pub enum UpError {
     /// The engine failed while its state was read.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// What is being changed could not be recorded.
+    #[error(transparent)]
+    Workdir(#[from] WorkdirError),
     /// A change would lose data or take over what is not the project's, so nothing was applied.
     #[error("{}; nothing was applied", blocked_changes(.0.len()))]
     Blocked(Vec<Diagnostic>),
@@ -80,6 +84,8 @@ pub struct Up<'a> {
     pub desired: &'a Desired,
     /// What steps work with.
     pub tools: &'a Tools,
+    /// Where it is recorded what is being changed.
+    pub workdir: &'a Workdir,
     /// Cancelled to interrupt.
     pub stop: &'a CancellationToken,
     /// When brokers that ran were attached to the network between the regions again.
@@ -132,13 +138,19 @@ impl Up<'_> {
         }
     }
 
+    /// Applies a plan. Which upstreams it changes is on disk until their links have been told.
     async fn apply(&self, plan: &Plan) -> Result<usize, UpError> {
+        let changed = plan.changed_upstreams();
+        let mut changing = self.workdir.changing()?;
+        changing.extend(changed.iter().cloned());
+        self.workdir.record_changing(&changing)?;
         let report = apply(plan, self.tools, self.stop).await;
         if report.interrupted || !report.failures.is_empty() {
-            Err(UpError::Steps(report))
-        } else {
-            Ok(report.done)
+            return Err(UpError::Steps(report));
         }
+        changing.retain(|upstream| !changed.contains(upstream));
+        self.workdir.record_changing(&changing)?;
+        Ok(report.done)
     }
 
     /// Remembers which running brokers were attached to the network between the regions again.

@@ -1,7 +1,8 @@
-//! The directory `.fedctl` next to a topology: its passwords, and the lock of the fedctl that is changing the project.
+//! The directory `.fedctl` next to a topology: its passwords, what a later run has to know, and the lock of the fedctl
+//! that is changing the project.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -10,11 +11,11 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{RngExt, distr::Alphanumeric};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use fedctl_model::{
-    desired::{PasswordId, Passwords},
+    desired::{PasswordId, Passwords, UpstreamId},
     observed::Federated,
     secret::Secret,
     topology::RegionName,
@@ -94,14 +95,7 @@ impl Workdir {
 
     /// The passwords on disk; none if there is no file.
     pub fn passwords(&self) -> Result<Passwords, WorkdirError> {
-        let path = self.passwords_file();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Passwords::new()),
-            Err(source) => return Err(WorkdirError::Io { operation: "read", path, source }),
-        };
-        let regions: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text)
-            .map_err(|error| WorkdirError::Malformed { path, line: error.line(), column: error.column() })?;
+        let regions: BTreeMap<String, BTreeMap<String, String>> = Self::read(self.passwords_file())?;
         let entry = |region: &str, (user, password): (String, String)| {
             (PasswordId { region: RegionName::new(region), user }, Secret::new(password))
         };
@@ -133,16 +127,18 @@ impl Workdir {
 
     /// What was federated when `up` last finished; nothing if it never did.
     pub fn federated(&self) -> Result<Federated, WorkdirError> {
-        let path = self.federated_file();
-        match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| WorkdirError::Malformed {
-                path,
-                line: error.line(),
-                column: error.column(),
-            }),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Federated::new()),
-            Err(source) => Err(WorkdirError::Io { operation: "read", path, source }),
-        }
+        Self::read(self.federated_file())
+    }
+
+    /// The upstreams that an `up` was changing when it was cut short.
+    pub fn changing(&self) -> Result<BTreeSet<UpstreamId>, WorkdirError> {
+        Self::read(self.changing_file())
+    }
+
+    /// Records upstreams that are about to be changed, on disk before this returns, or those of which that is not known
+    /// to be done.
+    pub fn record_changing(&self, upstreams: &BTreeSet<UpstreamId>) -> Result<(), WorkdirError> {
+        if *upstreams == self.changing()? { Ok(()) } else { self.write(self.changing_file(), upstreams) }
     }
 
     /// Remembers what is federated in these regions, and of others what was known; regions that are not in `known` are
@@ -171,6 +167,23 @@ impl Workdir {
 
     fn federated_file(&self) -> PathBuf {
         self.path.join("federated.json")
+    }
+
+    fn changing_file(&self) -> PathBuf {
+        self.path.join("changing.json")
+    }
+
+    /// What a file holds; the default if there is none.
+    fn read<T: DeserializeOwned + Default>(path: PathBuf) -> Result<T, WorkdirError> {
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| WorkdirError::Malformed {
+                path,
+                line: error.line(),
+                column: error.column(),
+            }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+            Err(source) => Err(WorkdirError::Io { operation: "read", path, source }),
+        }
     }
 
     fn create(&self) -> Result<(), WorkdirError> {

@@ -41,6 +41,8 @@ pub struct Desired {
     pub owner: Option<Owner>,
     /// What becomes of internal queues of links that exist no more, if messages are in them.
     pub leftovers: Leftovers,
+    /// Upstreams whose last change may not have reached all of their links, since the `up` that made it was cut short.
+    pub interrupted: BTreeSet<UpstreamId>,
     /// The reference of the image of the built-in services.
     pub service_image: String,
     /// Whether fedctl packs that image from its own executable; then its reference names its content.
@@ -54,6 +56,9 @@ pub struct Desired {
     /// What the brokers should hold, a region each.
     pub brokers: Vec<Broker>,
 }
+
+/// An upstream: the region whose broker has it, and its name there.
+pub type UpstreamId = (RegionName, String);
 
 /// Whom a project belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,6 +288,7 @@ pub fn desired(
         whole: true,
         owner: None,
         leftovers: Leftovers::default(),
+        interrupted: BTreeSet::new(),
         service_image: service_image.to_owned(),
         packs_service_image: topology.service_image.is_none(),
         networks,

@@ -18,9 +18,11 @@ pub use removal::{Removal, remove};
 pub use repair::{patience, repair};
 pub use text::{Description, Sign};
 
+use std::collections::BTreeSet;
+
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream},
-    desired::{Attachment, Container, Network, Readiness, Volume},
+    desired::{Attachment, Container, Network, Readiness, UpstreamId, Volume},
     diagnostic::Diagnostic,
     observed::{Owned, Plugin, Resource},
     secret::Secret,
@@ -229,6 +231,8 @@ pub enum Cause {
     LinkNotStarted,
     /// The broker's links still use the credentials that they started with.
     CredentialsNotPropagated,
+    /// An `up` that changed it was cut short, and may not have told all of its links.
+    ChangeInterrupted,
     /// A step before it needs it.
     Follows,
     NotInTopology,
@@ -245,6 +249,21 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.blocked.is_empty()
+    }
+
+    /// The upstreams whose links are told of a change. A broker that fails while it tells them has stored the change,
+    /// so that nothing but a record of it shows that some may not know.
+    #[must_use]
+    pub fn changed_upstreams(&self) -> BTreeSet<UpstreamId> {
+        let changed = self.steps.iter().filter_map(|planned| match &planned.step {
+            Step::Broker { region, change: Change::PutUpstream { name, .. } }
+                if planned.cause != Cause::NotFound =>
+            {
+                Some((region.clone(), name.clone()))
+            }
+            Step::Broker { .. } | Step::Engine(_) => None,
+        });
+        changed.collect()
     }
 
     /// Adds a step and returns its index.

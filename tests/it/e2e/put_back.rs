@@ -118,6 +118,13 @@ pub fn a_changed_upstream_reaches_every_link_although_the_broker_fails(project: 
     demo::passes_again(project);
 }
 
+/// Stores asia's upstream `europe` and tells no link.
+fn store_untold(project: &Project, definition: &Value) {
+    let definition = format!("maps:to_list(rabbit_json:decode(<<{:?}>>))", definition.to_string());
+    let place = "<<\"/\">>, <<\"federation-upstream\">>, <<\"europe\">>";
+    evaluate(project, &format!("rabbit_db_rtparams:set({place}, {definition})."));
+}
+
 /// As a broker leaves them that failed while it passed the change on, if the change is not repeated.
 pub fn links_with_a_stale_password_are_restarted(project: &Project) {
     let asia = project.broker("asia");
@@ -127,11 +134,39 @@ pub fn links_with_a_stale_password_are_restarted(project: &Project) {
     wrong["uri"] = json!("amqp://link-asia:wrong@europe");
     asia.put(path, &json!({"value": wrong}));
     until("the links are down", || (project.links("down").len() == 8).then_some(()));
-    let right = format!("maps:to_list(rabbit_json:decode(<<{:?}>>))", right.to_string());
-    let place = "<<\"/\">>, <<\"federation-upstream\">>, <<\"europe\">>";
-    evaluate(project, &format!("rabbit_db_rtparams:set({place}, {right})."));
+    store_untold(project, &right);
     project.fedctl(&["plan"]).exits(0).says("nothing to do");
     demo::passes_again(project);
+}
+
+/// As an `up` leaves it that is killed when the broker has stored a change and failed to tell the links.
+pub fn a_change_that_was_cut_short_reaches_every_link(project: &Project) {
+    let fewer = "reconnect-delay: 1\n    prefetch-count: 900";
+    project.edit("reconnect-delay: 1", fewer);
+    let writes = |event: &Value| event["event"] == "step-started" && event["action"] == "upstream europe";
+    let mut up = project.begin_up().until_it_reports(writes);
+    up.signal("KILL");
+    up.end().exits(137);
+    project.edit(fewer, "reconnect-delay: 1");
+    let asia = project.broker("asia");
+    let path = "/parameters/federation-upstream/%2F/europe";
+    let mut definition = asia.get(path)["value"].clone();
+    definition["prefetch-count"] = json!(900);
+    asia.put(path, &json!({"value": definition}));
+    definition["prefetch-count"] = json!(1000);
+    store_untold(project, &definition);
+    let plan = project.fedctl(&["plan"]).exits(0);
+    plan.says("broker asia: upstream europe (an earlier change was interrupted)");
+
+    project.up();
+    let europe = project.broker("europe");
+    until("every link has it", || {
+        let consumers = europe.get("/consumers/%2F");
+        let links = consumers.as_array()?.iter().filter(|found| found["channel_details"]["user"] == "link-asia");
+        let counts: Vec<&Value> = links.map(|found| &found["prefetch_count"]).collect();
+        (!counts.is_empty() && counts.iter().all(|count| **count == 1000)).then_some(())
+    });
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 pub fn a_paused_broker_is_unpaused(project: &Project) {

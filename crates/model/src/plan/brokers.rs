@@ -203,7 +203,10 @@ fn upstreams(
         let found = known.and_then(|definitions| definitions.upstreams.get(name));
         let shown = cause_of(&upstream.shown(), found.map(Upstream::shown));
         let secret = found.filter(|found| found.uri != upstream.uri).map(|_| Cause::PasswordDiffers);
-        let Some(cause) = shown.or(secret) else { continue };
+        let interrupted = desired.interrupted.contains(&(broker.region.clone(), name.clone()));
+        let again = (found.is_some() && interrupted).then_some(Cause::ChangeInterrupted);
+        let is_equal = shown.is_none() && secret.is_none();
+        let Some(cause) = shown.or(secret).or(again) else { continue };
         if is_foreign(&cause, known, |owned| &owned.upstreams, name) {
             let (region, name) = (broker.region.clone(), name.clone());
             plan.blocked.push(blocked::foreign_definition(Place::Upstream { region, name }));
@@ -217,8 +220,11 @@ fn upstreams(
             touched.connected.get(&broker.container).copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
-        let step = Change::PutUpstream { name: name.clone(), upstream: upstream.clone() };
-        plan.push(step.at(&broker.region), cause, needs.into_iter().flatten());
+        let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);
+        let needs = needs.into_iter().flatten();
+        // an equal definition is told to no link
+        let between = is_equal.then(|| plan.push(put(upstream.perturbed()), cause.clone(), needs.clone()));
+        plan.push(put(upstream.clone()), cause, needs.chain(between));
     }
 }
 

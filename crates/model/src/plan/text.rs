@@ -210,7 +210,8 @@ impl Cause {
             Cause::Differs(_)
             | Cause::PasswordDiffers
             | Cause::Stopped(_)
-            | Cause::CredentialsNotPropagated => Sign::Change,
+            | Cause::CredentialsNotPropagated
+            | Cause::ChangeInterrupted => Sign::Change,
             Cause::NotFound
             | Cause::Duplicate
             | Cause::NeverStarted
@@ -245,6 +246,7 @@ impl fmt::Display for Cause {
             Cause::LockedOut => f.write_str("rejects the fedctl admin user (restored on restart)"),
             Cause::LinkNotStarted => f.write_str("its links were not started"),
             Cause::CredentialsNotPropagated => f.write_str("links still use the old credentials"),
+            Cause::ChangeInterrupted => f.write_str("an earlier change was interrupted"),
             Cause::BindingsNotPropagated => f.write_str("bindings not propagated upstream"),
             Cause::Unknown => f.write_str("unreachable; will be compared once it is up"),
             Cause::Differs(difference) => difference.fmt(f),

@@ -561,6 +561,16 @@ fn a_region_for_which_messages_wait_does_not_go() {
 }
 
 #[test]
+fn a_change_that_was_interrupted_is_told_again_though_nothing_differs() {
+    let world = World::of(&wanted(TWO));
+    let mut wanted = wanted(TWO);
+    wanted.interrupted.insert((region("asia"), "europe".into()));
+    let plan = plan(&wanted, &world.look());
+    assert_eq!(plan.changed_upstreams(), wanted.interrupted);
+    insta::assert_snapshot!(numbered(&plan));
+}
+
+#[test]
 fn what_was_kept_for_a_region_that_left_is_known_when_it_is_discarded() {
     let mut world = World::of(&wanted(THREE));
     with_internal(&mut world, X, "america", 19);
