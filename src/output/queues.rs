@@ -14,7 +14,7 @@ use fedctl_model::{
 #[must_use]
 pub fn render(queues: &Queues, wide: bool) -> String {
     let is_shown = |queue: &&QueueStatus| {
-        wide || queue.ready + queue.unacknowledged > 0 || (queue.consumers == 0 && !queue.dead_letters)
+        wide || queue.ready + queue.unacknowledged > 0 || (queue.consumers == Some(0) && !queue.dead_letters)
     };
     let mut table = Builder::new();
     table.push_record(["REGION", "QUEUE", "READY", "UNACKED", "CONSUMERS", "GROWTH"]);
@@ -25,8 +25,8 @@ pub fn render(queues: &Queues, wide: bool) -> String {
             queue.name.clone(),
             queue.ready.to_string(),
             queue.unacknowledged.to_string(),
-            queue.consumers.to_string(),
-            format!("{:+.1}/s", queue.growth),
+            queue.consumers.map_or_else(|| "-".into(), |consumers| consumers.to_string()),
+            queue.growth.map_or_else(|| "-".into(), |growth| format!("{growth:+.1}/s")),
         ]);
     }
     let mut text = String::new();

@@ -81,10 +81,14 @@ impl BrokerError {
         self.status() == Some(StatusCode::NOT_FOUND)
     }
 
+    fn is_bad_request(&self) -> bool {
+        self.status() == Some(StatusCode::BAD_REQUEST)
+    }
+
     /// Whether the management API has no such resource: with a virtual host called `/` in its path, an unknown one is a
     /// bad request.
     fn is_unknown_resource(&self) -> bool {
-        matches!(self.status(), Some(StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST))
+        self.is_not_found() || self.is_bad_request()
     }
 
     /// Whether the broker failed to answer with an internal error.

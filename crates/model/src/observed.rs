@@ -158,10 +158,10 @@ pub struct QueueDetails {
     pub ready: u64,
     /// Messages that a consumer has.
     pub unacknowledged: u64,
-    /// Consumers.
-    pub consumers: u64,
-    /// Messages a second by which it grows.
-    pub growth: f64,
+    /// Consumers; unknown where the broker has not counted them.
+    pub consumers: Option<u64>,
+    /// Messages a second by which it grows; unknown as well.
+    pub growth: Option<f64>,
 }
 
 /// The names of what a project recorded on a broker as its own.
@@ -193,8 +193,8 @@ pub struct BrokerHealth {
     pub bindings: Vec<Binding>,
     /// Links, as this broker, the downstream, reports them; or which plugin it lacks to do so.
     pub links: Result<Vec<Link>, Plugin>,
-    /// Consumers, as of the broker's last count, a few seconds ago.
-    pub consumers: Vec<Consumer>,
+    /// Consumers, as of the broker's last count, a few seconds ago; unknown where it collects no metrics.
+    pub consumers: Option<Vec<Consumer>>,
     /// What it holds for its links; asked only where one is missing.
     pub definitions: Option<LinkDefinitions>,
 }

@@ -71,10 +71,11 @@ pub struct QueueStatus {
     pub ready: u64,
     /// Messages delivered to a consumer and not yet acknowledged.
     pub unacknowledged: u64,
-    /// Consumers. A broker counts them every few seconds.
-    pub consumers: u64,
-    /// Messages per second by which it grows, negative if it shrinks, as the broker measures it over the last seconds.
-    pub growth: f64,
+    /// Consumers. A broker counts them every few seconds; null where it has not.
+    pub consumers: Option<u64>,
+    /// Messages per second by which it grows, negative if it shrinks, as the broker measures it over the last seconds; null
+    /// where it does not.
+    pub growth: Option<f64>,
     /// Whether it is a dead-letter queue.
     pub dead_letters: bool,
 }
@@ -152,14 +153,17 @@ fn diagnostic(queue: &QueueStatus, growing: bool) -> Option<Diagnostic> {
     if queue.dead_letters && depth > 0 {
         return Some(Diagnostic::new(DEAD_LETTERED, place, counted(depth, "dead-lettered message")));
     }
+    let rises = growth.is_some_and(|growth| growth > 0.0);
     let (code, cause) = match consumers {
-        0 if !growing && *growth <= 0.0 => return None,
-        0 if is_internal(name) => (NO_LINK, "no link consumes it"),
-        0 => (NO_CONSUMER, "no consumers"),
-        _ if growing => (CONSUMERS_TOO_SLOW, "its consumers cannot keep up"),
-        _ => return None,
+        Some(0) if !growing && !rises => return None,
+        Some(0) if is_internal(name) => (NO_LINK, "no link consumes it"),
+        Some(0) => (NO_CONSUMER, "no consumers"),
+        Some(_) if growing => (CONSUMERS_TOO_SLOW, "its consumers cannot keep up"),
+        None if growing => (CONSUMERS_TOO_SLOW, "whether it has consumers is not known"),
+        Some(_) | None => return None,
     };
-    let message = format!("keeps growing ({}, {growth:+.1}/s)", counted(depth, "message"));
+    let growth = growth.map_or_else(String::new, |growth| format!(", {growth:+.1}/s"));
+    let message = format!("keeps growing ({}{growth})", counted(depth, "message"));
     Some(Diagnostic::new(code, place, message).cause(cause))
 }
 
@@ -181,6 +185,7 @@ mod tests {
     }
 
     fn look(history: &mut History, name: &str, ready: u64, consumers: u64, growth: f64) -> Vec<String> {
+        let (consumers, growth) = (Some(consumers), Some(growth));
         let details = QueueDetails { name: name.into(), ready, unacknowledged: 1, consumers, growth };
         report(&[("asia", Ok(vec![details]))], history).warnings
     }
@@ -209,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_whose_consumers_are_not_counted_is_not_said_to_have_none() {
+        let mut history = History::default();
+        let mut look = |ready| {
+            let name = "orders".to_owned();
+            let details = QueueDetails { name, ready, unacknowledged: 0, consumers: None, growth: None };
+            report(&[("asia", Ok(vec![details]))], &mut history).warnings
+        };
+        for depth in 0..5 {
+            assert_eq!(look(depth), Vec::<String>::new());
+        }
+        let text =
+            "queue `orders` in `asia`: keeps growing (9 messages): whether it has consumers is not known";
+        assert_eq!(look(9), [text]);
+    }
+
+    #[test]
     fn a_region_that_does_not_answer_is_a_warning() {
         let warnings = report(
             &[
@@ -224,8 +245,13 @@ mod tests {
 
     #[test]
     fn a_warning_is_text_and_data() {
-        let queue =
-            QueueDetails { name: "orders".into(), ready: 3, unacknowledged: 0, consumers: 0, growth: 0.5 };
+        let queue = QueueDetails {
+            name: "orders".into(),
+            ready: 3,
+            unacknowledged: 0,
+            consumers: Some(0),
+            growth: Some(0.5),
+        };
         let report = report(&[("asia", Ok(vec![queue]))], &mut History::default());
         let json = serde_json::to_value(report).unwrap();
         let text = "queue `orders` in `asia`: keeps growing (3 messages, +0.5/s): no consumers";

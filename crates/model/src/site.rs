@@ -151,7 +151,7 @@ impl fmt::Display for Unavailable {
             }
             Self::Unreachable(reason) | Self::OutOfReach(reason) => f.write_str(reason),
             Self::Unresponsive(reason) => {
-                write!(f, "the broker is up, but its management API gives no answer: {reason}")
+                write!(f, "the broker is up, but its management API does not answer as it should: {reason}")
             }
             Self::PluginDisabled(plugin) => {
                 write!(f, "plugin `{}` is not enabled: `fedctl up` enables it", plugin.name())

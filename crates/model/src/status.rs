@@ -18,7 +18,7 @@ pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus};
 pub use links::{links, unexplained};
 pub use reason::Reason;
 
-use codes::{ALARM, STREAM};
+use codes::{ALARM, NO_METRICS, STREAM};
 use expected::Expected;
 
 use crate::{
@@ -206,6 +206,12 @@ fn warnings(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Fe
     let expected = Expected::of(topology, found, remembered);
     let regions =
         topology.regions.iter().filter_map(|region| Some((&region.name, found.answer(&region.name)?)));
+    let without_metrics = regions.clone().filter(|(_, health)| health.consumers.is_none());
+    let without_metrics = without_metrics.map(|(region, _)| {
+        let place = Place::Broker { region: region.clone() };
+        Diagnostic::new(NO_METRICS, place, "collects no metrics: memory, uptime and consumers are not known")
+            .help("remove `management_agent.disable_metrics_collector` from its configuration")
+    });
     let streams = regions.flat_map(|(region, health)| {
         expected.matched_streams(health).map(move |name| {
             let place = Place::Queue { region: region.clone(), name: name.to_owned() };
@@ -217,7 +223,7 @@ fn warnings(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Fe
             .help("narrow the policy's pattern, or rename the stream")
         })
     });
-    streams.collect()
+    without_metrics.chain(streams).collect()
 }
 
 fn region_status(topology: &Topology, region: &Region, found: &Snapshot<BrokerHealth>) -> RegionStatus {

@@ -162,7 +162,8 @@ pub fn a_change_that_was_cut_short_reaches_every_link(project: &Project) {
     let europe = project.broker("europe");
     until("every link has it", || {
         let consumers = europe.get("/consumers/%2F");
-        let links = consumers.as_array()?.iter().filter(|found| found["channel_details"]["user"] == "link-asia");
+        let links =
+            consumers.as_array()?.iter().filter(|found| found["channel_details"]["user"] == "link-asia");
         let counts: Vec<&Value> = links.map(|found| &found["prefetch_count"]).collect();
         (!counts.is_empty() && counts.iter().all(|count| **count == 1000)).then_some(())
     });

@@ -122,19 +122,17 @@ pub(super) struct QueueDepth {
 #[derive(Debug, Deserialize)]
 pub(super) struct QueueCounts {
     name: String,
-    #[serde(default)]
-    consumers: u64,
-    #[serde(default)]
-    messages_details: Rate,
+    consumers: Option<u64>,
+    messages_details: Option<Rate>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Rate {
-    #[serde(default)]
-    rate: f64,
+    rate: Option<f64>,
 }
 
-/// What is true now, with what the broker counted last; of a new queue it has counted nothing.
+/// What is true now, with what the broker counted last: of a new queue nothing, and nothing at all if it collects no
+/// metrics.
 pub(super) fn queue_details(counted: Vec<QueueCounts>, now: Vec<QueueDepth>) -> Vec<observed::QueueDetails> {
     let counted: HashMap<String, QueueCounts> =
         counted.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
@@ -143,8 +141,8 @@ pub(super) fn queue_details(counted: Vec<QueueCounts>, now: Vec<QueueDepth>) -> 
         observed::QueueDetails {
             ready: queue.messages_ready,
             unacknowledged: queue.messages_unacknowledged,
-            consumers: counts.map_or(0, |counts| counts.consumers),
-            growth: counts.map_or(0.0, |counts| counts.messages_details.rate),
+            consumers: counts.and_then(|counts| counts.consumers),
+            growth: counts.and_then(|counts| counts.messages_details?.rate),
             name: queue.name,
         }
     };

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{Broker, Result, answer};
-use fedctl_model::observed::{BrokerHealth, Link, LinkDefinitions, Plugin, Queue, QueueDetails};
+use fedctl_model::observed::{BrokerHealth, Consumer, Link, LinkDefinitions, Plugin, Queue, QueueDetails};
 
 /// How often the links are asked for before a broker's internal error is reported.
 const LISTING_ATTEMPTS: usize = 3;
@@ -14,7 +14,6 @@ impl Broker {
     pub async fn health(&self) -> Result<BrokerHealth> {
         let vhost = self.site.vhost.as_str();
         let binding = "columns=source,destination,routing_key";
-        let consumer = "columns=queue.name,channel_details.user,channel_details.peer_host";
         let (version, nodes, alarms, exchanges, queues, bindings, consumers, links) = tokio::try_join!(
             self.version(),
             self.get::<Vec<Value>>(["nodes"], "columns=uptime,mem_used"),
@@ -22,7 +21,7 @@ impl Broker {
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.queues(),
             self.get::<Vec<answer::Binding>>(["bindings", vhost], binding),
-            self.get::<Vec<answer::Consumer>>(["consumers", vhost], consumer),
+            self.consumers(),
             self.listed_links(),
         )?;
         let node = answer::Node::of(nodes);
@@ -35,7 +34,7 @@ impl Broker {
             queues,
             bindings: bindings.into_iter().map(Into::into).collect(),
             links,
-            consumers: consumers.into_iter().map(Into::into).collect(),
+            consumers,
             definitions: None,
         })
     }
@@ -78,6 +77,16 @@ impl Broker {
         let found: answer::Alarms =
             response.json().await.map_err(|source| self.unanswered(Method::GET, &path, source))?;
         Ok(found.into_names())
+    }
+
+    /// Consumers, which a broker that collects no metrics refuses to list.
+    async fn consumers(&self) -> Result<Option<Vec<Consumer>>> {
+        let columns = "columns=queue.name,channel_details.user,channel_details.peer_host";
+        match self.get::<Vec<answer::Consumer>>(["consumers", &self.site.vhost], columns).await {
+            Ok(consumers) => Ok(Some(consumers.into_iter().map(Into::into).collect())),
+            Err(error) if error.is_bad_request() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 30] = [
+pub(crate) const ALL: [Code; 31] = [
     BINDING_NOT_PROPAGATED,
     ACCESS_REFUSED,
     VHOST_REFUSED,
@@ -33,6 +33,7 @@ pub(crate) const ALL: [Code; 30] = [
     ALARM,
     STALE,
     NOT_FETCHING,
+    NO_METRICS,
 ];
 
 pub(super) const BINDING_NOT_PROPAGATED: Code = Code::error(
@@ -206,6 +207,13 @@ pub(super) const ALARM: Code = Code::error(
      connection, until there is enough again. Federation links publish inside the broker and heed no alarm (RabbitMQ \
      up to 4.3), so what arrives from other regions still fills it. Let consumers catch up, raise `memory` in the \
      topology, or free disk space; `fedctl queues` shows what is queued.",
+);
+pub(super) const NO_METRICS: Code = Code::warning(
+    "FED0612",
+    "The broker does not collect metrics (`management_agent.disable_metrics_collector`, as in RabbitMQ's images without \
+     `-management`), so its management API does not say how much memory it uses, how long it runs, or what \
+     consumes its queues. Links, depths and alarms are known all the same; that a queue's link fetches nothing, or that a \
+     connection is from an address of before, is not found. Remove that line from the broker's configuration.",
 );
 pub(super) const STALE: Code = Code::error(
     "FED0328",

@@ -113,6 +113,11 @@ impl<'a> End<'a> {
         }
     }
 
+    /// The consumers that its broker has counted, if it counts them.
+    fn consumers(&self) -> Option<&'a [Consumer]> {
+        self.health?.consumers.as_deref()
+    }
+
     /// Whether it lacks the plugin that links are.
     fn cannot_federate(&self) -> bool {
         self.health.is_some_and(|health| health.links == Err(Plugin::Federation))
@@ -250,15 +255,15 @@ fn fetches_nothing(
     upstream: &End<'_>,
     downstream: &End<'_>,
 ) -> bool {
-    let (Some(above), Some(below)) = (upstream.health, downstream.health) else { return false };
+    let (Some(above), Some(below)) = (upstream.consumers(), downstream.consumers()) else { return false };
     let user = link_user(&link.downstream);
     let is_local = |consumer: &Consumer| consumer.queue == name && !is_link_user(&consumer.user);
     let is_link = |consumer: &Consumer| consumer.queue == name && consumer.user == user;
     let ready = |end: &End<'_>| end.queues.get(name).map_or(0, |queue| queue.messages - queue.unacknowledged);
     let settled = age.is_some_and(|age| age >= COUNTED_WITHIN);
-    !above.consumers.is_empty()
-        && below.consumers.iter().any(is_local)
-        && !above.consumers.iter().any(is_link)
+    !above.is_empty()
+        && below.iter().any(is_local)
+        && !above.iter().any(is_link)
         && ready(downstream) == 0
         && (ready(upstream) > 0 || settled)
 }
@@ -267,7 +272,7 @@ fn fetches_nothing(
 /// both sides notice only when their heartbeats fail.
 fn is_stale(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> bool {
     let user = link_user(&link.downstream);
-    let consumers = upstream.health.into_iter().flat_map(|health| &health.consumers);
+    let consumers = upstream.consumers().into_iter().flatten();
     let mut hosts = consumers.filter(|consumer| consumer.user == user).map(|consumer| consumer.host.as_str());
     downstream.address.is_some_and(|address| hosts.any(|host| !host.is_empty() && host != address))
 }
@@ -301,12 +306,13 @@ fn not_propagated(
 
 /// What a link that runs is doing. A broker counts its consumers every few seconds, so one may be missing for as long.
 fn activity(link: &LinkRef, waiting: Option<&Queue>, downstream: &End<'_>) -> Option<Activity> {
-    let health = downstream.health?;
+    downstream.health?;
     let waiting = waiting?;
     let paused = match &link.resource {
         Resource::Exchange(_) => false,
         Resource::Queue(name) => {
-            !health.consumers.is_empty() && !health.consumers.iter().any(|consumer| consumer.queue == *name)
+            let counted = downstream.consumers().filter(|consumers| !consumers.is_empty());
+            counted.is_some_and(|consumers| consumers.iter().all(|consumer| consumer.queue != *name))
         }
     };
     Some(match (paused, waiting.unacknowledged, waiting.messages, &link.resource) {

@@ -71,6 +71,10 @@ impl World {
         self.broker(downstream).links.as_mut().unwrap()
     }
 
+    fn consumers(&mut self, region: &str) -> &mut Vec<Consumer> {
+        self.broker(region).consumers.as_mut().unwrap()
+    }
+
     fn container(&mut self, name: &str) -> &mut Container {
         self.engine.containers.iter_mut().find(|container| container.name == name).unwrap()
     }
@@ -140,7 +144,7 @@ fn broker_health(others: &[RegionName]) -> BrokerHealth {
         queues: internal.chain([queue(QUEUE.into(), 0)]).collect(),
         bindings: vec![],
         links: Ok(links.collect()),
-        consumers: vec![],
+        consumers: Some(vec![]),
         definitions: None,
     }
 }
@@ -498,7 +502,7 @@ fn a_connection_from_an_address_that_the_downstream_no_longer_has_is_dead() {
         };
         let address = address.to_owned();
         move |world: &mut World| {
-            world.broker("europe").consumers.push(consumer);
+            world.consumers("europe").push(consumer);
             world.container("shop_asia_broker").networks.insert("shop_wan".into(), address);
         }
     };
@@ -566,14 +570,14 @@ fn a_queues_link_that_should_fetch_and_does_not_is_down() {
                 user: user.into(),
                 host: String::new(),
             };
-            world.broker("europe").consumers = vec![consumer("another", "services")];
+            *world.consumers("europe") = vec![consumer("another", "services")];
             if fetches {
-                world.broker("europe").consumers.push(consumer(QUEUE, "link-asia"));
+                world.consumers("europe").push(consumer(QUEUE, "link-asia"));
             }
             // a link to a third region is no consumer of the region's own
-            world.broker("asia").consumers = vec![consumer(QUEUE, "link-mars")];
+            *world.consumers("asia") = vec![consumer(QUEUE, "link-mars")];
             if local {
-                world.broker("asia").consumers.push(consumer(QUEUE, "services"));
+                world.consumers("asia").push(consumer(QUEUE, "services"));
             }
             world.broker("europe").queues.push(queue(QUEUE.into(), waits));
             world.links("asia")[1].age = Some(age);
@@ -587,6 +591,16 @@ fn a_queues_link_that_should_fetch_and_does_not_is_down() {
     check(with(1, 0, false, true), &[]);
     check(with(20, 7, true, true), &[]);
     check(with(20, 7, false, false), &[]);
+}
+
+#[test]
+fn of_a_broker_without_metrics_links_are_known_and_consumers_are_not() {
+    let mut world = World::of(TWO);
+    world.broker("asia").consumers = None;
+    let status = world.status();
+    assert!(status.is_healthy());
+    let warnings: Vec<_> = status.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["broker `asia`: collects no metrics: memory, uptime and consumers are not known"]);
 }
 
 #[test]
@@ -616,7 +630,7 @@ fn a_link_that_runs_is_idle_moves_is_blocked_or_paused() {
         let queue = queue.to_owned();
         move |world: &mut World| {
             let consumer = Consumer { queue: queue.clone(), user: "services".into(), host: String::new() };
-            world.broker("asia").consumers.push(consumer);
+            world.consumers("asia").push(consumer);
         }
     };
     assert_eq!(activity(QUEUE, &consumed(QUEUE)), Some(Activity::Idle));
