@@ -106,14 +106,24 @@ pub fn a_stream_is_neither_expected_nor_unexpected_and_named_once(project: &Proj
     demo::passes_again(project);
 }
 
+/// Also where the broker collects no metrics.
 pub fn an_alarm_is_named_by_up_and_by_a_scenario_that_fails(project: &Project) {
-    let asia = project.container("asia", "broker");
-    docker(&["exec", &asia, "rabbitmqctl", "set_vm_memory_high_watermark", "0.01"]);
+    let short_of_memory = |share: f64, without_metrics: bool| {
+        let script = format!(
+            "application:set_env(rabbitmq_management_agent, disable_metrics_collector, {without_metrics}), \
+             vm_memory_monitor:set_vm_memory_high_watermark({share})."
+        );
+        docker(&["exec", &project.container("asia", "broker"), "rabbitmqctl", "eval", &script]);
+    };
+    short_of_memory(0.01, true);
     let alarm = "broker `asia`: memory alarm: it takes no messages from publishers";
     until("the alarm", || project.fedctl(&["status"]).stdout.contains("asia: memory alarm").then_some(()));
+    let ran = project.fedctl(&["status"]).exits(4);
+    ran.says("48 of 48 links running").says("broker `asia`: collects no metrics");
+    project.fedctl(&["queues"]).exits(0);
     project.fedctl(&["up", "--timeout", "60s"]).exits(4).says(alarm);
     project.fedctl(&["demo", "reply", "--timeout", "3s"]).exits(5).says(alarm);
-    docker(&["exec", &asia, "rabbitmqctl", "set_vm_memory_high_watermark", "0.6"]);
+    short_of_memory(0.6, false);
     until("no alarm", || project.fedctl(&["status"]).code.is_some_and(|code| code == 0).then_some(()));
     demo::passes_again(project);
 }
