@@ -176,5 +176,9 @@ fn others() -> Vec<Trial> {
         "e2e::interrupts::a_container_that_started_meanwhile_is_stopped_and_removed",
         interrupts::a_container_that_started_meanwhile_is_stopped_and_removed,
     ));
+    cases.push(alone(
+        "e2e::interrupts::a_container_killed_for_lack_of_memory_is_known",
+        interrupts::a_container_killed_for_lack_of_memory_is_known,
+    ));
     cases
 }

@@ -68,6 +68,8 @@ pub struct Liveness {
     pub running: bool,
     /// How often the engine restarted it since it was last started on purpose.
     pub restarts: i64,
+    /// Whether the kernel killed its process, since it needed more memory than the container may use.
+    pub out_of_memory: bool,
     /// Published ports: host port by container port.
     pub ports: BTreeMap<u16, u16>,
 }
@@ -299,6 +301,7 @@ impl Engine {
         Ok(Liveness {
             running: state.running.unwrap_or_default(),
             restarts: found.restart_count.unwrap_or_default(),
+            out_of_memory: state.oom_killed.unwrap_or_default(),
             ports: published.collect(),
         })
     }

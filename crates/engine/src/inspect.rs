@@ -17,7 +17,9 @@ use crate::{
 };
 use fedctl_model::{
     desired::{self, Desired, Readiness},
-    names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, ownership_parameter},
+    names::{
+        BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, container, ownership_parameter,
+    },
     observed::{
         BrokerHealth, Container, ContainerState, Definitions, EngineState, Federated, Observed, Plugin,
         QueueDetails, Snapshot,
@@ -88,6 +90,7 @@ impl Inspect {
             tokio::join!(self.ask(&engine, Broker::health), self.not_ready(&engine, services));
         let mut found = Snapshot { brokers, not_ready, engine };
         self.explain(topology, &mut found).await;
+        self.name_killed(topology, &mut found).await;
         Ok(status::status(topology, &found, remembered))
     }
 
@@ -110,6 +113,18 @@ impl Inspect {
         for (region, definitions) in join_all(asked).await {
             if let Some(Ok(health)) = found.brokers.get_mut(&region).map(|found| &mut found.answer) {
                 health.definitions = definitions;
+            }
+        }
+    }
+
+    /// Says of brokers that do not run whether the kernel killed them for lack of memory.
+    async fn name_killed(&self, topology: &Topology, found: &mut Snapshot<BrokerHealth>) {
+        for (region, broker) in &mut found.brokers {
+            if let Err(Unavailable::Stopped(reason) | Unavailable::Unreachable(reason)) = &mut broker.answer
+                && let Ok(liveness) = self.engine.liveness(&container(&topology.name, region, BROKER)).await
+                && liveness.out_of_memory
+            {
+                reason.push_str(", killed by the kernel for lack of memory: raise `memory` of `broker`");
             }
         }
     }

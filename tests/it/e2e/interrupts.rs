@@ -73,6 +73,19 @@ pub fn a_container_that_started_meanwhile_is_stopped_and_removed() {
     assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("id={id}")]), "");
 }
 
+pub fn a_container_killed_for_lack_of_memory_is_known() {
+    let limits = ["--memory", "20m", "--memory-swap", "20m", "--label", "io.fedctl.test=1"];
+    let eats =
+        ["--entrypoint", "sh", &broker_image(), "-c", "a=x; while :; do a=$a$a; done"].map(str::to_owned);
+    let eats: Vec<&str> = eats.iter().map(String::as_str).collect();
+    let id = docker(&[&["run", "--detach"], &limits[..], &eats].concat()).trim().to_owned();
+    docker(&["wait", &id]);
+    let look = async { Engine::connect(None).await?.liveness(&id).await };
+    let found = tokio::runtime::Runtime::new().unwrap().block_on(look).unwrap();
+    docker(&["rm", &id]);
+    assert_eq!((found.running, found.out_of_memory), (false, true));
+}
+
 /// Each `up` continues where the one before was killed, and is killed a few steps later.
 pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
     let mut kills = 0;

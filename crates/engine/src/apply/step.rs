@@ -26,6 +26,8 @@ const QUOTED_LINES: usize = 15;
 /// How often the engine may restart a container before waiting for it ends.
 const RESTARTS: i64 = 1;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// What is said of a container that needs more memory than it may use.
+const KILLED: &str = ": the kernel killed it for lack of memory";
 /// What a broker logs once every listener is open.
 const STARTED: &str = "Server startup complete";
 
@@ -50,8 +52,10 @@ pub enum StepError {
         log: String,
     },
     /// A container does not stay up.
-    #[error("its process keeps exiting{log}")]
+    #[error("its process keeps exiting{}{log}", if *.out_of_memory { KILLED } else { "" })]
     Died {
+        /// Whether the kernel killed it for lack of memory.
+        out_of_memory: bool,
         /// Its last lines.
         log: String,
     },
@@ -250,7 +254,8 @@ impl<'a> LivenessCheck<'a> {
         let restarts = found.restarts - *self.restarts.get_or_insert(found.restarts);
         if restarts > RESTARTS || !found.running {
             let log = last_lines(self.tools, self.container).await;
-            return Err(Poll::Failed(StepError::Died { log }));
+            let out_of_memory = found.out_of_memory;
+            return Err(Poll::Failed(StepError::Died { out_of_memory, log }));
         }
         if !found.ports.is_empty() {
             self.seen = Some((Instant::now(), found.ports.clone()));
