@@ -5,13 +5,14 @@ mod health;
 mod http;
 mod upstream;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Semaphore,
     time::timeout,
 };
 
@@ -40,6 +41,7 @@ pub struct Broker {
     password: Secret,
     base: Url,
     client: Client,
+    slots: Arc<Semaphore>,
 }
 
 /// A request to a broker that failed.
@@ -63,7 +65,9 @@ enum Cause {
     #[error("{reason}")]
     Refused { status: StatusCode, reason: String },
     #[error("unexpected response")]
-    Malformed(#[source] reqwest::Error),
+    Malformed(#[source] serde_json::Error),
+    #[error("the answer is too long")]
+    TooLong,
     #[error("unroutable: no queue is bound for the message")]
     Unroutable,
 }
@@ -111,7 +115,11 @@ impl BrokerError {
     fn status(&self) -> Option<StatusCode> {
         match self.cause {
             Cause::Refused { status, .. } => Some(status),
-            Cause::TimedOut(_) | Cause::Unreachable(_) | Cause::Malformed(_) | Cause::Unroutable => None,
+            Cause::TimedOut(_)
+            | Cause::Unreachable(_)
+            | Cause::Malformed(_)
+            | Cause::TooLong
+            | Cause::Unroutable => None,
         }
     }
 }
@@ -155,7 +163,8 @@ impl Connector {
         let password = site.password.clone().ok_or(Unavailable::NoPassword)?;
         let base = Url::parse(&format!("{}/api", site.management.url()))
             .map_err(|error| Unavailable::Unreachable(error.to_string()))?;
-        Ok(Broker { site: site.clone(), password, base, client: self.0.clone() })
+        let slots = Arc::new(Semaphore::new(http::AT_ONCE));
+        Ok(Broker { site: site.clone(), password, base, client: self.0.clone(), slots })
     }
 }
 

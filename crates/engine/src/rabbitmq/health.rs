@@ -14,15 +14,16 @@ impl Broker {
     pub async fn health(&self) -> Result<BrokerHealth> {
         let vhost = self.site.vhost.as_str();
         let binding = "columns=source,destination,routing_key";
-        let (version, nodes, alarms, exchanges, queues, bindings, consumers, links) = tokio::try_join!(
-            self.version(),
-            self.get::<Vec<Value>>(["nodes"], "columns=uptime,mem_used"),
-            self.alarms(),
-            self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
+        // what takes longest is asked first
+        let (queues, bindings, links, exchanges, alarms, nodes, consumers, version) = tokio::try_join!(
             self.queues(),
             self.get::<Vec<answer::Binding>>(["bindings", vhost], binding),
-            self.consumers(),
             self.listed_links(),
+            self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
+            self.alarms(),
+            self.get::<Vec<Value>>(["nodes"], "columns=uptime,mem_used"),
+            self.consumers(),
+            self.version(),
         )?;
         let node = answer::Node::of(nodes);
         Ok(BrokerHealth {
@@ -73,10 +74,8 @@ impl Broker {
     /// Alarms in effect. The health check says at once, whether or not the broker collects metrics.
     async fn alarms(&self) -> Result<Option<Vec<String>>> {
         let path = ["health", "checks", "alarms"];
-        let response = self.request(Method::GET, &path, "", None).await?;
-        let found: answer::Alarms =
-            response.json().await.map_err(|source| self.unanswered(Method::GET, &path, source))?;
-        Ok(found.into_names())
+        let answer = self.request(Method::GET, &path, "", None).await?;
+        Ok(self.read::<answer::Alarms>(Method::GET, &path, &answer)?.into_names())
     }
 
     /// Consumers, which a broker that collects no metrics refuses to list.

@@ -1,10 +1,24 @@
 //! Requests to the management API, and what a failed one says.
 
-use reqwest::Method;
+use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Broker, BrokerError, Cause, Result, answer};
+
+/// How many requests a broker has at once. More connections cost both sides more than they save: the broker answers
+/// each in about a millisecond, and a new one takes half of that.
+pub(super) const AT_ONCE: usize = 2;
+/// The largest answer that is read, in bytes: some hundred thousand queues.
+const LONGEST_ANSWER: usize = 256 << 20;
+
+/// An answer that was read to its end.
+pub(super) struct Answer {
+    status: StatusCode,
+    /// The broker's clock when it answered.
+    now: Option<jiff::Timestamp>,
+    body: Vec<u8>,
+}
 
 impl Broker {
     pub(super) async fn get<'p, T: DeserializeOwned>(
@@ -21,11 +35,8 @@ impl Broker {
         path: &[&str],
         query: &str,
     ) -> Result<(T, Option<jiff::Timestamp>)> {
-        let response = self.send(Method::GET, path, query, None).await?;
-        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
-        let now = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
-        let body = response.json().await.map_err(|source| self.unanswered(Method::GET, path, source))?;
-        Ok((body, now))
+        let answer = self.send(Method::GET, path, query, None).await?;
+        Ok((self.read(Method::GET, path, &answer)?, answer.now))
     }
 
     pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<()> {
@@ -33,8 +44,8 @@ impl Broker {
     }
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &Value) -> Result<T> {
-        let response = self.send(Method::POST, path, "", Some(body)).await?;
-        response.json().await.map_err(|source| self.unanswered(Method::POST, path, source))
+        let answer = self.send(Method::POST, path, "", Some(body)).await?;
+        self.read(Method::POST, path, &answer)
     }
 
     pub(super) async fn delete(&self, path: &[&str], query: &str) -> Result<()> {
@@ -44,21 +55,14 @@ impl Broker {
         }
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &str,
-        body: Option<&Value>,
-    ) -> Result<reqwest::Response> {
-        let response = self.request(method.clone(), path, query, body).await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
+    async fn send(&self, method: Method, path: &[&str], query: &str, body: Option<&Value>) -> Result<Answer> {
+        let answer = self.request(method.clone(), path, query, body).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
         }
-        let refusal = response.json::<answer::Refusal>().await.unwrap_or_default();
-        let reason = refusal.text().unwrap_or_else(|| status.to_string());
-        Err(self.failed(method, path, Cause::Refused { status, reason }))
+        let refusal = serde_json::from_slice::<answer::Refusal>(&answer.body).unwrap_or_default();
+        let reason = refusal.text().unwrap_or_else(|| answer.status.to_string());
+        Err(self.failed(method, path, Cause::Refused { status: answer.status, reason }))
     }
 
     /// The answer to a request, whether or not it is that of a success.
@@ -68,7 +72,7 @@ impl Broker {
         path: &[&str],
         query: &str,
         body: Option<&Value>,
-    ) -> Result<reqwest::Response> {
+    ) -> Result<Answer> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
@@ -80,22 +84,42 @@ impl Broker {
             Some(body) => request.json(body),
             None => request,
         };
-        request.send().await.map_err(|source| self.unanswered(method, path, source))
+        // kept until the answer is read, so that the next request finds a connection free
+        let _slot = self.slots.acquire().await;
+        let answer = async { self.read_to_end(request.send().await.map_err(unanswered)?).await };
+        answer.await.map_err(|cause| self.failed(method, path, cause))
     }
 
-    pub(super) fn unanswered(&self, method: Method, path: &[&str], source: reqwest::Error) -> BrokerError {
-        let cause = if source.is_timeout() {
-            Cause::TimedOut
-        } else if source.is_decode() {
-            Cause::Malformed
-        } else {
-            Cause::Unreachable
-        };
-        // the address is an internal one; the region says which broker it is
-        self.failed(method, path, cause(source.without_url()))
+    async fn read_to_end(&self, mut response: Response) -> std::result::Result<Answer, Cause> {
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        let now = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+            if body.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(Cause::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status(), now, body })
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        answer: &Answer,
+    ) -> Result<T> {
+        serde_json::from_slice(&answer.body)
+            .map_err(|source| self.failed(method, path, Cause::Malformed(source)))
     }
 
     pub(super) fn failed(&self, method: Method, path: &[&str], cause: Cause) -> BrokerError {
         BrokerError { method, path: path.join(" "), region: self.site.region.clone(), cause }
     }
+}
+
+/// The address is an internal one; the region says which broker it is.
+fn unanswered(source: reqwest::Error) -> Cause {
+    let cause = if source.is_timeout() { Cause::TimedOut } else { Cause::Unreachable };
+    cause(source.without_url())
 }
