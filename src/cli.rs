@@ -163,7 +163,7 @@ pub struct Plan {
 /// `fedctl status`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl status --watch      repeat every second\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded"
+    before_help = "Examples:\n  fedctl status --watch      repeat every second, and show what changes\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded"
 )]
 pub struct Status {
     /// Output format
@@ -172,7 +172,7 @@ pub struct Status {
     /// Only what is wrong
     #[arg(long)]
     pub problems: bool,
-    /// Repeat every second until interrupted
+    /// Repeat every second until interrupted, and show what changes
     #[arg(short, long)]
     pub watch: bool,
 }

@@ -8,16 +8,19 @@ pub mod plan;
 pub mod progress;
 pub mod proof;
 pub mod queues;
+pub mod screen;
 pub mod status;
 pub mod trace;
 
 use std::io::{self, IsTerminal, Write};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, adapter::strip_str};
 use owo_colors::OwoColorize;
 use serde::Serialize;
+use terminal_size::terminal_size_of;
 
 use crate::cli::Color;
+use screen::{Size, frame};
 
 /// How the two streams are written to.
 #[derive(Debug, Clone, Copy)]
@@ -97,13 +100,28 @@ impl Output {
         Ok(answer.trim().to_owned())
     }
 
-    /// Clears standard output if it is a terminal.
+    /// Whether standard output is a terminal on which a report can be drawn over the last one.
+    #[must_use]
+    pub fn redraws() -> bool {
+        Self::is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Draws a report over the last one, with `tail` below it whatever has to be left out of `body`. `first` makes room for
+    /// it.
     ///
     /// # Errors
     ///
     /// If writing fails.
-    pub fn clear_screen(&self) -> io::Result<()> {
-        if Self::is_terminal() { self.data("\u{1b}[2J\u{1b}[H") } else { Ok(()) }
+    pub fn redraw(&self, body: &str, tail: &str, first: bool) -> io::Result<()> {
+        let stdout = io::stdout();
+        let size = terminal_size_of(&stdout);
+        let size = size.map(|(width, height)| Size { rows: height.0.into(), columns: width.0.into() });
+        let colors = AutoStream::new(io::stdout(), self.choice()).current_choice();
+        let colors = colors != anstream::ColorChoice::Never;
+        let plain = |text: &str| if colors { text.to_owned() } else { strip_str(text).to_string() };
+        let clear = if first { "\u{1b}[2J" } else { "" };
+        // in one write, and not through a stream that would take the cursor's moves out with the colours
+        self.bytes(format!("{clear}{}", frame(&plain(body), &plain(tail), size)).as_bytes())
     }
 
     fn choice(self) -> anstream::ColorChoice {

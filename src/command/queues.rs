@@ -10,7 +10,11 @@ use fedctl_model::{
     queues::{History, Queues},
 };
 
-use super::{failure::Failure, project::Project, repeat::repeat};
+use super::{
+    failure::Failure,
+    project::Project,
+    repeat::{Report, repeat},
+};
 
 pub async fn run(global: &Global, asked: &cli::Queues, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
@@ -23,13 +27,13 @@ pub async fn run(global: &Global, asked: &cli::Queues, output: Output) -> Result
     .await
 }
 
-fn report(queues: &Queues, format: Format) -> Result<(String, Outcome), Failure> {
-    let text = match format {
+fn report(queues: &Queues, format: Format) -> Result<Report, Failure> {
+    let body = match format {
         Format::Table => output::queues::render(queues, false),
         Format::Wide => output::queues::render(queues, true),
         Format::Json => output::json(queues)?,
         Format::Yaml => output::yaml(queues)?,
     };
     let outcome = if queues.diagnostics.is_empty() { Outcome::Done } else { Outcome::Degraded };
-    Ok((text, outcome))
+    Ok(Report { body, tail: String::new(), outcome })
 }

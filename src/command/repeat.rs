@@ -6,23 +6,37 @@ use fedctl_model::outcome::Outcome;
 use super::{failure::Failure, stop::Stop};
 use crate::output::Output;
 
-/// Makes the report; with `watch` again every second on a cleared screen, until interrupted.
+/// What is shown.
+pub struct Report {
+    /// The report.
+    pub body: String,
+    /// What stays on the screen below it, however long it is.
+    pub tail: String,
+    /// What it amounts to.
+    pub outcome: Outcome,
+}
+
+/// Makes the report; with `watch` again every second until interrupted, over the last one where that is possible.
 pub async fn repeat(
     watch: bool,
     output: Output,
-    mut report: impl AsyncFnMut() -> Result<(String, Outcome), Failure>,
+    mut report: impl AsyncFnMut() -> Result<Report, Failure>,
 ) -> Result<Outcome, Failure> {
     if !watch {
-        let (text, outcome) = report().await?;
-        output.data(&text)?;
+        let Report { body, tail, outcome } = report().await?;
+        output.data(&(body + &tail))?;
         return Ok(outcome);
     }
     let stop = Stop::listen()?;
+    let mut first = true;
     loop {
-        // the last report stays on the screen until there is a new one
-        let (text, _) = report().await?;
-        output.clear_screen()?;
-        output.data(&text)?;
+        let Report { body, tail, .. } = report().await?;
+        if Output::redraws() {
+            output.redraw(&body, &tail, first)?;
+        } else {
+            output.data(&(body + &tail))?;
+        }
+        first = false;
         tokio::select! {
             () = wait::second() => {}
             () = stop.token.cancelled() => return Ok(stop.outcome()),

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
@@ -47,10 +48,13 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
         attached: RefCell::default(),
     };
     match up.run().await {
-        Ok(Done { steps, links, federated }) => {
+        Ok(Done { steps, mut links, federated }) => {
             let known: Vec<RegionName> = project.regions(&[])?;
             project.workdir.remember(federated, &known)?;
-            let links = output::status::running(links, regions.len());
+            let mut history = project.workdir.history(&project.topology.name);
+            history.look_at_some(&mut links, Timestamp::now());
+            project.workdir.keep(&history).ok();
+            let links = output::status::running(links.len(), regions.len());
             output.message(&if steps == 0 {
                 format!("nothing to do: {links}\n")
             } else {

@@ -11,6 +11,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -66,29 +70,38 @@ fn empty_engine(api: &str) -> String {
 
 /// An engine that describes itself by this version and has nothing; its address.
 fn empty_engine_of(version: String) -> String {
+    engine_with(version, |_| "[]")
+}
+
+/// An engine that has these containers whenever they are listed, the first time, the second, and so on; its address.
+fn engine_with(version: String, containers: fn(usize) -> &'static str) -> String {
+    let listed = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let version = version.clone();
-            thread::spawn(move || answer(stream.unwrap(), &version));
+            let (version, listed) = (version.clone(), Arc::clone(&listed));
+            let containers = move || containers(listed.fetch_add(1, Ordering::Relaxed));
+            thread::spawn(move || answer(stream.unwrap(), &version, containers));
         }
     });
     address
 }
 
-fn answer(mut stream: std::net::TcpStream, version: &str) {
+fn answer(mut stream: std::net::TcpStream, version: &str, containers: impl Fn() -> &'static str) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(request)) = lines.next() {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-        let body =
-            match request.split(['/', '?', ' ']).find(|word| ["version", "volumes", "images"].contains(word))
-            {
-                Some("version") => version.to_owned(),
-                Some("volumes") => r#"{"Volumes":[]}"#.to_owned(),
-                Some(_) => r#"{"message":"no such image"}"#.to_owned(),
-                None => "[]".to_owned(),
-            };
+        let body = match request
+            .split(['/', '?', ' '])
+            .find(|word| ["version", "volumes", "images", "containers"].contains(word))
+        {
+            Some("version") => version.to_owned(),
+            Some("volumes") => r#"{"Volumes":[]}"#.to_owned(),
+            Some("containers") => containers().to_owned(),
+            Some(_) => r#"{"message":"no such image"}"#.to_owned(),
+            None => "[]".to_owned(),
+        };
         let status = if body.contains("message") { "404 Not Found" } else { "200 OK" };
         let head =
             format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
@@ -347,6 +360,33 @@ fn what_is_not_there_is_degraded() {
     assert_eq!((&json["version"], &json["regions"][1]["broker"]["state"]), (&1.into(), &"missing".into()));
 }
 
+fn a_watch_without_a_terminal_prints_the_report_once_and_then_a_line_for_each_change() {
+    let host = engine_with(r#"{"ApiVersion":"1.41"}"#.into(), |look| match look {
+        0 => "[]",
+        1 | 2 => r#"[{"Names":["/shop_asia_broker"],"State":"paused","Status":"Up 1 second (Paused)"}]"#,
+        _ => "no engine",
+    });
+    let directory = project(TWO);
+    let once = fedctl(directory.path(), &["status", "--host", &empty_engine("1.41")]).output().unwrap();
+    let watch = fedctl(directory.path(), &["status", "--watch", "--host", &host]).output().unwrap();
+    let stdout = text(&watch.stdout);
+    let changes = stdout.strip_prefix(&text(&once.stdout)).expect("the report, once");
+    let changes: Vec<&str> = changes.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(changes, ["asia: ? missing → ✗ paused"], "{}", shown(&watch));
+    assert!(!directory.child(".fedctl").exists(), "a look creates no directory");
+}
+
+fn a_look_is_kept_for_the_next_one_where_there_is_a_directory() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    fs::create_dir(directory.child(".fedctl").path()).unwrap();
+    directory.child(".fedctl/links.json").write_str("{").unwrap();
+    let status = || fedctl(directory.path(), &["status", "--host", &host]).output().unwrap();
+    let first = shown(&status());
+    let kept = fs::read_to_string(directory.child(".fedctl/links.json").path()).unwrap();
+    assert!(kept.starts_with(r#"{"version":1,"project":"shop""#), "{kept}");
+    assert_eq!(shown(&status()), first, "what is damaged counts as nothing");
+}
+
 fn data_is_removed_only_for_the_projects_name() {
     let directory = project(TWO);
     let expected = "exit 64\n--- stdout\n--- stderr\nerror: removing volumes must be confirmed with the project's name\n\n\
@@ -501,6 +541,8 @@ pub fn cases() -> Vec<Trial> {
         on_an_engine_of_another_architecture_the_built_in_services_need_an_image,
         a_plan_is_data_and_its_exit_code_says_that_there_are_changes,
         what_is_not_there_is_degraded,
+        a_watch_without_a_terminal_prints_the_report_once_and_then_a_line_for_each_change,
+        a_look_is_kept_for_the_next_one_where_there_is_a_directory,
         data_is_removed_only_for_the_projects_name,
         taking_nothing_down_is_done_at_once,
         a_file_in_the_directorys_place_is_named,

@@ -96,8 +96,8 @@ pub struct Up<'a> {
 pub struct Done {
     /// Steps that were necessary.
     pub steps: usize,
-    /// Links that run.
-    pub links: usize,
+    /// The links, which run.
+    pub links: Vec<LinkStatus>,
     /// What is federated now in each of the chosen regions.
     pub federated: Federated,
 }
@@ -205,7 +205,7 @@ impl Up<'_> {
         Ok(plan(self.desired, &found))
     }
 
-    async fn await_links(&self) -> Result<(usize, Federated), UpError> {
+    async fn await_links(&self) -> Result<(Vec<LinkStatus>, Federated), UpError> {
         let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
@@ -231,14 +231,14 @@ impl Up<'_> {
                 return Poll::Failed(UpError::Degraded(hopeless));
             }
             self.repair(&links, &mut repairs).await;
-            first.map_or_else(|| Poll::Ready((expected, found)), Poll::Pending)
+            first.map_or_else(|| Poll::Ready((links, found)), Poll::Pending)
         };
         let waited = poll_until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
         match waited {
-            Ok((expected, found)) => {
-                events.send(Event::LinksRunning { expected, took: started.elapsed() });
+            Ok((links, found)) => {
+                events.send(Event::LinksRunning { expected: links.len(), took: started.elapsed() });
                 self.without_alarms(&found)?;
-                Ok((expected, status::federated(self.topology, &found)))
+                Ok((links, status::federated(self.topology, &found)))
             }
             Err(WaitError::Aborted(error)) => Err(error),
             Err(WaitError::TimedOut(first)) => {

@@ -1,5 +1,5 @@
-//! The directory `.fedctl` next to a topology: its passwords, what a later run has to know, and the lock of the fedctl
-//! that is changing the project.
+//! The directory `.fedctl` next to a topology: its passwords, the lock of the fedctl that is changing the project, and
+//! what earlier runs saw and left.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,11 +13,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{RngExt, distr::Alphanumeric};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use fedctl_model::{
     desired::{PasswordId, Passwords, UpstreamId},
     observed::Federated,
     secret::Secret,
+    status::History,
     topology::RegionName,
 };
 
@@ -151,6 +153,26 @@ impl Workdir {
         if all == before { Ok(()) } else { self.write(self.federated_file(), &all) }
     }
 
+    /// What earlier looks saw of the links of a project. What cannot be read counts as nothing.
+    #[must_use]
+    pub fn history(&self, project: &str) -> History {
+        let kept = fs::read_to_string(self.history_file());
+        kept.map_or_else(|_| History::of(project), |text| History::read(&text, project))
+    }
+
+    /// Keeps what looks saw of the links, if there is such a directory: a look creates none, and `down` removes it. It is
+    /// not forced on the disk, which may take longer than the look did; what a crash damages is not read.
+    pub fn keep(&self, history: &History) -> Result<(), WorkdirError> {
+        let path = self.history_file();
+        let write = || -> io::Result<()> {
+            let mut file = self.temporary_file()?;
+            file.write_all(&serde_json::to_vec(history)?)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| WorkdirError::Io { operation: "write", path, source })
+    }
+
     /// Removes the directory with every password in it, if it exists.
     pub fn remove(&self) -> Result<(), WorkdirError> {
         match fs::remove_dir_all(&self.path) {
@@ -167,6 +189,10 @@ impl Workdir {
 
     fn federated_file(&self) -> PathBuf {
         self.path.join("federated.json")
+    }
+
+    fn history_file(&self) -> PathBuf {
+        self.path.join("links.json")
     }
 
     fn changing_file(&self) -> PathBuf {
@@ -212,9 +238,7 @@ impl Workdir {
     fn write(&self, path: PathBuf, content: &impl Serialize) -> Result<(), WorkdirError> {
         self.create()?;
         let write = || -> io::Result<()> {
-            let mut file = tempfile::Builder::new()
-                .permissions(Permissions::from_mode(0o600))
-                .tempfile_in(&self.path)?;
+            let mut file = self.temporary_file()?;
             serde_json::to_writer_pretty(&mut file, content)?;
             file.write_all(b"\n")?;
             file.as_file().sync_all()?;
@@ -222,6 +246,10 @@ impl Workdir {
             File::open(&self.path)?.sync_all()
         };
         write().map_err(|source| WorkdirError::Io { operation: "write", path, source })
+    }
+
+    fn temporary_file(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(&self.path)
     }
 }
 
@@ -268,6 +296,26 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&workdir.path), 0o700);
         assert_eq!(mode(&workdir.passwords_file()), 0o600);
+    }
+
+    #[test]
+    fn what_looks_saw_is_kept_for_their_user_alone_and_only_where_there_is_a_directory() {
+        let temporary = tempfile::tempdir().unwrap();
+        let workdir = Workdir::next_to(&temporary.path().join("regions.yaml"));
+        let history = History::of("shop");
+        assert!(workdir.keep(&history).is_err());
+        assert!(!workdir.path.exists(), "a look creates no directory");
+        workdir.create().unwrap();
+        workdir.keep(&history).unwrap();
+        let kept = fs::metadata(workdir.history_file()).unwrap();
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+        assert_eq!(workdir.history("shop"), history);
+        fs::write(workdir.history_file(), [0xff, 0]).unwrap();
+        assert_eq!(workdir.history("shop"), history, "what is damaged counts as nothing");
+        fs::remove_file(workdir.history_file()).unwrap();
+        fs::create_dir(workdir.history_file()).unwrap();
+        assert!(workdir.keep(&history).is_err());
+        assert_eq!(workdir.history("shop"), history);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Expected against actual: every region, and every link that the topology and its policies require.
 
+mod changes;
 mod codes;
 mod expected;
+mod history;
 mod link;
 mod links;
 mod reason;
@@ -11,8 +13,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use changes::{Change, Watched};
 pub(crate) use codes::ALL as CODES;
 pub use expected::federated;
+pub use history::{History, LastKnown, Trend};
 use link::LinkForm;
 pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus};
 pub use links::{links, unexplained};
@@ -108,7 +112,7 @@ pub enum BrokerState {
 }
 
 /// A service's container.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ServiceStatus {
     /// The service's name.
     pub name: String,

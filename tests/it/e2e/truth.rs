@@ -29,7 +29,9 @@ pub fn the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once(pro
     let status = ran.json();
     let counts = ["running", "down", "unknown"].map(|state| count(&status, state));
     assert_eq!(counts, [16, 16, 16], "{ran}");
-    project.fedctl(&["status"]).exits(4).says("16 of 48 links running, 16 unknown").says("✗ paused");
+    let ran =
+        project.fedctl(&["status"]).exits(4).says("16 of 48 links running, 16 unknown").says("✗ paused");
+    ran.says(", before that running");
     // it is held by a signal, of which the engine knows nothing
     docker(&["unpause", &asia]);
     docker(&["kill", "--signal", "STOP", &asia]);

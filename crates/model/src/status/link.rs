@@ -3,9 +3,13 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Reason, codes::UNKNOWN};
+use super::{
+    Reason,
+    codes::UNKNOWN,
+    history::{LastKnown, Trend},
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Place},
     observed::Resource,
@@ -14,7 +18,7 @@ use crate::{
 };
 
 /// Which link: messages of one exchange or queue flow from `upstream` to `downstream`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct LinkRef {
     /// Where messages come from.
     pub upstream: RegionName,
@@ -37,7 +41,7 @@ impl LinkRef {
 }
 
 /// A link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(into = "LinkForm")]
 pub struct LinkStatus {
     /// Which one.
@@ -46,10 +50,14 @@ pub struct LinkStatus {
     pub condition: Condition,
     /// What it is doing, if it runs and that is known.
     pub activity: Option<Activity>,
-    /// Seconds since its state last changed.
+    /// Seconds since its state last changed, as its broker says, or else since a look first saw it so.
     pub age_seconds: Option<u64>,
+    /// The state that it had when it was last known, if it no longer is.
+    pub last_known: Option<LastKnown>,
     /// Messages queued on the upstream for this link.
     pub waiting: Option<u64>,
+    /// Messages per second by which they grow, negative if they shrink, if an earlier look was recent enough.
+    pub growth: Option<f64>,
 }
 
 /// The state of a link, and why.
@@ -80,7 +88,7 @@ pub enum Activity {
 }
 
 /// The state of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// Connected.
@@ -111,6 +119,12 @@ impl LinkStatus {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.condition == Condition::Running
+    }
+
+    /// Where its backlog is going, if that is known.
+    #[must_use]
+    pub fn trend(&self) -> Option<Trend> {
+        self.growth.map(Trend::of)
     }
 
     /// Whether it neither comes up by itself nor can fedctl mend it.
@@ -166,16 +180,22 @@ pub(super) struct LinkForm {
     /// The code of the error: `fedctl explain CODE` explains it.
     #[schemars(with = "Option<String>")]
     code: Option<Code>,
-    /// Seconds since its state last changed.
+    /// Seconds since its state last changed, as its broker says, or else since fedctl first saw it so.
     age_seconds: Option<u64>,
+    /// The state that it had when it was last known, if it no longer is.
+    last_known: Option<LastKnown>,
     /// Messages queued on the upstream for this link.
     waiting: Option<u64>,
+    /// Messages per second by which they grow, since a look at least five seconds and at most five minutes ago.
+    growth: Option<f64>,
+    /// Where `growth` goes.
+    trend: Option<Trend>,
 }
 
 impl From<LinkStatus> for LinkForm {
     fn from(status: LinkStatus) -> Self {
-        let (state, diagnostic) = (status.state(), status.diagnostic());
-        let LinkStatus { link, activity, age_seconds, waiting, .. } = status;
+        let (state, diagnostic, trend) = (status.state(), status.diagnostic(), status.trend());
+        let LinkStatus { link, condition: _, activity, age_seconds, last_known, waiting, growth } = status;
         Self {
             link,
             state,
@@ -183,7 +203,10 @@ impl From<LinkStatus> for LinkForm {
             code: diagnostic.as_ref().map(|diagnostic| diagnostic.code),
             error: diagnostic.map(|diagnostic| diagnostic.message),
             age_seconds,
+            last_known,
             waiting,
+            growth,
+            trend,
         }
     }
 }

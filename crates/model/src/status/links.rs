@@ -126,8 +126,10 @@ impl<'a> End<'a> {
 
 fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> LinkStatus {
     let reported = downstream.reported.get(&(link.upstream.as_str(), &link.resource)).copied();
+    let said = reported.map(condition);
     let condition = obstacle(&link, upstream, downstream)
-        .unwrap_or_else(|| reported.map_or_else(|| missing(topology, &link, downstream), condition));
+        .or_else(|| said.clone())
+        .unwrap_or_else(|| missing(topology, &link, downstream));
     let condition = if condition == Condition::Running {
         belied(&link, reported.and_then(|link| link.age), upstream, downstream)
             .map_or(Condition::Running, Condition::Failing)
@@ -141,10 +143,12 @@ fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstrea
     let waiting = upstream.queues.get(queue.as_str()).copied();
     let activity = (condition == Condition::Running).then(|| activity(&link, waiting, downstream)).flatten();
     LinkStatus {
+        age_seconds: reported.filter(|_| said.as_ref() == Some(&condition)).and_then(age),
         condition,
         activity,
+        last_known: None,
         waiting: waiting.map(|queue| queue.messages),
-        age_seconds: reported.and_then(|link| link.age),
+        growth: None,
         link,
     }
 }
@@ -190,6 +194,11 @@ fn condition(link: &Link) -> Condition {
         ("starting", _) => Condition::Connecting,
         (status, _) => Condition::Failing(Reason::of(status, link.error.as_deref())),
     }
+}
+
+/// How old the broker says that the state is. Of a link that cannot connect it only says how long ago it last tried.
+fn age(link: &Link) -> Option<u64> {
+    link.age.filter(|_| matches!(condition(link), Condition::Running | Condition::Connecting))
 }
 
 /// Why a link is not among those that its broker reports.
@@ -329,7 +338,9 @@ fn unexpected_link(downstream: &RegionName, link: &Link) -> LinkStatus {
         link: LinkRef { upstream, downstream: downstream.clone(), resource: link.resource.clone() },
         condition: Condition::Failing(Reason::NotInTopology),
         activity: None,
-        age_seconds: link.age,
+        age_seconds: age(link),
+        last_known: None,
         waiting: None,
+        growth: None,
     }
 }

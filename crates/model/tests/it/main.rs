@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod export;
+mod history;
 mod plan;
 mod status;
 mod topology;

@@ -816,6 +816,8 @@ fn failing(resource: Resource, reason: Reason) -> LinkStatus {
         condition: Condition::Failing(reason),
         activity: None,
         age_seconds: None,
+        last_known: None,
+        growth: None,
         waiting: None,
     }
 }

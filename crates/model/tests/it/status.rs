@@ -14,7 +14,7 @@ use fedctl_model::{
         LinkDefinitions, Observed, Plugin, Queue, Resource, Snapshot,
     },
     site::{Inventory, Unavailable},
-    status::{self, Activity, BrokerState, LinkRef, LinkState, LinkStatus, Status},
+    status::{self, Activity, BrokerState, Change, LinkRef, LinkState, LinkStatus, Status, Watched},
     topology::{self, RegionName, Topology},
 };
 use serde_json::Value;
@@ -705,6 +705,84 @@ fn what_waits_is_counted_where_it_waits() {
     assert_eq!(waiting(&world.status(), "asia"), [None, None], "unknown");
 }
 
+#[test]
+fn an_age_is_that_of_the_state_that_is_shown() {
+    let age = |damage: &dyn Fn(&mut World)| {
+        let mut world = World::of(TWO);
+        damage(&mut world);
+        let status = world.status();
+        status.links.iter().find(|link| link.link.downstream.as_str() == "asia").unwrap().age_seconds
+    };
+    assert_eq!(age(&|_| {}), Some(180));
+    assert_eq!(age(&|world| world.silence("europe")), None, "it is reported as running");
+    let set = |status: &'static str| {
+        move |world: &mut World| {
+            let link = world.link("asia");
+            (link.status, link.age) = (status.into(), Some(3));
+        }
+    };
+    assert_eq!(age(&set("starting")), Some(3));
+    assert_eq!(age(&set("error")), None, "it was tried three seconds ago");
+}
+
+#[test]
+fn a_watch_finds_what_changed_and_no_try_of_a_link_that_is_down() {
+    let mut world = World::of(TWO);
+    let mut watched = Watched::default();
+    let mut look = |world: &World| watched.look(&world.status());
+    assert_eq!(look(&world), None);
+    assert_eq!(look(&world), Some(vec![]));
+    let set = |world: &mut World, status: &str, error: Option<&str>| {
+        let link = world.link("asia");
+        (link.status, link.error, link.age) = (status.into(), error.map(Into::into), Some(1));
+    };
+    let states = |found: Option<Vec<Change>>| -> Vec<(Option<LinkState>, Option<LinkState>)> {
+        let links = found.unwrap().into_iter().map(|change| match change {
+            Change::Link { before, after, .. } => (before, after),
+            Change::Broker { .. } | Change::Alarms { .. } | Change::Service { .. } => panic!("{change:?}"),
+        });
+        links.collect()
+    };
+    let (running, down) = (Some(LinkState::Running), Some(LinkState::Down));
+    set(&mut world, "error", Some("econnrefused"));
+    assert_eq!(states(look(&world)), [(running, down)]);
+    set(&mut world, "starting", None);
+    assert_eq!(states(look(&world)), []);
+    set(&mut world, "error", Some("econnrefused"));
+    assert_eq!(states(look(&world)), []);
+    set(&mut world, "error", Some("nxdomain"));
+    assert_eq!(states(look(&world)), [(down, down)], "for another reason");
+    set(&mut world, "starting", None);
+    look(&world);
+    set(&mut world, "running", None);
+    assert_eq!(states(look(&world)), [(down, running)]);
+    for health in world.health.values_mut().flatten() {
+        health.exchanges.retain(|name| name != EXCHANGE);
+        health.links.as_mut().unwrap().retain(|link| link.resource.name() != EXCHANGE);
+    }
+    assert_eq!(states(look(&world)), [(running, None); 2]);
+}
+
+#[test]
+fn a_watch_finds_changes_of_brokers_alarms_and_services() {
+    let mut world = World::of(TWO);
+    let mut watched = Watched::default();
+    watched.look(&world.status());
+    world.broker("asia").alarms = Some(vec!["disk".into()]);
+    world.not_ready.insert("shop_europe_taxes".into(), "not connected yet".into());
+    let found = watched.look(&world.status()).unwrap();
+    assert!(
+        matches!(&found[..], [Change::Alarms { alarms, .. }, Change::Service { after, .. }]
+            if *alarms == ["disk"] && after.error.is_some()),
+        "{found:?}"
+    );
+    world.silence("asia");
+    let found = watched.look(&world.status()).unwrap();
+    let broker = |change: &Change| matches!(change, Change::Broker { after: BrokerState::Unreachable, .. });
+    let links = found.iter().filter(|change| matches!(change, Change::Link { .. })).count();
+    assert!(broker(&found[0]) && links == 4 && found.len() == 5, "{found:?}");
+}
+
 /// One region of each kind, and a link of each.
 fn damaged() -> Status {
     let more = "- {name: america, services: [name: products]}\n- name: africa\n";
@@ -787,6 +865,7 @@ fn assert_fits(value: &Value, schema: &Value, root: &Value, place: &str) {
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",
