@@ -49,7 +49,7 @@ async fn service_image(output: Output) -> Result<(), Failure> {
         return Err(Failure::new(Outcome::Usage, error)
             .hint("fedctl export service-image | docker import - fedctl-service:local"));
     }
-    let mut layer = Executable::for_containers(&Platform::linux())?.layer();
+    let mut layer = Executable::for_containers(&Platform::linux(), None)?.layer();
     output.bytes(&store_entry()?)?;
     while let Some(bytes) = layer.next().await {
         output.bytes(&bytes?)?;

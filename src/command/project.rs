@@ -113,7 +113,13 @@ impl Project {
     /// What the image of the built-in services is packed from, if it has to be.
     pub async fn executable(&self, engine: &Engine) -> Result<Option<Executable>, Failure> {
         if self.topology.needs_packed_image() {
-            Ok(Some(Executable::for_containers(&engine.platform().await?)?))
+            let known = self.workdir.executable();
+            let executable = Executable::for_containers(&engine.platform().await?, known.clone())?;
+            if known.as_ref() != Some(&executable) {
+                // the next run finds out again
+                self.workdir.keep_executable(&executable).ok();
+            }
+            Ok(Some(executable))
         } else {
             Ok(None)
         }

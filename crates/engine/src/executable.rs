@@ -4,11 +4,13 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use futures_util::Stream;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::{
     bytes::Bytes,
@@ -23,12 +25,18 @@ use fedctl_model::names::SERVICE_IMAGE;
 const PIPE: usize = 256 << 10;
 
 /// The executable, and the loader and libraries that it is linked against; none if it is static.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executable {
     path: PathBuf,
     libraries: BTreeSet<PathBuf>,
     reference: String,
+    /// What the files looked like when the reference was made from their content.
+    stamps: Vec<Stamp>,
 }
+
+/// What changes when a file does: device, inode, length, and when it was modified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp(u64, u64, u64, i64, i64);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutableError {
@@ -41,25 +49,41 @@ pub enum ExecutableError {
 }
 
 impl Executable {
-    /// The running program's executable, if it runs in containers of this platform.
-    pub fn for_containers(engine: &Platform) -> Result<Self, ExecutableError> {
+    /// The running program's executable, if it runs in containers of this platform: `known` if that is the one, and
+    /// none of its files has changed since.
+    pub fn for_containers(engine: &Platform, known: Option<Self>) -> Result<Self, ExecutableError> {
         runs_in_containers(Platform::of_this_program(), engine)?;
-        Self::of_this_process().map_err(ExecutableError::Unreadable)
+        Self::of_this_process(known).map_err(ExecutableError::Unreadable)
     }
 
-    fn of_this_process() -> io::Result<Self> {
-        Self::at(std::env::current_exe()?)
+    fn of_this_process(known: Option<Self>) -> io::Result<Self> {
+        let path = std::env::current_exe()?;
+        match known.filter(|known| known.path == path && known.is_unchanged()) {
+            Some(known) => Ok(known),
+            None => Self::at(path),
+        }
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.files().map(stamp).collect::<io::Result<Vec<_>>>().is_ok_and(|stamps| stamps == self.stamps)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.path].into_iter().chain(&self.libraries)
     }
 
     fn at(path: PathBuf) -> io::Result<Self> {
         let libraries = libraries(&path)?;
+        let mut executable = Self { path, libraries, reference: String::new(), stamps: Vec::new() };
+        executable.stamps = executable.files().map(stamp).collect::<io::Result<_>>()?;
         let mut hasher = HashingWriter(Sha256::new());
-        for file in [&path].into_iter().chain(&libraries) {
+        for file in executable.files() {
             io::copy(&mut File::open(file)?, &mut hasher)?;
         }
         let hash: Vec<u8> = hasher.0.finalize().to_vec();
         let tag = hash.iter().take(8).fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"));
-        Ok(Self { path, libraries, reference: format!("{SERVICE_IMAGE}:{tag}") })
+        executable.reference = format!("{SERVICE_IMAGE}:{tag}");
+        Ok(executable)
     }
 
     /// The reference of the image that holds exactly this executable.
@@ -77,6 +101,11 @@ impl Executable {
         tokio::task::spawn_blocking(move || pack(SyncIoBridge::new(writer), &path, &libraries));
         ReaderStream::with_capacity(reader, PIPE)
     }
+}
+
+fn stamp(file: &PathBuf) -> io::Result<Stamp> {
+    let found = std::fs::metadata(file)?;
+    Ok(Stamp(found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 fn runs_in_containers(program: Platform, engine: &Platform) -> Result<(), ExecutableError> {
@@ -154,7 +183,7 @@ mod tests {
     #[test]
     fn the_layer_holds_this_executable_and_a_libc() {
         let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let executable = Executable::for_containers(&Platform::linux()).unwrap();
+        let executable = Executable::for_containers(&Platform::linux(), None).unwrap();
         let mut layer = Vec::new();
         pack(&mut layer, &executable.path, &executable.libraries).unwrap();
         let mut archive = tar::Archive::new(&layer[..]);
@@ -193,7 +222,7 @@ mod tests {
     #[test]
     fn the_same_executable_always_makes_the_same_image_and_another_one_another() {
         let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = Executable::of_this_process().unwrap();
+        let here = Executable::of_this_process(None).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let copy = directory.path().join("elsewhere");
         std::fs::copy(&here.path, &copy).unwrap();
@@ -206,6 +235,19 @@ mod tests {
         let other = Executable::at(copy.clone()).unwrap();
         assert_ne!(here.reference(), other.reference());
         assert_ne!(packed(&here), packed(&other));
+    }
+
+    #[test]
+    fn an_executable_is_known_as_long_as_none_of_its_files_changes() {
+        let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = Executable::of_this_process(None).unwrap();
+        let known = Executable { reference: "known".into(), ..here.clone() };
+        assert_eq!(Executable::of_this_process(Some(known.clone())).unwrap(), known);
+        let mut changed = known.clone();
+        changed.stamps[1].3 -= 1;
+        assert_eq!(Executable::of_this_process(Some(changed)).unwrap(), here);
+        let other = Executable { path: "/another".into(), ..known };
+        assert_eq!(Executable::of_this_process(Some(other)).unwrap(), here);
     }
 
     #[test]

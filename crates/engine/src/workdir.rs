@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::executable::Executable;
 use fedctl_model::{
     desired::{PasswordId, Passwords, UpstreamId},
     observed::Federated,
@@ -163,14 +164,18 @@ impl Workdir {
     /// Keeps what looks saw of the links, if there is such a directory: a look creates none, and `down` removes it. It is
     /// not forced on the disk, which may take longer than the look did; what a crash damages is not read.
     pub fn keep(&self, history: &History) -> Result<(), WorkdirError> {
-        let path = self.history_file();
-        let write = || -> io::Result<()> {
-            let mut file = self.temporary_file()?;
-            file.write_all(&serde_json::to_vec(history)?)?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|source| WorkdirError::Io { operation: "write", path, source })
+        self.write_quickly(self.history_file(), history)
+    }
+
+    /// The executable that was packed last, if it can be read.
+    #[must_use]
+    pub fn executable(&self) -> Option<Executable> {
+        Self::read(self.executable_file()).ok().flatten()
+    }
+
+    /// Keeps what is known of the executable, if there is such a directory.
+    pub fn keep_executable(&self, executable: &Executable) -> Result<(), WorkdirError> {
+        self.write_quickly(self.executable_file(), executable)
     }
 
     /// Removes the directory with every password in it, if it exists.
@@ -193,6 +198,10 @@ impl Workdir {
 
     fn history_file(&self) -> PathBuf {
         self.path.join("links.json")
+    }
+
+    fn executable_file(&self) -> PathBuf {
+        self.path.join("executable.json")
     }
 
     fn changing_file(&self) -> PathBuf {
@@ -232,6 +241,17 @@ impl Workdir {
             regions.entry(id.region.as_str()).or_default().insert(&id.user, password.expose());
         }
         self.write(self.passwords_file(), &regions)
+    }
+
+    /// Written to a temporary file and renamed, and not forced on the disk.
+    fn write_quickly(&self, path: PathBuf, content: &impl Serialize) -> Result<(), WorkdirError> {
+        let write = || -> io::Result<()> {
+            let mut file = self.temporary_file()?;
+            file.write_all(&serde_json::to_vec(content)?)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| WorkdirError::Io { operation: "write", path, source })
     }
 
     /// Written to a temporary file and renamed, so that a crash or a full disk leaves the old file or the new one.
