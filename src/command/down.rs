@@ -33,7 +33,7 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
     let engine = Engine::connect(global.host.as_deref()).await?;
     let images = if asked.images { engine.images_labelled(IMAGE_LABEL).await? } else { Vec::new() };
     let events = progress::events(global.progress, output);
-    let tools = project::tools(&project, engine, project.inventory()?, None, events, started);
+    let tools = project::tools(&project, engine, project.inventory()?, Vec::new(), None, events, started);
     let found = tools.inspect.engine_state(&images.iter().cloned().collect()).await?;
     if let Some(conflict) = plan::conflict(name, &project.owner(asked.take_over)?, &found) {
         output.message(&output::plan::blocked(&[conflict]));

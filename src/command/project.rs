@@ -152,14 +152,18 @@ pub fn tools(
     project: &Project,
     engine: Engine,
     inventory: Inventory,
+    wanted: Vec<desired::Broker>,
     executable: Option<Executable>,
     events: Events,
     deadline: Instant,
 ) -> Tools {
     Tools {
         inspect: Inspect::for_changes(engine, &project.topology.name, inventory),
+        topology: project.topology.clone(),
+        wanted,
         executable,
         brokers: RefCell::default(),
+        attached: RefCell::default(),
         events,
         deadline,
     }

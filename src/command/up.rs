@@ -1,6 +1,6 @@
 //! `fedctl up`.
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -38,15 +38,9 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let desired = project.desired(&passwords, executable.as_ref(), &asked.regions, asked.choices)?;
     let events = progress::events(global.progress, output);
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
-    let tools = project::tools(&project, engine, inventory, executable, events, deadline);
-    let up = Up {
-        topology: &project.topology,
-        desired: &desired,
-        tools: &tools,
-        workdir: &project.workdir,
-        stop: &stop.token,
-        attached: RefCell::default(),
-    };
+    let wanted = desired.brokers.clone();
+    let tools = project::tools(&project, engine, inventory, wanted, executable, events, deadline);
+    let up = Up { desired: &desired, tools: &tools, workdir: &project.workdir, stop: &stop.token };
     match up.run().await {
         Ok(Done { steps, mut links, federated }) => {
             let known: Vec<RegionName> = project.regions(&[])?;

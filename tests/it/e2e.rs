@@ -112,6 +112,7 @@ fn two_regions() -> Vec<Trial> {
             regions::a_region_that_is_added_joins_the_others,
             regions::a_region_is_not_removed_while_messages_wait_for_it,
             regions::a_region_that_is_removed_leaves_only_its_data,
+            regions::another_broker_image_goes_region_by_region_and_stops_where_one_does_not_boot,
         }
     }
 }

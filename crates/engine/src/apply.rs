@@ -14,11 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use step::StepError;
 
-use crate::{chain::chain, executable::Executable, inspect::Inspect, rabbitmq::Broker};
+use crate::{
+    chain::chain, executable::Executable, inspect::Inspect, links::note_attachment, rabbitmq::Broker,
+};
 use fedctl_model::{
+    desired,
     event::{Event, Events},
     plan::{Description, Plan},
-    topology::RegionName,
+    topology::{RegionName, Topology},
 };
 
 /// How long steps in flight may go on after an interrupt.
@@ -28,10 +31,16 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Tools {
     /// The engine, and how brokers and services are reached.
     pub inspect: Inspect,
+    /// The topology.
+    pub topology: Topology,
+    /// What the chosen regions' brokers should hold; empty where no link is waited for.
+    pub wanted: Vec<desired::Broker>,
     /// What the service image is built from.
     pub executable: Option<Executable>,
     /// Brokers that answered.
     pub brokers: RefCell<BTreeMap<RegionName, Broker>>,
+    /// When brokers that ran were attached to the network between the regions again.
+    pub attached: RefCell<BTreeMap<RegionName, Instant>>,
     /// Where events go.
     pub events: Events,
     /// When waiting ends.
@@ -133,6 +142,7 @@ impl<'a> Run<'a> {
         match result {
             Ok(took) => {
                 self.report.done += 1;
+                note_attachment(self.tools, &self.plan.steps[index]);
                 let left = self.left.entry(subject.clone()).or_default();
                 *left = left.saturating_sub(1);
                 let last = *left == 0;

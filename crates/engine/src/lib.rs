@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod executable;
 pub mod image;
 pub mod inspect;
+mod links;
 pub mod rabbitmq;
 pub mod recipe;
 pub mod up;

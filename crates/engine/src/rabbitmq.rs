@@ -1,6 +1,7 @@
 //! A broker's management API, in its own terms.
 
 mod answer;
+mod flags;
 mod health;
 mod http;
 mod upstream;
@@ -198,10 +199,11 @@ impl Broker {
         self.get::<Value>(["health", "checks", "port-listener", &port], "").await.map(drop)
     }
 
-    /// Makes one change of a plan. To wait for the broker is not a change: it is ready when this returns.
+    /// Makes one change of a plan. To wait is not a change: the broker is ready when this returns.
     pub async fn change(&self, change: &Change) -> Result<()> {
         match change {
-            Change::Await { .. } => self.ready().await,
+            Change::Await { .. } | Change::AwaitLinks => self.ready().await,
+            Change::EnableFeatureFlags => self.enable_feature_flags().await,
             Change::PutClusterName { name } => self.put_cluster_name(name).await,
             Change::PutUser { name, password } => self.put_user(name, password).await,
             Change::PutPermissions { user, permissions } => self.put_permissions(user, permissions).await,

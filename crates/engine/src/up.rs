@@ -1,9 +1,6 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cell::RefCell, collections::BTreeSet};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{Report, Tools, apply},
     docker::EngineError,
+    links::{self, Repairs},
     wait::{Poll, WaitError, poll_until},
     workdir::{Workdir, WorkdirError},
 };
@@ -18,11 +16,9 @@ use fedctl_model::{
     desired::Desired,
     diagnostic::Diagnostic,
     event::Event,
-    names::wan,
     observed::{BrokerHealth, Federated, Snapshot},
-    plan::{Cause, Operation, Plan, Step, patience, plan, repair},
-    status::{self, Condition, LinkRef, LinkState, LinkStatus},
-    topology::{RegionName, Topology},
+    plan::{Operation, Plan, Step, plan},
+    status::{self, LinkStatus},
 };
 
 /// How many plans one run may need: each after images arrived, or after brokers that had to be started or restarted
@@ -78,9 +74,7 @@ fn degraded(found: &[Diagnostic]) -> String {
 
 /// What `up` works on.
 pub struct Up<'a> {
-    /// The topology.
-    pub topology: &'a Topology,
-    /// What it requires, or the part of it that belongs to the chosen regions.
+    /// What the topology requires, or the part of it that belongs to the chosen regions.
     pub desired: &'a Desired,
     /// What steps work with.
     pub tools: &'a Tools,
@@ -88,8 +82,6 @@ pub struct Up<'a> {
     pub workdir: &'a Workdir,
     /// Cancelled to interrupt.
     pub stop: &'a CancellationToken,
-    /// When brokers that ran were attached to the network between the regions again.
-    pub attached: RefCell<BTreeMap<RegionName, Instant>>,
 }
 
 /// What came of it.
@@ -121,7 +113,6 @@ impl Up<'_> {
             }
             self.note_images(&plan);
             done += self.apply(&plan).await?;
-            self.note_attachments(&plan);
             rounds += 1;
             match plan.provisional {
                 false => break,
@@ -151,32 +142,6 @@ impl Up<'_> {
         changing.retain(|upstream| !changed.contains(upstream));
         self.workdir.record_changing(&changing)?;
         Ok(report.done)
-    }
-
-    /// Remembers which running brokers were attached to the network between the regions again.
-    fn note_attachments(&self, plan: &Plan) {
-        let network = wan(&self.desired.project);
-        let mut attached = self.attached.borrow_mut();
-        for planned in plan.steps.iter().filter(|planned| planned.cause == Cause::NotFound) {
-            if let Step::Engine(Operation::ConnectNetwork { container, attachment }) = &planned.step
-                && attachment.network == network
-            {
-                let brokers = self.desired.brokers.iter().filter(|broker| broker.container == *container);
-                attached.extend(brokers.map(|broker| (broker.region.clone(), Instant::now())));
-            }
-        }
-    }
-
-    /// Whether a link may still have a connection from before one of its ends was attached again. It may be dead, or half
-    /// of it, and is reported as running until a heartbeat fails: in two of them, and a little more to be reported.
-    fn may_be_dead(&self, link: &LinkStatus) -> bool {
-        let heartbeat = u64::from(self.topology.federation.upstream.heartbeat);
-        let attached = self.attached.borrow();
-        let ends = [&link.link.upstream, &link.link.downstream];
-        ends.into_iter().filter_map(|region| attached.get(region)).any(|attached| {
-            let since = attached.elapsed().as_secs();
-            since <= 2 * heartbeat + 2 && link.age_seconds.is_none_or(|age| age > since)
-        })
     }
 
     /// Reports the images that are used as found; those that are built or pulled report themselves.
@@ -211,14 +176,13 @@ impl Up<'_> {
         let seen = RefCell::new((0, 0));
         let mut repairs = Repairs::default();
         let look = async || {
-            let (found, links) = match self.links_now().await {
+            let (found, links) = match links::now(self.tools).await {
                 Ok(Ok(found)) => found,
                 Ok(Err(reason)) => return Poll::Pending(reason),
                 Err(error) => return Poll::Failed(error.into()),
             };
             let running = links.iter().filter(|link| link.is_running()).count();
-            let first = links.iter().find(|link| !link.is_running());
-            let first = first.map(|found| format!("{}: {}", found.link, found.condition));
+            let first = links::first_missing(&links);
             let expected = links.len();
             *seen.borrow_mut() = (running, expected);
             events.send(Event::Links { running, expected, first: first.clone() });
@@ -230,7 +194,7 @@ impl Up<'_> {
             if !hopeless.is_empty() {
                 return Poll::Failed(UpError::Degraded(hopeless));
             }
-            self.repair(&links, &mut repairs).await;
+            repairs.repair(&links, self.tools).await;
             first.map_or_else(|| Poll::Ready((links, found)), Poll::Pending)
         };
         let waited = poll_until(self.tools.deadline, look, |reason| events.progress("links", reason)).await;
@@ -238,7 +202,7 @@ impl Up<'_> {
             Ok((links, found)) => {
                 events.send(Event::LinksRunning { expected: links.len(), took: started.elapsed() });
                 self.without_alarms(&found)?;
-                Ok((links, status::federated(self.topology, &found)))
+                Ok((links, status::federated(&self.tools.topology, &found)))
             }
             Err(WaitError::Aborted(error)) => Err(error),
             Err(WaitError::TimedOut(first)) => {
@@ -257,54 +221,4 @@ impl Up<'_> {
             .collect();
         if alarms.is_empty() { Ok(()) } else { Err(UpError::Degraded(alarms)) }
     }
-
-    /// Repairs the links that have been stalled for a while, each once: a second try would be for a cause that is not
-    /// the one it looks like. A link that cannot be repaired is reported and waited for like any other.
-    async fn repair(&self, links: &[LinkStatus], repairs: &mut Repairs) {
-        let stalled = || links.iter().filter(|link| patience(link).is_some());
-        repairs.since.retain(|known, _| stalled().any(|found| found.link == *known));
-        let due: Vec<&LinkStatus> = stalled()
-            .filter(|found| {
-                let since = repairs.since.entry(found.link.clone()).or_insert_with(Instant::now);
-                patience(found).is_some_and(|patience| since.elapsed() >= patience)
-                    && !repairs.tried.contains(&(found.link.clone(), found.condition.clone()))
-            })
-            .collect();
-        if !due.is_empty() {
-            repairs.tried.extend(due.iter().map(|found| (found.link.clone(), found.condition.clone())));
-            apply(&repair(due, self.desired), self.tools, self.stop).await;
-        }
-    }
-
-    /// The links between the chosen regions, or the first reason for which they cannot be seen.
-    async fn links_now(
-        &self,
-    ) -> Result<Result<(Snapshot<BrokerHealth>, Vec<LinkStatus>), String>, EngineError> {
-        let found = self.tools.inspect.health(self.topology).await?;
-        let chosen = |region: &RegionName| self.desired.brokers.iter().any(|broker| broker.region == *region);
-        let silent = found.brokers.iter().filter(|(region, _)| chosen(region));
-        let mut silent = silent.filter_map(|(region, found)| Some((region, found.answer.as_ref().err()?)));
-        if let Some((region, unavailable)) = silent.next() {
-            return Ok(Err(format!("{region}: {unavailable}")));
-        }
-        let mut links = status::links(self.topology, &found, &Federated::new());
-        for link in &mut links {
-            if link.is_running() && self.may_be_dead(link) {
-                link.condition = Condition::Connecting;
-            }
-        }
-        links.retain(|found| {
-            found.state() != LinkState::Unexpected
-                && chosen(&found.link.upstream)
-                && chosen(&found.link.downstream)
-        });
-        Ok(Ok((found, links)))
-    }
-}
-
-/// The links that are stalled, and since when, and what was tried.
-#[derive(Default)]
-struct Repairs {
-    since: BTreeMap<LinkRef, Instant>,
-    tried: Vec<(LinkRef, Condition)>,
 }

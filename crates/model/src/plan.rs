@@ -8,6 +8,7 @@ mod leftovers;
 mod ownership;
 mod removal;
 mod repair;
+mod rollout;
 mod text;
 mod upgrade;
 
@@ -129,6 +130,10 @@ pub enum Change {
     Await {
         container: String,
     },
+    /// Wait until the links from and to it run.
+    AwaitLinks,
+    /// Enable every stable feature flag: a newer version may require them of the data that it starts on.
+    EnableFeatureFlags,
     PutClusterName {
         name: String,
     },

@@ -1,8 +1,10 @@
 //! Regions that are added and removed, and one that does not boot.
 
+use serde_json::{Value, json};
+
 use crate::support::{
     Project,
-    engine::{broker_image, docker, exists},
+    engine::{broker_image, derive_image, docker, exists, inspect},
     until,
 };
 
@@ -104,4 +106,56 @@ pub fn a_region_that_is_removed_leaves_only_its_data(project: &Project) {
     }
     project.fedctl(&["status"]).exits(0);
     project.fedctl(&["demo"]).exits(0);
+}
+
+pub fn another_broker_image_goes_region_by_region_and_stops_where_one_does_not_boot(project: &Project) {
+    let [broken, newer] = ["broken", "newer"].map(|tag| format!("{}:{tag}", project.name));
+    // without its version it may be of another series
+    derive_image(&broker_image(), "ENV RABBITMQ_VERSION=", &broken);
+    derive_image(&broken, r#"ENTRYPOINT ["false"]"#, &broken);
+    derive_image(&broker_image(), "LABEL newer=yes", &newer);
+    let [first, second] = TWO.map(|region| project.container(region, "broker"));
+    let before = inspect(&second)["State"]["StartedAt"].clone();
+    let is_untouched = || inspect(&second)["State"]["StartedAt"] == before;
+    // a queue of the name that a link to Europe will want for its own, and with other arguments
+    let (asia, exchange) = (project.broker("asia"), "/exchanges/%2F/odd.events");
+    let internal = "/queues/%2F/federation:%20odd.events%20-%3E%20europe";
+    asia.put(internal, &json!({"durable": true, "arguments": {"x-max-length": 5}}));
+    for broker in [&asia, &project.broker("europe")] {
+        broker.put(exchange, &json!({"type": "topic", "durable": true}));
+    }
+
+    project.edit(&broker_image(), &broken);
+    let ran = project.fedctl(&["up", "--progress", "json"]).exits(3).says("its process keeps exiting");
+    let enabled = at(&ran.stderr, "step-done", "result", "enable all stable feature flags");
+    assert!(enabled < at(&ran.stderr, "step-started", "subject", &first), "{ran}");
+    project.fedctl(&["up"]).exits(3);
+    assert!(is_untouched(), "{ran}");
+
+    project.edit(&broken, &newer);
+    let up = project.begin_up().until_it_reports(|event| {
+        let waits_for = |text: &str| text.contains("odd.events");
+        event["subject"] == "links of europe" && event["text"].as_str().is_some_and(waits_for)
+    });
+    assert!(is_untouched(), "a link to the first region does not run");
+    asia.delete(internal);
+    let ran = up.end().exits(0);
+    let booted = at(&ran.stderr, "step-done", "result", "accepts connections");
+    let linked = at(&ran.stderr, "step-done", "subject", "links of europe");
+    let stopped = at(&ran.stderr, "step-started", "subject", &second);
+    assert!(booted < linked && linked < stopped, "{ran}");
+    for region in TWO {
+        project.broker(region).delete(exchange);
+    }
+    project.up().says("nothing to do");
+}
+
+/// The line of the first event of `--progress json` of this kind and with this field.
+#[track_caller]
+fn at(events: &str, kind: &str, field: &str, value: &str) -> usize {
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_default());
+    let like = |event: &Value| {
+        event["event"] == kind && event[field].as_str().is_some_and(|found| found.ends_with(value))
+    };
+    events.enumerate().find(|(_, event)| like(event)).unwrap_or_else(|| panic!("no {kind} of {value}")).0
 }

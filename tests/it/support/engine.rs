@@ -37,6 +37,13 @@ pub fn lines_of(arguments: &[&str]) -> Vec<String> {
     lines
 }
 
+/// Makes an image that differs from another one in an instruction of a Dockerfile.
+pub fn derive_image(from: &str, instruction: &str, name: &str) {
+    let container = docker(&["create", from]);
+    docker(&["commit", "--change", instruction, container.trim(), name]);
+    docker(&["rm", container.trim()]);
+}
+
 /// Everything the engine knows about an object.
 pub fn inspect(name: &str) -> Value {
     let found: Value = serde_json::from_str(&docker(&["inspect", name])).unwrap();

@@ -228,6 +228,16 @@ impl Drop for Project {
                 engine::run(&["rmi", image]);
             }
         }
+        let own = [
+            "images",
+            "--filter",
+            &format!("reference={}", self.name),
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+        ];
+        for image in lines_of(&own) {
+            engine::run(&["rmi", &image]);
+        }
         for (kind, remove) in [
             ("container", &["rm", "--force", "--volumes"][..]),
             ("network", &["network", "rm"]),

@@ -11,11 +11,13 @@ use crate::{
     docker::EngineError,
     endpoint::refuses,
     image::{self, ImageError},
+    links::{self, Repairs},
     rabbitmq::{Broker, BrokerError},
     wait::{Poll, WaitError, poll_until},
 };
 use fedctl_model::{
     desired::Readiness,
+    names::{BROKER, container},
     plan::{Change, Operation, Step},
     site::{Address, LOOPBACK, Unavailable},
     topology::RegionName,
@@ -68,6 +70,12 @@ pub enum StepError {
         /// The management API's port.
         port: u16,
     },
+    /// The links of a region whose broker was replaced do not run.
+    #[error("timed out: {reason}")]
+    LinksDown {
+        /// The first that does not run, and why.
+        reason: String,
+    },
     /// A step needs a broker that is not known: the plan did not wait for it, or there is no password.
     #[error("broker `{0}` is not available")]
     NoBroker(RegionName),
@@ -80,7 +88,7 @@ impl StepError {
     /// Whether time ran out.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::TimedOut { .. })
+        matches!(self, Self::TimedOut { .. } | Self::LinksDown { .. })
     }
 
     /// Whether a broker runs where it cannot be reached from here.
@@ -97,6 +105,12 @@ impl StepError {
                 "run fedctl on the engine's machine; in a container, with `docker run --network host`",
             ));
         }
+        if matches!(self, Self::LinksDown { .. }) {
+            return Some(Cow::Borrowed(
+                "the brokers of the regions after it are as they were: once the link runs, `fedctl up` goes on; `fedctl \
+                 up REGION` does not wait for links to other regions",
+            ));
+        }
         self.engine().and_then(EngineError::hint)
     }
 
@@ -110,6 +124,7 @@ impl StepError {
             | Self::TimedOut { .. }
             | Self::Died { .. }
             | Self::Elsewhere { .. }
+            | Self::LinksDown { .. }
             | Self::NoBroker(_)
             | Self::NoExecutable => None,
         }
@@ -122,11 +137,14 @@ pub(super) async fn run(step: &Step, tools: &Tools) -> Result<(), StepError> {
         Step::Broker { region, change: Change::Await { container } } => {
             await_broker(tools, region, container).await
         }
-        Step::Broker { region, change } => {
-            let broker = tools.brokers.borrow().get(region).cloned();
-            Ok(broker.ok_or_else(|| StepError::NoBroker(region.clone()))?.change(change).await?)
-        }
+        Step::Broker { region, change: Change::AwaitLinks } => await_links(tools, region).await,
+        Step::Broker { region, change: Change::EnableFeatureFlags } => enable_flags(tools, region).await,
+        Step::Broker { region, change } => Ok(known(tools, region)?.change(change).await?),
     }
+}
+
+fn known(tools: &Tools, region: &RegionName) -> Result<Broker, StepError> {
+    tools.brokers.borrow().get(region).cloned().ok_or_else(|| StepError::NoBroker(region.clone()))
 }
 
 async fn operate(operation: &Operation, tools: &Tools) -> Result<(), StepError> {
@@ -227,6 +245,43 @@ async fn await_service(tools: &Tools, container: &str, readiness: &Readiness) ->
         endpoint.ready(path).await.map_or_else(Poll::Pending, Poll::Ready)
     };
     wait(tools, container, &format!("container {container}"), poll).await
+}
+
+/// A link that cannot run whatever becomes of the brokers is not waited for.
+async fn await_links(tools: &Tools, region: &RegionName) -> Result<(), StepError> {
+    let mut repairs = Repairs::default();
+    let poll = async || {
+        let mut links = match links::now(tools).await {
+            Ok(Ok((_, links))) => links,
+            Ok(Err(reason)) => return Poll::Pending(reason),
+            Err(error) => return Poll::Failed(error.into()),
+        };
+        links.retain(|found| {
+            [&found.link.upstream, &found.link.downstream].contains(&region) && !found.needs_a_person()
+        });
+        repairs.repair(&links, tools).await;
+        links::first_missing(&links).map_or(Poll::Ready(()), Poll::Pending)
+    };
+    let subject = format!("links of {region}");
+    match poll_until(tools.deadline, poll, |reason| tools.events.progress(&subject, reason)).await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Aborted(error)) => Err(error),
+        Err(WaitError::TimedOut(reason)) => {
+            Err(StepError::LinksDown { reason: reason.unwrap_or_else(|| "no answer".into()) })
+        }
+    }
+}
+
+/// A flag that has much to migrate takes longer than a request may: it is asked again until all are enabled.
+async fn enable_flags(tools: &Tools, region: &RegionName) -> Result<(), StepError> {
+    let broker = known(tools, region)?;
+    let container = container(&tools.topology.name, region, BROKER);
+    let poll = async || match broker.enable_feature_flags().await {
+        Ok(()) => Poll::Ready(()),
+        Err(error) if error.is_timeout() => Poll::Pending(chain(&error)),
+        Err(error) => Poll::Failed(error.into()),
+    };
+    wait(tools, &container, &format!("broker {region}"), poll).await
 }
 
 /// Whether a container still runs. The engine is asked once a second, however often this is: while brokers boot, the

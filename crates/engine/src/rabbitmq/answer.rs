@@ -168,6 +168,20 @@ pub(super) struct GlobalParameter {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct FeatureFlag {
+    pub name: String,
+    state: String,
+    stability: String,
+}
+
+impl FeatureFlag {
+    /// Whether it is stable and not enabled, or not everywhere yet.
+    pub fn is_due(&self) -> bool {
+        self.stability == "stable" && matches!(self.state.as_str(), "disabled" | "state_changing")
+    }
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Overview {
     pub rabbitmq_version: String,
     #[serde(default)]
@@ -298,6 +312,21 @@ mod tests {
         assert_eq!((node.uptime, node.mem_used), (None, None));
         let node = Node::of(vec![json!({"uptime": 7})]);
         assert_eq!((node.uptime, node.mem_used), (Some(7), None));
+    }
+
+    #[test]
+    fn a_stable_feature_flag_that_is_not_enabled_is_due() {
+        let due = |state, stability| {
+            let flag =
+                json!({"name": "stream_filtering", "desc": "", "state": state, "stability": stability});
+            serde_json::from_value::<FeatureFlag>(flag).unwrap().is_due()
+        };
+        assert!(due("disabled", "stable") && due("state_changing", "stable"));
+        for (state, stability) in
+            [("enabled", "stable"), ("unavailable", "stable"), ("disabled", "experimental")]
+        {
+            assert!(!due(state, stability), "{state}, {stability}");
+        }
     }
 
     #[test]

@@ -72,10 +72,33 @@ impl<'a> Containers<'a> {
         Self { desired, observed, objects, images: BTreeMap::new(), touched }
     }
 
-    /// Brokers come first: they take longest, and everything else waits for them.
-    pub fn reconcile_brokers(&mut self, plan: &mut Plan) {
+    /// Brokers come first: they take longest, and everything else waits for them. Those that answer and are to be
+    /// replaced are returned instead, with the cause.
+    pub fn reconcile_brokers(&mut self, plan: &mut Plan) -> Vec<(&'a Container, Cause)> {
+        let mut outdated = Vec::new();
         for wanted in self.desired.containers.iter().filter(|container| container.service == BROKER) {
-            self.reconcile(plan, wanted, None, None);
+            if let Some((found, cause)) = self.outdated(wanted) {
+                self.connect(plan, wanted, Some(found), None);
+                outdated.push((wanted, cause));
+            } else {
+                self.reconcile(plan, wanted, &[], None, None);
+            }
+        }
+        outdated
+    }
+
+    /// A broker that answers and was made from another image or configuration. One that rejects the administrator is not
+    /// among them: the passwords are new, and no link runs until every region has them.
+    fn outdated(&self, wanted: &Container) -> Option<(&'a observed::Container, Cause)> {
+        self.observed.answer(&wanted.region)?;
+        let found = self.observed.engine.container(&wanted.name)?;
+        match self.action(wanted, found) {
+            Action::Create(Some(cause))
+                if found.state == ContainerState::Running && cause != Cause::Replaced =>
+            {
+                Some((found, cause))
+            }
+            Action::Keep | Action::Do(..) | Action::Restart(_) | Action::Finish | Action::Create(_) => None,
         }
     }
 
@@ -100,7 +123,7 @@ impl<'a> Containers<'a> {
             let broker = self.touched.running.get(&broker).copied();
             // fedctl's own services wait for their broker themselves; others may not
             let own = wanted.image == self.desired.service_image;
-            self.reconcile(plan, wanted, broker, ready.get(&wanted.region).copied().filter(|_| !own));
+            self.reconcile(plan, wanted, &[], broker, ready.get(&wanted.region).copied().filter(|_| !own));
         }
         for wanted in services {
             let Some(readiness) = wanted.readiness.clone() else { continue };
@@ -127,10 +150,11 @@ impl<'a> Containers<'a> {
         users.into_iter().any(|wanted| engine.container(&wanted.name).is_some())
     }
 
-    fn reconcile(
+    pub fn reconcile(
         &mut self,
         plan: &mut Plan,
         wanted: &'a Container,
+        remove_after: &[usize],
         create_after: Option<usize>,
         start_after: Option<usize>,
     ) {
@@ -148,8 +172,9 @@ impl<'a> Containers<'a> {
             }
             Action::Finish => Some(upload_and_start(plan, wanted, &Cause::NeverStarted, None, start_after)),
             Action::Create(cause) => {
-                let removed =
-                    found.zip(cause.as_ref()).map(|(found, cause)| remove_container(plan, found, cause));
+                let removed = found
+                    .zip(cause.as_ref())
+                    .map(|(found, cause)| remove_container(plan, found, cause, remove_after));
                 let before = [removed, create_after].into_iter().flatten();
                 let created = self.create(plan, wanted, cause.unwrap_or(Cause::NotFound), before);
                 Some(upload_and_start(plan, wanted, &Cause::Follows, Some(created), start_after))
@@ -203,12 +228,12 @@ impl<'a> Containers<'a> {
         let image = self.observed.engine.images.get(&wanted.image);
         // a packed image's reference names its content: packed again, it has another id and the same content
         let packed = self.desired.is_packed(&wanted.image);
-        if differs(wanted, found) {
-            Action::Create(Some(Cause::ConfigChanged))
+        if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
+            Action::Create(Some(Cause::Replaced))
         } else if !packed && image.is_some_and(|id| *id != found.image_id) {
             Action::Create(Some(Cause::ImageChanged))
-        } else if lost_network || self.objects.volumes.contains_key(&wanted.volume.volume) {
-            Action::Create(Some(Cause::Replaced))
+        } else if differs(wanted, found) {
+            Action::Create(Some(Cause::ConfigChanged))
         } else {
             match found.state {
                 ContainerState::Running if self.is_locked_out(wanted) => Action::Restart(Cause::LockedOut),

@@ -7,7 +7,7 @@ use super::{
     containers::{self, Containers, Objects},
     ownership,
     removal::{is_ours, remove_container},
-    upgrade,
+    rollout, upgrade,
 };
 use crate::{
     desired::Desired,
@@ -32,11 +32,12 @@ pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let removed = remove_containers(&mut plan, desired, observed);
     let objects = create_objects(&mut plan, desired, observed);
     let mut containers = Containers::new(desired, observed, objects);
-    containers.reconcile_brokers(&mut plan);
+    let outdated = containers.reconcile_brokers(&mut plan);
     let unknown = brokers::unknown(desired, observed, &containers.touched);
     let ready = brokers::reconcile(&mut plan, desired, observed, &containers.touched, &removed, &unknown);
     containers.reconcile_services(&mut plan, &ready, &unknown);
     remove_networks(&mut plan, desired, observed, &removed);
+    rollout::replace(&mut plan, desired, &observed.engine, &mut containers, &outdated);
     plan
 }
 
@@ -76,7 +77,7 @@ fn remove_containers(
         .containers
         .iter()
         .filter(|found| is_ours(&found.labels, &desired.project) && !wanted.contains(found.name.as_str()))
-        .map(|found| (found.name.clone(), remove_container(plan, found, &Cause::NotInTopology)))
+        .map(|found| (found.name.clone(), remove_container(plan, found, &Cause::NotInTopology, &[])))
         .collect()
 }
 

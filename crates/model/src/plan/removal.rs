@@ -22,15 +22,18 @@ pub(super) fn is_ours(labels: &BTreeMap<String, String>, project: &str) -> bool 
     labels.get(PROJECT_LABEL).is_some_and(|label| label == project)
 }
 
-/// Stops a container if it runs, and removes it; the index of the removal.
-pub(super) fn remove_container(plan: &mut Plan, found: &Container, cause: &Cause) -> usize {
+/// Stops a container if it runs, and removes it, after these steps; the index of the removal.
+pub(super) fn remove_container(plan: &mut Plan, found: &Container, cause: &Cause, after: &[usize]) -> usize {
+    let after = after.iter().copied();
     let stopped = match found.state {
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
-            Some(plan.push(Operation::StopContainer { name: found.name.clone() }, cause.clone(), []))
-        }
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => Some(plan.push(
+            Operation::StopContainer { name: found.name.clone() },
+            cause.clone(),
+            after.clone(),
+        )),
         ContainerState::Created | ContainerState::Stopped => None,
     };
-    plan.push(Operation::RemoveContainer { name: found.name.clone() }, cause.clone(), stopped)
+    plan.push(Operation::RemoveContainer { name: found.name.clone() }, cause.clone(), after.chain(stopped))
 }
 
 /// Plans the removal of everything that carries the project's label, and of nothing else.
@@ -39,7 +42,7 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
     let mut plan = Plan::default();
     let mut removed = Vec::new();
     for container in engine.containers.iter().filter(|container| is_ours(&container.labels, project)) {
-        removed.push(remove_container(&mut plan, container, &Cause::Removal));
+        removed.push(remove_container(&mut plan, container, &Cause::Removal, &[]));
     }
     for network in engine.networks.iter().filter(|network| is_ours(&network.labels, project)) {
         plan.push(Operation::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Cause, Change, Plan};
 use crate::{
-    desired::Desired,
+    desired::Broker,
     observed::Resource,
     status::{Condition, LinkRef, LinkStatus, Reason},
     topology::{ApplyTo, RegionName},
@@ -72,7 +72,7 @@ pub fn patience(link: &LinkStatus) -> Option<Duration> {
 
 /// Plans what makes the brokers start the stalled ones of these links again. Messages that wait for them are kept.
 #[must_use]
-pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Desired) -> Plan {
+pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, brokers: &[Broker]) -> Plan {
     let mut plan = Plan::default();
     let (mut not_started, mut refused) = (BTreeSet::new(), BTreeSet::new());
     for status in links {
@@ -94,7 +94,7 @@ pub fn repair<'l>(links: impl IntoIterator<Item = &'l LinkStatus>, desired: &Des
             }
         }
     }
-    for broker in &desired.brokers {
+    for broker in brokers {
         for (name, upstream) in &broker.upstreams {
             if refused.contains(&(broker.region.clone(), RegionName::new(name))) {
                 let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);

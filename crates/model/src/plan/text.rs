@@ -137,6 +137,12 @@ impl Change {
                 "accepts connections",
             )
             .sign(Sign::Wait),
+            Self::AwaitLinks => {
+                Description::new(format!("links of {region}"), "wait until they run", "run").sign(Sign::Wait)
+            }
+            Self::EnableFeatureFlags => broker("enable all stable feature flags".into())
+                .sign(Sign::Change)
+                .risk("cannot be undone; a version that lacks one of them no longer starts on the broker's data"),
             Self::PutClusterName { name } => broker(format!("cluster name {name}")).sign(Sign::Change),
             Self::PutUser { name, .. } => broker(format!("user {name}")),
             Self::PutPermissions { user, .. } => broker(format!("permissions of {user}")),

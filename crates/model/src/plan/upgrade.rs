@@ -2,10 +2,10 @@
 
 use super::blocked;
 use crate::{
-    desired::Desired,
+    desired::{Container, Desired},
     diagnostic::Diagnostic,
     names::BROKER,
-    observed::{Definitions, Snapshot},
+    observed::{Definitions, EngineState, Snapshot},
 };
 
 /// The release series of 3.x, each of which starts only on the data of the one before it, and the last of which is the
@@ -14,16 +14,27 @@ const LAST_OF_THREE: u32 = 13;
 
 /// The brokers whose new image cannot start on the data that they have.
 pub(super) fn refused(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Diagnostic> {
-    let engine = &observed.engine;
     let brokers = desired.containers.iter().filter(|container| container.service == BROKER);
     let refused = brokers.filter_map(|wanted| {
-        let found = engine.container(&wanted.name)?;
-        let old = engine.rabbitmq_versions.get(&found.image_id)?;
-        let new = engine.rabbitmq_versions.get(engine.images.get(&wanted.image)?)?;
+        let (old, new) = versions(wanted, &observed.engine)?;
         let way = way(series(old)?, series(new)?)?;
         Some(blocked::upgrade(&wanted.region, old, new, &way))
     });
     refused.collect()
+}
+
+/// Whether a broker's image is of another release series than the one that it runs, or may be. Only a new series
+/// requires feature flags that the old one had not enabled.
+pub(super) fn is_of_another_series(wanted: &Container, engine: &EngineState) -> bool {
+    versions(wanted, engine).is_none_or(|(old, new)| series(old) != series(new))
+}
+
+/// RabbitMQ's version that a broker's container runs, and that of the image that it is to have.
+fn versions<'a>(wanted: &Container, engine: &'a EngineState) -> Option<(&'a str, &'a str)> {
+    let found = engine.container(&wanted.name)?;
+    let old = engine.rabbitmq_versions.get(&found.image_id)?;
+    let new = engine.rabbitmq_versions.get(engine.images.get(&wanted.image)?)?;
+    Some((old, new))
 }
 
 /// `3.10.8` is of the series 3.10.

@@ -219,6 +219,8 @@ fn a_container_made_from_an_older_image_is_replaced() {
     check(
         |world| world.container("shop_europe_broker").image_id = "older".into(),
         &[
+            ". links of asia: wait until they run",
+            "~ broker europe: enable all stable feature flags (image changed) [cannot be undone; a version that lacks one of them no longer starts on the broker's data]",
             "- container shop_europe_broker: stop (image changed)",
             "- container shop_europe_broker: remove (image changed)",
             "+ container shop_europe_broker: create (image changed)",
@@ -229,6 +231,120 @@ fn a_container_made_from_an_older_image_is_replaced() {
             ". container shop_europe_taxes: wait until it is ready",
         ],
     );
+}
+
+#[test]
+fn flags_are_enabled_only_before_another_release_series() {
+    let flags_from = |older: &str| {
+        let plan = plan_after(TWO, |world| {
+            world.container("shop_europe_broker").image_id = "older".into();
+            let newer = world.engine.images["rabbitmq:4-management"].clone();
+            world.engine.rabbitmq_versions.extend([("older".into(), older.into()), (newer, "4.1.2".into())]);
+        });
+        assert!(plan.to_string().contains("create (image changed)"), "{plan}");
+        plan.to_string().contains("feature flags")
+    };
+    assert!(!flags_from("4.1.1"));
+    assert!(flags_from("4.0.9"));
+}
+
+/// Makes every broker's container one of an older image.
+fn outdate(world: &mut World) {
+    for found in world.engine.containers.iter_mut().filter(|found| found.name.ends_with("_broker")) {
+        found.image_id = "older".into();
+    }
+}
+
+/// The number of the step that stops a region's broker.
+fn stop_of(plan: &Plan, region: &str) -> usize {
+    let broker = format!("shop_{region}_broker");
+    index(plan, |step| matches!(step, Step::Engine(Operation::StopContainer { name }) if *name == broker))
+}
+
+/// The number of the step that makes this change at a region's broker.
+fn change_at(plan: &Plan, at: &str, like: fn(&Change) -> bool) -> usize {
+    index(
+        plan,
+        |step| matches!(step, Step::Broker { region, change } if region.as_str() == at && like(change)),
+    )
+}
+
+#[test]
+fn a_newer_image_goes_region_by_region_and_flags_are_enabled_before_a_broker_stops() {
+    let wanted = wanted(THREE);
+    let mut world = World::of(&wanted);
+    outdate(&mut world);
+    let plan = plan(&wanted, &world.look());
+    for region in ["europe", "asia", "america"] {
+        let flags = change_at(&plan, region, |change| matches!(change, Change::EnableFeatureFlags));
+        assert!(predecessors(&plan, stop_of(&plan, region)).contains(&flags), "{}", numbered(&plan));
+    }
+    for (one, next) in [("europe", "asia"), ("asia", "america")] {
+        let links = change_at(&plan, one, |change| matches!(change, Change::AwaitLinks));
+        let accepts = change_at(&plan, one, |change| matches!(change, Change::Await { .. }));
+        assert!(predecessors(&plan, links).contains(&accepts), "{}", numbered(&plan));
+        assert!(predecessors(&plan, stop_of(&plan, next)).contains(&links), "{}", numbered(&plan));
+    }
+    world.up(&wanted);
+    assert!(self::plan(&wanted, &world.look()).is_empty());
+}
+
+#[test]
+fn a_region_is_upgraded_when_the_services_of_the_one_before_are_ready() {
+    insta::assert_snapshot!(numbered(&plan_after(TWO, outdate)));
+}
+
+#[test]
+fn an_upgrade_that_was_interrupted_goes_on_when_the_links_of_the_regions_that_have_it_run() {
+    let plan = plan_after(THREE, |world| {
+        outdate(world);
+        let newer = world.engine.images["rabbitmq:4-management"].clone();
+        world.container("shop_europe_broker").image_id = newer;
+    });
+    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks));
+    for region in ["asia", "america"] {
+        assert!(predecessors(&plan, stop_of(&plan, region)).contains(&links), "{}", numbered(&plan));
+    }
+    assert!(!plan.to_string().contains("shop_europe_broker"), "{plan}");
+}
+
+#[test]
+fn an_upgrade_begins_when_every_broker_answers_and_everything_else_is_done() {
+    let silent = plan_after(TWO, |world| {
+        outdate(world);
+        world.container("shop_europe_broker").state = ContainerState::Stopped;
+    });
+    assert!(silent.provisional && !silent.to_string().contains("shop_asia_broker"), "{silent}");
+
+    let plan = plan_after(TWO, |world| {
+        outdate(world);
+        world.broker("asia").policies.remove("fed");
+    });
+    let put = change_at(&plan, "asia", |change| matches!(change, Change::PutPolicy { .. }));
+    assert!(predecessors(&plan, stop_of(&plan, "europe")).contains(&put), "{}", numbered(&plan));
+}
+
+#[test]
+fn another_configuration_goes_region_by_region_too_but_not_with_lost_passwords() {
+    let damage = |world: &mut World| {
+        for region in ["europe", "asia"] {
+            let labels = &mut world.container(&format!("shop_{region}_broker")).labels;
+            labels.insert(names::CONFIG_LABEL.into(), "other".into());
+        }
+    };
+    let plan = plan_after(TWO, damage);
+    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks));
+    assert!(predecessors(&plan, stop_of(&plan, "asia")).contains(&links), "{}", numbered(&plan));
+    assert!(!plan.to_string().contains("feature flags"), "{plan}");
+
+    let locked_out = plan_after(TWO, |world| {
+        damage(world);
+        world.lock("europe");
+        world.lock("asia");
+    });
+    for region in ["europe", "asia"] {
+        assert_eq!(locked_out.steps[stop_of(&locked_out, region)].after, [0; 0]);
+    }
 }
 
 #[test]
@@ -828,7 +944,7 @@ fn a_stalled_link_is_restarted_or_has_its_policy_or_upstream_put_again() {
     let deaf = failing(Resource::Exchange("shop.events".into()), not_propagated);
     let missing = failing(Resource::Queue("fed.orders".into()), Reason::NotStarted);
     let refused = failing(Resource::Queue("fed.bills".into()), Reason::AccessRefused);
-    let plan = repair([&deaf, &missing, &refused], &wanted(TWO));
+    let plan = repair([&deaf, &missing, &refused], &wanted(TWO).brokers);
     let upstreams = plan.steps.iter().filter_map(|planned| {
         let Step::Broker { change: Change::PutUpstream { upstream, .. }, .. } = &planned.step else {
             return None;
@@ -865,7 +981,7 @@ fn a_link_is_stalled_by_its_reason_and_by_no_word_of_it() {
     for (reason, expected) in stalled {
         let link = failing(Resource::Queue("fed.bills".into()), reason);
         assert_eq!(patience(&link).is_some(), expected, "{}", link.condition);
-        assert_eq!(repair([&link], &wanted(TWO)).is_empty(), !expected, "{}", link.condition);
+        assert_eq!(repair([&link], &wanted(TWO).brokers).is_empty(), !expected, "{}", link.condition);
     }
 }
 
