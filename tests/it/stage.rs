@@ -6,7 +6,7 @@ use std::thread::panicking;
 use serde_json::Value;
 
 use crate::support::engine::broker_image;
-use crate::support::{Project, engine, until};
+use crate::support::{Project, engine};
 
 /// What a service logs about a message that it could not process, and about one that it was cut off from.
 const UNWANTED: [&str; 2] = ["dead_lettered", "interrupted"];
@@ -32,26 +32,6 @@ impl<'a> Stage<'a> {
     pub fn up(&self, change: impl FnOnce(&str) -> String) {
         self.project.write(&change(&self.topology));
         self.project.up();
-    }
-
-    /// Restarts the brokers of these regions, and waits until every service there has connected again: `up` does
-    /// not, for it has started none of them.
-    pub fn restart_brokers(&self, regions: &[&str]) {
-        let brokers: Vec<String> =
-            regions.iter().map(|region| self.project.container(region, "broker")).collect();
-        let of_regions = |name: &String| {
-            regions.iter().any(|region| name.starts_with(&self.project.container(region, "")))
-        };
-        let mut services = self.project.objects("container");
-        services.retain(|name| of_regions(name) && !brokers.contains(name));
-        let connected = |name: &String| times(&lines(name), "connected");
-        let before: Vec<usize> = services.iter().map(connected).collect();
-        for broker in &brokers {
-            engine::docker(&["restart", broker]);
-        }
-        for (name, before) in services.iter().zip(before) {
-            until(&format!("{name} connects again"), || (connected(name) > before).then_some(()));
-        }
     }
 
     /// Runs scenarios, which must pass.

@@ -59,6 +59,8 @@ pub struct Engine {
     docker: Docker,
     address: Arc<EngineAddress>,
     is_here: bool,
+    /// What its containers run, if it was asked.
+    platform: Option<Platform>,
     uploads: Uploads,
 }
 
@@ -83,17 +85,18 @@ impl Engine {
             EngineError::new(Operation::Connect, &address.url, source).connecting(&address)
         })?;
         let is_here = address.is_here();
-        Ok(Self { docker, address: Arc::new(address), is_here, uploads: Uploads::default() })
+        Ok(Self { docker, address: Arc::new(address), is_here, platform: None, uploads: Uploads::default() })
     }
 
     /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
-        let engine = Self::at(host)?;
-        let version = engine.docker.version().await;
-        let version = version.map_err(|source| {
+        let mut engine = Self::at(host)?;
+        let found = engine.docker.version().await;
+        let found = found.map_err(|source| {
             EngineError::new(Operation::Inspect, "engine", source).connecting(&engine.address)
         })?;
-        let version = version.api_version.unwrap_or_default();
+        engine.platform = Some(Platform::of(&found));
+        let version = found.api_version.unwrap_or_default();
         let spoken = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         if spoken.is_none_or(|spoken: (u32, u32)| spoken < OLDEST_API) {
             return Err(EngineError::TooOld { host: engine.address.url.clone(), version });

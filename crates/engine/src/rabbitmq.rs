@@ -225,17 +225,24 @@ impl Broker {
         &self,
         ownership_parameter: &str,
     ) -> Result<std::result::Result<Definitions, Plugin>> {
-        let vhost = self.site.vhost.as_str();
-        let lacks_a_plugin =
-            match self.get::<Vec<Value>>(["federation-links", vhost, "state", "down"], "").await {
-                Err(error) if error.is_unknown_resource() => true,
-                // links that just start and stop make it fail
-                Err(error) if !error.is_internal() => return Err(error),
-                Ok(_) | Err(_) => false,
-            };
-        if lacks_a_plugin {
-            return self.missing_plugin().await.map(Err);
+        let (lacks_a_plugin, held) =
+            tokio::join!(self.lacks_a_plugin(), self.all_definitions(ownership_parameter));
+        if lacks_a_plugin? { self.missing_plugin().await.map(Err) } else { held.map(Ok) }
+    }
+
+    /// Whether it lacks a plugin that links need.
+    async fn lacks_a_plugin(&self) -> Result<bool> {
+        let path = ["federation-links", &self.site.vhost, "state", "down"];
+        match self.get::<Vec<Value>>(path, "").await {
+            Err(error) if error.is_unknown_resource() => Ok(true),
+            // links that just start and stop make it fail
+            Err(error) if !error.is_internal() => Err(error),
+            Ok(_) | Err(_) => Ok(false),
         }
+    }
+
+    async fn all_definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+        let vhost = self.site.vhost.as_str();
         let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
             self.get::<answer::Name>(["cluster-name"], ""),
             self.get::<Vec<answer::User>>(["users"], ""),
@@ -246,7 +253,7 @@ impl Broker {
             self.queues(),
             self.owned(ownership_parameter),
         )?;
-        Ok(Ok(Definitions {
+        Ok(Definitions {
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
@@ -255,7 +262,7 @@ impl Broker {
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
             queues,
             owned,
-        }))
+        })
     }
 
     async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {

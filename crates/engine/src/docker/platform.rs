@@ -5,6 +5,8 @@ use std::{
     fmt,
 };
 
+use bollard::models::SystemVersion;
+
 use super::{Engine, EngineError, Operation, Result};
 
 /// An operating system and an architecture, in Docker's words.
@@ -19,6 +21,12 @@ impl Platform {
     #[must_use]
     pub fn of_this_program() -> Self {
         Self { os: docker_os(OS).into(), arch: docker_arch(ARCH).into() }
+    }
+
+    /// What an engine says that its containers run; if it does not, this program's architecture is assumed.
+    pub(super) fn of(found: &SystemVersion) -> Self {
+        let assumed = Self::linux();
+        Self { os: found.os.clone().unwrap_or(assumed.os), arch: found.arch.clone().unwrap_or(assumed.arch) }
     }
 
     /// Linux containers of this program's architecture.
@@ -48,12 +56,14 @@ fn docker_arch(arch: &str) -> &str {
 }
 
 impl Engine {
-    /// What the engine's containers run. If it does not report that, this program's architecture is assumed.
+    /// What the engine's containers run. An engine takes milliseconds to tell, so it is asked once.
     pub async fn platform(&self) -> Result<Platform> {
+        if let Some(platform) = &self.platform {
+            return Ok(platform.clone());
+        }
         let version = self.docker.version().await;
         let version = version.map_err(|source| EngineError::new(Operation::Inspect, "engine", source))?;
-        let assumed = Platform::linux();
-        Ok(Platform { os: version.os.unwrap_or(assumed.os), arch: version.arch.unwrap_or(assumed.arch) })
+        Ok(Platform::of(&version))
     }
 }
 
