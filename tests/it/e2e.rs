@@ -15,6 +15,7 @@ mod neighbours;
 mod put_back;
 mod refusals;
 mod regions;
+mod shapes;
 mod status;
 mod systems;
 mod truth;
@@ -54,6 +55,7 @@ fn three_regions() -> Vec<Trial> {
             up::following_logs_ends_with_an_interrupt,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
+            shapes::events_cross_as_many_links_as_a_shape_needs,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
             truth::a_region_cut_off_is_named_at_once_with_the_cause,
             truth::another_policy_that_wins_is_named_and_up_changes_nothing,

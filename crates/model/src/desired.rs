@@ -15,7 +15,7 @@ use crate::{
     },
     secret::Secret,
     site::ADMINISTRATOR,
-    topology::{Catalogue, Port, RegionName, Topology},
+    topology::{Catalogue, Port, Region, RegionName, Topology},
 };
 
 /// Where the service image holds fedctl.
@@ -283,6 +283,10 @@ pub fn desired(
                 .map(|name| Volume { name, labels: labels(project, Some(&region.name)) })
         })
         .collect();
+    let (neighbours, max_hops) = (topology.neighbours(), topology.max_hops());
+    let broker =
+        |region: &Region| broker::broker(topology, region, &neighbours[&region.name], max_hops, passwords);
+    let brokers = topology.regions.iter().map(broker).collect();
     Desired {
         project: project.clone(),
         whole: true,
@@ -294,7 +298,7 @@ pub fn desired(
         networks,
         volumes,
         containers: containers::containers(topology, catalogue, passwords, service_image),
-        brokers: topology.regions.iter().map(|region| broker::broker(topology, region, passwords)).collect(),
+        brokers,
     }
 }
 

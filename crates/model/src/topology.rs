@@ -7,6 +7,7 @@ mod federation;
 mod findings;
 mod instances;
 mod lints;
+mod routes;
 mod tree;
 
 use std::{collections::BTreeMap, fmt};
@@ -18,6 +19,7 @@ use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
 pub use federation::{AckMode, ApplyTo, Federation, FederationPolicy, Pair, Shape, UpstreamSettings};
 use findings::Findings;
+pub use routes::{Copies, Neighbours};
 
 /// What a name has to look like to be a host name as well.
 const NAME: &str = "^[a-z]([a-z0-9-]*[a-z0-9])?$";
@@ -263,25 +265,6 @@ pub(crate) fn codes() -> Vec<Code> {
 }
 
 impl Topology {
-    /// Every upstream → downstream pair, in the order of the file.
-    #[must_use]
-    pub fn pairs(&self) -> Vec<Pair> {
-        match self.federation.shape {
-            Shape::FullMesh => self
-                .regions
-                .iter()
-                .flat_map(|downstream| {
-                    self.regions.iter().filter(move |upstream| upstream.name != downstream.name).map(
-                        move |upstream| Pair {
-                            upstream: upstream.name.clone(),
-                            downstream: downstream.name.clone(),
-                        },
-                    )
-                })
-                .collect(),
-        }
-    }
-
     /// Whether the built-in services need an image that fedctl packs from its own executable.
     #[must_use]
     pub fn needs_packed_image(&self) -> bool {

@@ -141,13 +141,13 @@ pub fn links_with_a_stale_password_are_restarted(project: &Project) {
 
 /// As an `up` leaves it that is killed when the broker has stored a change and failed to tell the links.
 pub fn a_change_that_was_cut_short_reaches_every_link(project: &Project) {
-    let fewer = "reconnect-delay: 1\n    prefetch-count: 900";
-    project.edit("reconnect-delay: 1", fewer);
+    let fewer = "\n    prefetch-count: 900\n  policies:";
+    project.edit("\n  policies:", fewer);
     let writes = |event: &Value| event["event"] == "step-started" && event["action"] == "upstream europe";
     let mut up = project.begin_up().until_it_reports(writes);
     up.signal("KILL");
     up.end().exits(137);
-    project.edit(fewer, "reconnect-delay: 1");
+    project.edit(fewer, "\n  policies:");
     let asia = project.broker("asia");
     let path = "/parameters/federation-upstream/%2F/europe";
     let mut definition = asia.get(path)["value"].clone();

@@ -118,8 +118,8 @@ pub fn another_broker_image_goes_region_by_region_and_stops_where_one_does_not_b
     let before = inspect(&second)["State"]["StartedAt"].clone();
     let is_untouched = || inspect(&second)["State"]["StartedAt"] == before;
     // a queue of the name that a link to Europe will want for its own, and with other arguments
-    let (asia, exchange) = (project.broker("asia"), "/exchanges/%2F/odd.events");
-    let internal = "/queues/%2F/federation:%20odd.events%20-%3E%20europe";
+    let (asia, exchange) = (project.broker("asia"), "/exchanges/%2F/rolled.events");
+    let internal = "/queues/%2F/federation:%20rolled.events%20-%3E%20europe";
     asia.put(internal, &json!({"durable": true, "arguments": {"x-max-length": 5}}));
     for broker in [&asia, &project.broker("europe")] {
         broker.put(exchange, &json!({"type": "topic", "durable": true}));
@@ -134,7 +134,7 @@ pub fn another_broker_image_goes_region_by_region_and_stops_where_one_does_not_b
 
     project.edit(&broken, &newer);
     let up = project.begin_up().until_it_reports(|event| {
-        let waits_for = |text: &str| text.contains("odd.events");
+        let waits_for = |text: &str| text.contains("rolled.events");
         event["subject"] == "links of europe" && event["text"].as_str().is_some_and(waits_for)
     });
     assert!(is_untouched(), "a link to the first region does not run");

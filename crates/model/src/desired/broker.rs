@@ -9,35 +9,41 @@ use crate::{
     names::{APPLICATION, BROKER, container, link_user},
     secret::Secret,
     site::{ADMINISTRATOR, VHOST, amqp_uri},
-    topology::{AckMode, ApplyTo, FederationPolicy, Pair, Region, Topology, UpstreamSettings},
+    topology::{
+        AckMode, ApplyTo, FederationPolicy, Neighbours, Region, RegionName, Topology, UpstreamSettings,
+    },
 };
 
-pub(super) fn broker(topology: &Topology, region: &Region, passwords: &Passwords) -> Broker {
-    let pairs = topology.pairs();
-    let (sources, receivers) =
-        (|pair: &&Pair| pair.downstream == region.name, |pair: &&Pair| pair.upstream == region.name);
+pub(super) fn broker(
+    topology: &Topology,
+    region: &Region,
+    neighbours: &Neighbours,
+    max_hops: u32,
+    passwords: &Passwords,
+) -> Broker {
     let user = |name: String, permissions| {
         let password = password(passwords, &region.name, &name).clone();
         (name, User { password, permissions })
     };
     let policies = &topology.federation.policies;
-    let links = pairs
+    let links = neighbours
+        .downstreams
         .iter()
-        .filter(receivers)
-        .map(|pair| user(link_user(&pair.downstream), link_permissions(pair, policies)));
+        .map(|downstream| user(link_user(downstream), link_permissions(downstream, policies)));
+    let settings = upstream_settings(&topology.federation.upstream, max_hops);
+    let upstream = |name: &RegionName| {
+        let uri = upstream_uri(name, &region.name, topology.federation.upstream.heartbeat, passwords);
+        (name.to_string(), Upstream { uri, settings: settings.clone() })
+    };
     Broker {
         region: region.name.clone(),
         container: container(&topology.name, &region.name, BROKER),
         cluster_name: region.name.to_string(),
         password: password(passwords, &region.name, ADMINISTRATOR).clone(),
         users: links.chain([user(APPLICATION.into(), application_permissions())]).collect(),
-        upstreams: pairs
-            .iter()
-            .filter(sources)
-            .map(|pair| (pair.upstream.to_string(), upstream(pair, &topology.federation.upstream, passwords)))
-            .collect(),
+        upstreams: neighbours.upstreams.iter().map(upstream).collect(),
         policies: policies.iter().map(|found| (found.name.clone(), policy(found))).collect(),
-        downstreams: pairs.iter().filter(receivers).map(|pair| pair.downstream.clone()).collect(),
+        downstreams: neighbours.downstreams.iter().cloned().collect(),
     }
 }
 
@@ -53,40 +59,42 @@ fn application_permissions() -> Permissions {
 
 /// What a link needs on the upstream and no more: its own internal queues and exchanges, and what is
 /// federated, to read it and to declare it if it does not exist yet.
-fn link_permissions(pair: &Pair, policies: &[FederationPolicy]) -> Permissions {
-    let internal = internal_names_of(&pair.downstream);
+fn link_permissions(downstream: &RegionName, policies: &[FederationPolicy]) -> Permissions {
+    let internal = internal_names_of(downstream);
     let federated = policies.iter().map(|policy| policy.pattern.as_str());
     let readable: Vec<&str> = [internal.as_str()].into_iter().chain(federated).collect();
     let readable = format!("({})", readable.join(")|("));
     Permissions { configure: readable.clone(), write: internal, read: readable }
 }
 
+fn upstream_uri(
+    upstream: &RegionName,
+    downstream: &RegionName,
+    heartbeat: u32,
+    passwords: &Passwords,
+) -> Secret {
+    let user = link_user(downstream);
+    let secret = password(passwords, upstream, &user);
+    let parameters = format!("heartbeat={heartbeat}&connection_timeout=5000");
+    amqp_uri(&user, secret, upstream.as_str(), &parameters)
+}
+
 /// Every key is given, also with its default: to leave one out or to add one later is another definition to a broker,
 /// which then restarts all links of the upstream.
-fn upstream(pair: &Pair, settings: &UpstreamSettings, passwords: &Passwords) -> Upstream {
-    let user = link_user(&pair.downstream);
-    let secret = password(passwords, &pair.upstream, &user);
+fn upstream_settings(settings: &UpstreamSettings, max_hops: u32) -> Map<String, Value> {
     let ack_mode = match settings.ack_mode {
         AckMode::OnConfirm => "on-confirm",
         AckMode::OnPublish => "on-publish",
         AckMode::NoAck => "no-ack",
     };
-    Upstream {
-        uri: amqp_uri(
-            &user,
-            secret,
-            pair.upstream.as_str(),
-            &format!("heartbeat={}&connection_timeout=5000", settings.heartbeat),
-        ),
-        settings: object([
-            ("ack-mode", json!(ack_mode)),
-            ("max-hops", json!(settings.max_hops)),
-            ("prefetch-count", json!(settings.prefetch_count)),
-            ("reconnect-delay", json!(settings.reconnect_delay)),
-            // the default destroys the backlog whenever a link restarts
-            ("resource-cleanup-mode", json!("never")),
-        ]),
-    }
+    object([
+        ("ack-mode", json!(ack_mode)),
+        ("max-hops", json!(max_hops)),
+        ("prefetch-count", json!(settings.prefetch_count)),
+        ("reconnect-delay", json!(settings.reconnect_delay)),
+        // the default destroys the backlog whenever a link restarts
+        ("resource-cleanup-mode", json!("never")),
+    ])
 }
 
 fn policy(policy: &FederationPolicy) -> Policy {

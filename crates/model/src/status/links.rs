@@ -33,18 +33,17 @@ pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &F
         .iter()
         .map(|region| (&region.name, End::of(topology, &region.name, found)))
         .collect();
-    let pairs = topology.pairs();
+    let neighbours = topology.neighbours();
     let mut links = Vec::new();
     for region in &topology.regions {
         let downstream = &ends[&region.name];
         let resources = expected.of_region(&region.name);
         let mut required = BTreeSet::new();
-        for pair in pairs.iter().filter(|pair| pair.downstream == region.name) {
+        for upstream in &neighbours[&region.name].upstreams {
             for resource in resources.iter().cloned() {
-                required.insert((pair.upstream.as_str(), resource.clone()));
-                let link =
-                    LinkRef { upstream: pair.upstream.clone(), downstream: region.name.clone(), resource };
-                links.push(link_status(topology, link, &ends[&pair.upstream], downstream));
+                required.insert((upstream.as_str(), resource.clone()));
+                let link = LinkRef { upstream: upstream.clone(), downstream: region.name.clone(), resource };
+                links.push(link_status(topology, link, &ends[upstream], downstream));
             }
         }
         let Some(health) = downstream.health else { continue };

@@ -11,6 +11,15 @@ use super::RegionName;
 pub struct Federation {
     /// Which region is upstream of which.
     pub shape: Shape,
+    /// The region that every other one is linked to, with the shape `hub-and-spoke`.
+    pub hub: Option<RegionName>,
+    /// Messages flow in one direction only: with `ring` and `line` in the order of the file, with `hub-and-spoke` from the
+    /// hub.
+    pub one_way: bool,
+    /// The links, with the shape `pairs`.
+    pub pairs: Vec<Pair>,
+    /// Accept that a message of an exchange reaches a region by several paths, and so more than once.
+    pub allow_duplicates: bool,
     /// Settings of every upstream.
     pub upstream: UpstreamSettings,
     /// Which exchanges and queues are federated.
@@ -22,6 +31,10 @@ impl Default for Federation {
     fn default() -> Self {
         Self {
             shape: Shape::default(),
+            hub: None,
+            one_way: false,
+            pairs: Vec::new(),
+            allow_duplicates: false,
             upstream: UpstreamSettings::default(),
             policies: vec![
                 FederationPolicy {
@@ -48,10 +61,33 @@ pub enum Shape {
     /// Every region is upstream of every other.
     #[default]
     FullMesh,
+    /// Every region is linked to the one before and the one after it in the file, and the last one to the first.
+    Ring,
+    /// The same, and the last one is not linked to the first.
+    Line,
+    /// Every region is linked to one of them.
+    HubAndSpoke,
+    /// Only the links that are listed.
+    Pairs,
+}
+
+impl Shape {
+    /// As the file spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Shape::FullMesh => "full-mesh",
+            Shape::Ring => "ring",
+            Shape::Line => "line",
+            Shape::HubAndSpoke => "hub-and-spoke",
+            Shape::Pairs => "pairs",
+        }
+    }
 }
 
 /// One direction of federation: messages flow from `upstream` to `downstream`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Pair {
     /// The region that the messages come from.
     pub upstream: RegionName,
@@ -71,9 +107,11 @@ pub struct UpstreamSettings {
     /// Seconds between two attempts to connect.
     #[schemars(range(min = 1, max = 3600))]
     pub reconnect_delay: u32,
-    /// How many links a message may cross; 1 in a full mesh, or it arrives more than once.
-    #[schemars(range(min = 1, max = 64))]
-    pub max_hops: u32,
+    /// How many links a message of an exchange may cross.
+    ///
+    /// By default as many as it takes to reach every region, which is one in a full mesh.
+    #[schemars(range(min = 1, max = 1024))]
+    pub max_hops: Option<u32>,
     /// The AMQP heartbeat of a link, in seconds; a dead region is noticed within about twice that.
     #[schemars(range(min = 1, max = 3600))]
     pub heartbeat: u32,
@@ -85,7 +123,7 @@ impl Default for UpstreamSettings {
             ack_mode: AckMode::OnConfirm,
             prefetch_count: 1000,
             reconnect_delay: 1,
-            max_hops: 1,
+            max_hops: None,
             heartbeat: 5,
         }
     }

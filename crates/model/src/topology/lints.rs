@@ -3,15 +3,16 @@
 //! A new lint is a file here with its codes and its `check`, and a line in [`ALL`].
 
 mod acknowledgements;
+mod copies;
 mod distinct_names;
 mod exposed_passwords;
-mod hops;
 mod host_ports;
 mod master;
 mod patterns;
 mod readiness;
 mod reserved_names;
 mod reserved_variables;
+mod shapes;
 mod unknown_instances;
 mod unknown_services;
 mod unknown_variables;
@@ -20,17 +21,18 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 13] = [
+const ALL: [Lint; 14] = [
     acknowledgements::LINT,
+    copies::LINT,
     distinct_names::LINT,
     exposed_passwords::LINT,
-    hops::LINT,
     host_ports::LINT,
     master::LINT,
     patterns::LINT,
     readiness::LINT,
     reserved_names::LINT,
     reserved_variables::LINT,
+    shapes::LINT,
     unknown_instances::LINT,
     unknown_services::LINT,
     unknown_variables::LINT,

@@ -49,6 +49,108 @@ fn the_shipped_topology_has_no_findings() {
     }
 }
 
+/// Regions `r0`, `r1` and so on, whose exchanges are federated like this.
+fn federated(count: usize, federation: &str) -> String {
+    let policies = r"policies: [{name: events, pattern: '\.events$', apply-to: exchanges}]";
+    let federation = [federation, policies].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    format!("{}federation: {{{}}}\n", regions(count, ""), federation.join(", "))
+}
+
+/// The pairs of a shape, as `upstream>downstream`, and how many links a message may cross.
+fn shape(count: usize, federation: &str) -> (String, u32) {
+    let (topology, _) = topology::parse(&federated(count, federation), &catalogue()).unwrap();
+    let pairs = topology.pairs().into_iter().map(|pair| format!("{}>{}", pair.upstream, pair.downstream));
+    (pairs.collect::<Vec<_>>().join(" "), topology.max_hops())
+}
+
+#[test]
+fn a_shape_says_which_links_there_are_and_how_many_a_message_crosses() {
+    let is = |pairs: &str, hops| (pairs.to_owned(), hops);
+    assert_eq!(shape(3, ""), is("r1>r0 r2>r0 r0>r1 r2>r1 r0>r2 r1>r2", 1));
+    assert_eq!(shape(3, "shape: ring"), is("r1>r0 r2>r0 r0>r1 r2>r1 r0>r2 r1>r2", 1));
+    assert_eq!(shape(4, "shape: ring, one-way: true"), is("r3>r0 r0>r1 r1>r2 r2>r3", 3));
+    assert_eq!(shape(3, "shape: line"), is("r1>r0 r0>r1 r2>r1 r1>r2", 2));
+    assert_eq!(shape(3, "shape: line, one-way: true"), is("r0>r1 r1>r2", 2));
+    assert_eq!(shape(3, "shape: hub-and-spoke, hub: r1"), is("r1>r0 r0>r1 r2>r1 r1>r2", 2));
+    assert_eq!(shape(3, "shape: hub-and-spoke, hub: r1, one-way: true"), is("r1>r0 r1>r2", 1));
+    assert_eq!(shape(2, "shape: pairs, pairs: [{upstream: r1, downstream: r0}]"), is("r1>r0", 1));
+    assert_eq!(shape(1, "shape: ring"), is("", 1));
+    assert_eq!(shape(2, "shape: ring"), is("r1>r0 r0>r1", 1));
+}
+
+#[test]
+fn a_shape_in_which_a_message_arrives_twice_is_refused_unless_duplicates_are_allowed() {
+    let help = "or say `allow-duplicates: true`";
+    let one_path = "a ring with `one-way: true`, a line or a hub has one path to each region";
+    let ring = "a message from `r0` reaches `r2` 2 times: r0 → r1 → r2, r0 → r3 → r2; the same between 3 other pairs";
+    check(&federated(4, "shape: ring"), &[&format!("FED0128 8:21 {ring}; {one_path}; {help}")]);
+    check(&federated(4, "shape: ring, allow-duplicates: true"), &[]);
+    let mesh =
+        "a message from `r0` reaches `r1` 2 times: r0 → r1, r0 → r2 → r1; the same between 5 other pairs";
+    let hops = "`max-hops: 1`, or leave it out";
+    check(&federated(3, "upstream: {max-hops: 2}"), &[&format!("FED0128 7:35 {mesh}; {hops}; {help}")]);
+    for federation in ["shape: ring, one-way: true", "shape: line", "shape: hub-and-spoke, hub: r0"] {
+        check(&federated(6, federation), &[]);
+    }
+    assert_eq!(findings(&federated(64, "upstream: {max-hops: 64}")).len(), 1, "all paths are never walked");
+}
+
+#[test]
+fn a_shape_whose_hops_do_not_reach_is_warned_of() {
+    check(
+        &federated(5, "shape: line, upstream: {max-hops: 2}"),
+        &[
+            "FED0205 9:48 messages cross 2 links at most, and some regions are 4 apart; `max-hops: 4`, or leave it out",
+        ],
+    );
+}
+
+#[test]
+fn queues_of_regions_that_are_not_linked_are_warned_of() {
+    let yaml = |shape: &str| format!("{}federation: {{shape: {shape}}}\n", regions(3, ""));
+    check(
+        &yaml("line"),
+        &[
+            "FED0206 7:21 queues are federated over one link only, and some regions are 2 apart; consumers get messages of \
+           directly linked regions only; a full mesh links all",
+        ],
+    );
+    check(&yaml("ring"), &[]);
+}
+
+#[test]
+fn a_shape_has_the_values_that_it_needs_and_no_others() {
+    check(
+        &federated(2, "shape: hub-and-spoke"),
+        &["FED0126 6:21 which region is the hub is not said; `hub: REGION`"],
+    );
+    check(
+        &federated(2, "shape: hub-and-spoke, hub: r7"),
+        &["FED0126 6:41 there is no region `r7`; the regions are `r0`, `r1`"],
+    );
+    check(
+        &federated(2, "hub: r1, one-way: true"),
+        &[
+            "FED0125 6:14 `hub` has no effect with the shape `full-mesh`; it is for the shape hub-and-spoke",
+            "FED0125 6:23 `one-way` has no effect with the shape `full-mesh`; it is for the shape ring, line, \
+             hub-and-spoke",
+        ],
+    );
+    check(
+        &federated(2, "shape: pairs"),
+        &["FED0127 6:21 no pair is listed; `pairs: [{upstream: A, downstream: B}]`"],
+    );
+    let pairs = "shape: pairs, pairs: [{upstream: r0, downstream: r0}, {upstream: r0, downstream: r1}, \
+                 {upstream: r0, downstream: r1}]";
+    check(
+        &federated(2, pairs),
+        &[
+            "FED0127 6:36 a region is no upstream of itself; name two regions",
+            "FED0127 6:100 this pair is listed twice; remove one of them",
+        ],
+    );
+}
+
 #[test]
 fn one_region_is_enough() {
     check(ONE_REGION, &[]);
@@ -347,7 +449,7 @@ fn wrong_types_say_how_to_write_the_right_one() {
             "FED0106 3:10 `regions` must be a list, not a mapping; begin each entry with `- `",
             "FED0106 4:18 `memory` must be a whole number, not text; write it without quotes: `512`",
             "FED0106 4:32 `image` must be text, not a decimal number; put it in quotes: `\"1.5\"`",
-            "FED0107 5:21 `shape` must be a word, not a number; choose one of `full-mesh`",
+            "FED0107 5:21 `shape` must be a word, not a number; choose one of `full-mesh`, `ring`, `line`, `hub-and-spoke`, `pairs`",
         ],
     );
 }
@@ -413,23 +515,6 @@ fn a_pattern_must_be_a_regular_expression() {
     for pattern in ["(", "[a", "*", "a{2,1}", r"^(?!federation: )", r"(a)\1", "(a{1000}){1000}"] {
         assert_eq!(with_pattern(pattern), ["FED0117"], "`{pattern}` cannot be checked");
     }
-}
-
-#[test]
-fn more_than_one_hop_says_how_many_copies_arrive() {
-    let copies = |count: usize, hops: u32| {
-        let yaml = regions(count, "") + &format!("federation: {{upstream: {{max-hops: {hops}}}}}\n");
-        topology::parse(&yaml, &catalogue()).unwrap().1.first().map(|warning| warning.message.clone())
-    };
-    let times =
-        |copies: &str| Some(format!("every region receives each message of another up to {copies} times"));
-    assert_eq!(copies(3, 1), None);
-    assert_eq!(copies(2, 2), None);
-    assert_eq!(copies(3, 2), times("2"));
-    assert_eq!(copies(3, 64), times("2"));
-    assert_eq!(copies(5, 2), times("4"));
-    assert_eq!(copies(5, 3), times("10"));
-    assert_eq!(copies(64, 64), times("more than 1000000"));
 }
 
 #[test]
@@ -504,8 +589,12 @@ prop_compose! {
         });
         Federation {
             shape: Shape::FullMesh,
+            hub: None,
+            one_way: false,
+            pairs: vec![],
+            allow_duplicates: false,
             upstream: UpstreamSettings {
-                ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: 1, heartbeat,
+                ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: Some(1), heartbeat,
             },
             policies: policies.collect(),
         }
