@@ -6,6 +6,7 @@ mod doctor;
 mod down;
 mod export;
 mod failure;
+mod link;
 mod logs;
 mod plan;
 mod project;
@@ -54,6 +55,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
+        Command::Link(link) => link::run(&global, &link, output).await,
         Command::Trace(trace) => trace::run(&global, &trace, output).await,
         Command::Doctor(doctor) => doctor::run(&global, &doctor, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,

@@ -71,6 +71,7 @@ fn counts(status: &Status) -> String {
     let required = of(|state| state != LinkState::Unexpected);
     let unknown = of(|state| state == LinkState::Unknown);
     let unexpected = of(|state| state == LinkState::Unexpected);
+    let paused = of(|state| state == LinkState::Paused);
     if required + unexpected == 0 {
         let answers = status.regions.iter().any(|region| region.broker.state == BrokerState::Running);
         let unknown = "no links are known: no region answers, and no `fedctl up` has finished here";
@@ -78,6 +79,9 @@ fn counts(status: &Status) -> String {
     }
     let mut text =
         format!("{} of {} running", of(|state| state == LinkState::Running), counted(required, "link"));
+    if paused > 0 {
+        write!(text, ", {paused} paused").ok();
+    }
     if unknown > 0 {
         write!(text, ", {unknown} unknown").ok();
     }

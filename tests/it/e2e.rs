@@ -10,6 +10,7 @@ mod demo;
 mod elsewhere;
 mod hardening;
 mod interrupts;
+mod links;
 mod nameko;
 mod neighbours;
 mod put_back;
@@ -55,6 +56,8 @@ fn three_regions() -> Vec<Trial> {
             up::following_logs_ends_with_an_interrupt,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
+            links::links_are_restarted_by_name,
+            links::paused_links_lose_nothing_and_stay_paused_until_they_are_resumed,
             shapes::events_cross_as_many_links_as_a_shape_needs,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
             truth::a_region_cut_off_is_named_at_once_with_the_cause,

@@ -106,9 +106,10 @@ impl Inspect {
     /// Asks the brokers that lack links what they hold for them. One that does not answer leaves the cause unknown.
     async fn explain(&self, topology: &Topology, found: &mut Snapshot<BrokerHealth>) {
         let unexplained = status::unexplained(&status::links(topology, found, &Federated::new()));
+        let parameter = &ownership_parameter(&self.project);
         let asked = unexplained.into_iter().filter_map(|region| {
             let broker = self.broker(found.brokers.get(&region)?.site.as_ref()?).ok()?;
-            Some(async move { (region, broker.link_definitions().await.ok()) })
+            Some(async move { (region, broker.link_definitions(parameter).await.ok()) })
         });
         for (region, definitions) in join_all(asked).await {
             if let Some(Ok(health)) = found.brokers.get_mut(&region).map(|found| &mut found.answer) {

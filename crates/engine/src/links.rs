@@ -36,7 +36,7 @@ pub async fn now(tools: &Tools) -> Result<Result<Found, String>, EngineError> {
         }
     }
     links.retain(|found| {
-        found.state() != LinkState::Unexpected
+        !matches!(found.state(), LinkState::Unexpected | LinkState::Paused)
             && chosen(&found.link.upstream)
             && chosen(&found.link.downstream)
     });

@@ -202,7 +202,7 @@ impl Broker {
     /// Makes one change of a plan. To wait is not a change: the broker is ready when this returns.
     pub async fn change(&self, change: &Change) -> Result<()> {
         match change {
-            Change::Await { .. } | Change::AwaitLinks => self.ready().await,
+            Change::Await { .. } | Change::AwaitLinks { .. } => self.ready().await,
             Change::EnableFeatureFlags => self.enable_feature_flags().await,
             Change::PutClusterName { name } => self.put_cluster_name(name).await,
             Change::PutUser { name, password } => self.put_user(name, password).await,
@@ -265,7 +265,8 @@ impl Broker {
         })
     }
 
-    async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
+    /// What a project recorded as its own on this broker, if it recorded anything.
+    pub async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
         match self.get::<answer::GlobalParameter>(["global-parameters", parameter], "").await {
             Ok(parameter) => Ok(Some(parameter.value)),
             Err(error) if error.is_not_found() => Ok(None),

@@ -283,10 +283,6 @@ pub fn desired(
                 .map(|name| Volume { name, labels: labels(project, Some(&region.name)) })
         })
         .collect();
-    let (neighbours, max_hops) = (topology.neighbours(), topology.max_hops());
-    let broker =
-        |region: &Region| broker::broker(topology, region, &neighbours[&region.name], max_hops, passwords);
-    let brokers = topology.regions.iter().map(broker).collect();
     Desired {
         project: project.clone(),
         whole: true,
@@ -298,8 +294,21 @@ pub fn desired(
         networks,
         volumes,
         containers: containers::containers(topology, catalogue, passwords, service_image),
-        brokers,
+        brokers: brokers(topology, passwords),
     }
+}
+
+/// What every region's broker should hold.
+///
+/// # Panics
+///
+/// If `passwords` lacks one that [`passwords`] names.
+#[must_use]
+pub fn brokers(topology: &Topology, passwords: &Passwords) -> Vec<Broker> {
+    let (neighbours, max_hops) = (topology.neighbours(), topology.max_hops());
+    let broker =
+        |region: &Region| broker::broker(topology, region, &neighbours[&region.name], max_hops, passwords);
+    topology.regions.iter().map(broker).collect()
 }
 
 impl Desired {

@@ -172,6 +172,9 @@ pub struct Owned {
     pub policies: BTreeSet<String>,
     /// Regions that receive from this one.
     pub downstreams: BTreeSet<String>,
+    /// Upstreams whose links are paused: the broker has no such upstream until they are resumed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub paused: BTreeSet<String>,
 }
 
 /// The health of a region's broker at one moment.
@@ -232,6 +235,8 @@ pub struct LinkDefinitions {
     pub policies: BTreeMap<String, Policy>,
     /// The names of upstreams.
     pub upstreams: BTreeSet<String>,
+    /// Upstreams whose links are paused.
+    pub paused: BTreeSet<String>,
 }
 
 /// A consumer of a queue.

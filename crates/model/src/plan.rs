@@ -5,6 +5,7 @@ mod brokers;
 mod containers;
 mod diff;
 mod leftovers;
+pub mod link;
 mod ownership;
 mod removal;
 mod repair;
@@ -130,8 +131,10 @@ pub enum Change {
     Await {
         container: String,
     },
-    /// Wait until the links from and to it run.
-    AwaitLinks,
+    /// Wait until the links from and to it run, or those that come from `upstream`.
+    AwaitLinks {
+        upstream: Option<RegionName>,
+    },
     /// Enable every stable feature flag: a newer version may require them of the data that it starts on.
     EnableFeatureFlags,
     PutClusterName {
@@ -245,8 +248,10 @@ pub enum Cause {
     NotFederated,
     /// A plugin that federation needs is not enabled.
     PluginDisabled,
-    /// Its removal was asked for.
-    Removal,
+    /// Its links are paused.
+    LinksPaused,
+    /// It was asked for.
+    Requested,
 }
 
 impl Plan {

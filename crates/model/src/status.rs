@@ -127,11 +127,11 @@ pub struct ServiceStatus {
 }
 
 impl Status {
-    /// Whether every region answers without alarm, every service works, and every expected link runs and
-    /// no other.
+    /// Whether every region answers without alarm, every service works, and every expected link runs, or
+    /// is paused, and no other.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.regions.iter().all(RegionStatus::is_healthy) && self.links.iter().all(LinkStatus::is_running)
+        self.regions.iter().all(RegionStatus::is_healthy) && self.links.iter().all(LinkStatus::is_healthy)
     }
 }
 

@@ -202,6 +202,7 @@ pub(super) fn state(state: LinkState) -> String {
 pub(super) fn word(state: LinkState) -> &'static str {
     match state {
         LinkState::Running => "running",
+        LinkState::Paused => "paused",
         LinkState::Starting => "starting",
         LinkState::Unknown => "unknown",
         LinkState::Down => "down",
@@ -217,6 +218,7 @@ fn mark(state: LinkState) -> String {
 fn mark_of(state: LinkState) -> &'static str {
     match state {
         LinkState::Running => "✓",
+        LinkState::Paused => "‖",
         LinkState::Starting => "…",
         LinkState::Down => "✗",
         LinkState::Unknown | LinkState::Missing => "?",
@@ -227,7 +229,9 @@ fn mark_of(state: LinkState) -> &'static str {
 fn paint(state: LinkState, text: &str) -> String {
     match state {
         LinkState::Running => text.green().to_string(),
-        LinkState::Starting | LinkState::Unknown | LinkState::Unexpected => text.yellow().to_string(),
+        LinkState::Paused | LinkState::Starting | LinkState::Unknown | LinkState::Unexpected => {
+            text.yellow().to_string()
+        }
         LinkState::Down | LinkState::Missing => text.red().to_string(),
     }
 }

@@ -137,7 +137,9 @@ pub(super) async fn run(step: &Step, tools: &Tools) -> Result<(), StepError> {
         Step::Broker { region, change: Change::Await { container } } => {
             await_broker(tools, region, container).await
         }
-        Step::Broker { region, change: Change::AwaitLinks } => await_links(tools, region).await,
+        Step::Broker { region, change: Change::AwaitLinks { upstream } } => {
+            await_links(tools, region, upstream.as_ref()).await
+        }
         Step::Broker { region, change: Change::EnableFeatureFlags } => enable_flags(tools, region).await,
         Step::Broker { region, change } => Ok(known(tools, region)?.change(change).await?),
     }
@@ -248,7 +250,11 @@ async fn await_service(tools: &Tools, container: &str, readiness: &Readiness) ->
 }
 
 /// A link that cannot run whatever becomes of the brokers is not waited for.
-async fn await_links(tools: &Tools, region: &RegionName) -> Result<(), StepError> {
+async fn await_links(
+    tools: &Tools,
+    region: &RegionName,
+    upstream: Option<&RegionName>,
+) -> Result<(), StepError> {
     let mut repairs = Repairs::default();
     let poll = async || {
         let mut links = match links::now(tools).await {
@@ -257,7 +263,9 @@ async fn await_links(tools: &Tools, region: &RegionName) -> Result<(), StepError
             Err(error) => return Poll::Failed(error.into()),
         };
         links.retain(|found| {
-            [&found.link.upstream, &found.link.downstream].contains(&region) && !found.needs_a_person()
+            let ends = [&found.link.upstream, &found.link.downstream];
+            let is_awaited = upstream.map_or(ends.contains(&region), |upstream| ends == [upstream, region]);
+            is_awaited && !found.needs_a_person()
         });
         repairs.repair(&links, tools).await;
         links::first_missing(&links).map_or(Poll::Ready(()), Poll::Pending)

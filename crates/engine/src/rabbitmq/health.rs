@@ -41,15 +41,17 @@ impl Broker {
     }
 
     /// What the broker holds for its links.
-    pub async fn link_definitions(&self) -> Result<LinkDefinitions> {
+    pub async fn link_definitions(&self, ownership_parameter: &str) -> Result<LinkDefinitions> {
         let vhost = self.site.vhost.as_str();
-        let (policies, upstreams) = tokio::try_join!(
+        let (policies, upstreams, owned) = tokio::try_join!(
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["parameters", "federation-upstream", vhost], "columns=name"),
+            self.owned(ownership_parameter),
         )?;
         Ok(LinkDefinitions {
             policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
             upstreams: upstreams.into_iter().map(|upstream| upstream.name).collect(),
+            paused: owned.unwrap_or_default().paused,
         })
     }
 

@@ -199,7 +199,8 @@ fn upstreams(
     touched: &Touched,
     desired: &Desired,
 ) {
-    for (name, upstream) in &broker.upstreams {
+    let paused = paused(broker, known);
+    for (name, upstream) in broker.upstreams.iter().filter(|(name, _)| !paused.contains(*name)) {
         let found = known.and_then(|definitions| definitions.upstreams.get(name));
         let shown = cause_of(&upstream.shown(), found.map(Upstream::shown));
         let secret = found.filter(|found| found.uri != upstream.uri).map(|_| Cause::PasswordDiffers);
@@ -240,6 +241,11 @@ fn prune(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize
     for name in owned.upstreams.difference(&wanted.upstreams).cloned() {
         steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::NotInTopology, after));
     }
+    let held = known.into_iter().flat_map(|known| known.upstreams.keys());
+    let paused = paused(broker, known);
+    for name in held.filter(|name| paused.contains(*name)).cloned() {
+        steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::LinksPaused, after));
+    }
     for name in owned.users.difference(&wanted.users).cloned() {
         steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));
     }
@@ -256,6 +262,7 @@ fn record_ownership(
 ) {
     let mut wanted = ownership(broker);
     wanted.downstreams.extend(kept);
+    wanted.paused = paused(broker, known);
     let cause = match known.and_then(|definitions| definitions.owned.as_ref()) {
         None => Cause::NotFound,
         Some(found) if *found != wanted => Cause::Follows,
@@ -271,7 +278,14 @@ fn ownership(broker: &Broker) -> Owned {
         upstreams: broker.upstreams.keys().cloned().collect(),
         policies: broker.policies.keys().cloned().collect(),
         downstreams: broker.downstreams.iter().map(ToString::to_string).collect(),
+        paused: BTreeSet::new(),
     }
+}
+
+/// The upstreams of the topology whose links were paused.
+fn paused(broker: &Broker, known: Known<'_>) -> BTreeSet<String> {
+    let recorded = known.and_then(|known| known.owned.as_ref()).into_iter().flat_map(|owned| &owned.paused);
+    recorded.filter(|name| broker.upstreams.contains_key(*name)).cloned().collect()
 }
 
 fn is_foreign(

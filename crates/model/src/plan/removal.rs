@@ -42,14 +42,18 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
     let mut plan = Plan::default();
     let mut removed = Vec::new();
     for container in engine.containers.iter().filter(|container| is_ours(&container.labels, project)) {
-        removed.push(remove_container(&mut plan, container, &Cause::Removal, &[]));
+        removed.push(remove_container(&mut plan, container, &Cause::Requested, &[]));
     }
     for network in engine.networks.iter().filter(|network| is_ours(&network.labels, project)) {
-        plan.push(Operation::RemoveNetwork { name: network.name.clone() }, Cause::Removal, removed.clone());
+        plan.push(Operation::RemoveNetwork { name: network.name.clone() }, Cause::Requested, removed.clone());
     }
     if removal.volumes {
         for volume in engine.volumes.iter().filter(|volume| is_ours(&volume.labels, project)) {
-            plan.push(Operation::RemoveVolume { name: volume.name.clone() }, Cause::Removal, removed.clone());
+            plan.push(
+                Operation::RemoveVolume { name: volume.name.clone() },
+                Cause::Requested,
+                removed.clone(),
+            );
         }
     }
     // an engine refuses to remove an image that another project's container was created from
@@ -62,7 +66,7 @@ pub fn remove(project: &str, engine: &EngineState, removal: &Removal) -> Plan {
     let unused = |reference: &&String| engine.images.get(*reference).is_some_and(|id| !used(id));
     for reference in removal.images.iter().filter(unused) {
         let step = Operation::RemoveImage { reference: reference.clone() };
-        plan.push(step, Cause::Removal, removed.clone());
+        plan.push(step, Cause::Requested, removed.clone());
     }
     plan
 }

@@ -26,7 +26,7 @@ enum Remedy {
 /// Every other link comes up by itself, or its trouble is not the broker's to repair.
 fn remedy(condition: &Condition) -> Option<Remedy> {
     match condition {
-        Condition::Running | Condition::Connecting | Condition::Unknown(_) => None,
+        Condition::Running | Condition::Connecting | Condition::Paused | Condition::Unknown(_) => None,
         Condition::Failing(reason) => match reason {
             Reason::BindingNotPropagated { .. }
             | Reason::InternalBindingMissing

@@ -53,7 +53,7 @@ fn await_links_of_the_others(
 }
 
 fn await_links(plan: &mut Plan, region: &RegionName, after: Vec<usize>) -> usize {
-    plan.push(Change::AwaitLinks.at(region), Cause::Follows, after)
+    plan.push(Change::AwaitLinks { upstream: None }.at(region), Cause::Follows, after)
 }
 
 /// Waits for a replaced broker and the services of its region.

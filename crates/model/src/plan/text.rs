@@ -137,8 +137,10 @@ impl Change {
                 "accepts connections",
             )
             .sign(Sign::Wait),
-            Self::AwaitLinks => {
-                Description::new(format!("links of {region}"), "wait until they run", "run").sign(Sign::Wait)
+            Self::AwaitLinks { upstream } => {
+                let upstream = upstream.as_ref().map_or_else(String::new, |upstream| format!("{upstream} → "));
+                let subject = format!("links of {upstream}{region}");
+                Description::new(subject, "wait until they run", "run").sign(Sign::Wait)
             }
             Self::EnableFeatureFlags => broker("enable all stable feature flags".into())
                 .sign(Sign::Change)
@@ -235,7 +237,8 @@ impl Cause {
             | Cause::NotInTopology
             | Cause::NotFederated
             | Cause::PluginDisabled
-            | Cause::Removal => Sign::Add,
+            | Cause::LinksPaused
+            | Cause::Requested => Sign::Add,
         }
     }
 }
@@ -265,7 +268,8 @@ impl fmt::Display for Cause {
             Cause::NotInTopology => f.write_str("not in the topology"),
             Cause::NotFederated => f.write_str("left from a link that is not in the topology"),
             Cause::PluginDisabled => f.write_str("not enabled"),
-            Cause::Removal => f.write_str("requested"),
+            Cause::LinksPaused => f.write_str("paused"),
+            Cause::Requested => f.write_str("requested"),
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Condition {
     Running,
     /// Connecting, for no longer than that takes.
     Connecting,
+    /// Paused with `fedctl link pause`.
+    Paused,
     /// Anything else that is known.
     Failing(Reason),
     /// Its downstream does not say.
@@ -93,6 +95,8 @@ pub enum Activity {
 pub enum LinkState {
     /// Connected.
     Running,
+    /// Paused with `fedctl link pause`: messages for it wait on the upstream.
+    Paused,
     /// Connecting.
     Starting,
     /// Its downstream does not answer.
@@ -110,6 +114,7 @@ impl LinkStatus {
     pub fn state(&self) -> LinkState {
         match &self.condition {
             Condition::Running => LinkState::Running,
+            Condition::Paused => LinkState::Paused,
             Condition::Connecting => LinkState::Starting,
             Condition::Failing(reason) => reason.state(),
             Condition::Unknown(_) => LinkState::Unknown,
@@ -119,6 +124,12 @@ impl LinkStatus {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.condition == Condition::Running
+    }
+
+    /// Whether it is as it should be.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        matches!(self.condition, Condition::Running | Condition::Paused)
     }
 
     /// Where its backlog is going, if that is known.
@@ -137,7 +148,7 @@ impl LinkStatus {
     #[must_use]
     pub fn diagnostic(&self) -> Option<Diagnostic> {
         match &self.condition {
-            Condition::Running | Condition::Connecting => None,
+            Condition::Running | Condition::Connecting | Condition::Paused => None,
             Condition::Failing(reason) => {
                 Some(Diagnostic::new(reason.code(), Place::Link(self.link.clone()), reason.to_string()))
             }
@@ -159,6 +170,7 @@ impl fmt::Display for Condition {
         match self {
             Condition::Running => f.write_str("running"),
             Condition::Connecting => f.write_str("connecting"),
+            Condition::Paused => f.write_str("messages wait on the upstream until `fedctl link resume`"),
             Condition::Failing(reason) => reason.fmt(f),
             Condition::Unknown(unavailable) => write!(f, "the downstream does not say: {unavailable}"),
         }

@@ -207,6 +207,9 @@ fn missing(topology: &Topology, link: &LinkRef, downstream: &End<'_>) -> Conditi
         return Condition::Failing(Reason::NotDeclared);
     }
     let definitions = downstream.health.and_then(|health| health.definitions.as_ref());
+    if definitions.is_some_and(|held| held.paused.contains(link.upstream.as_str())) {
+        return Condition::Paused;
+    }
     let cause = definitions.and_then(|definitions| missing_definition(topology, link, definitions));
     Condition::Failing(cause.unwrap_or(Reason::NotStarted))
 }

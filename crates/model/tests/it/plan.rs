@@ -14,7 +14,7 @@ use fedctl_model::{
     federation::internal_queue,
     names::{self, INSTANCE_LABEL, SERVICE_LABEL},
     observed::{ContainerState, Object, Queue, Resource},
-    plan::{Change, Operation, Plan, Removal, Step, patience, plan, remove, repair},
+    plan::{Change, Operation, Plan, Removal, Step, link, patience, plan, remove, repair},
     secret::Secret,
     status::{Condition, LinkRef, LinkStatus, Reason},
     topology::{self, RegionName, Topology},
@@ -280,7 +280,7 @@ fn a_newer_image_goes_region_by_region_and_flags_are_enabled_before_a_broker_sto
         assert!(predecessors(&plan, stop_of(&plan, region)).contains(&flags), "{}", numbered(&plan));
     }
     for (one, next) in [("europe", "asia"), ("asia", "america")] {
-        let links = change_at(&plan, one, |change| matches!(change, Change::AwaitLinks));
+        let links = change_at(&plan, one, |change| matches!(change, Change::AwaitLinks { .. }));
         let accepts = change_at(&plan, one, |change| matches!(change, Change::Await { .. }));
         assert!(predecessors(&plan, links).contains(&accepts), "{}", numbered(&plan));
         assert!(predecessors(&plan, stop_of(&plan, next)).contains(&links), "{}", numbered(&plan));
@@ -301,7 +301,7 @@ fn an_upgrade_that_was_interrupted_goes_on_when_the_links_of_the_regions_that_ha
         let newer = world.engine.images["rabbitmq:4-management"].clone();
         world.container("shop_europe_broker").image_id = newer;
     });
-    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks));
+    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks { .. }));
     for region in ["asia", "america"] {
         assert!(predecessors(&plan, stop_of(&plan, region)).contains(&links), "{}", numbered(&plan));
     }
@@ -333,7 +333,7 @@ fn another_configuration_goes_region_by_region_too_but_not_with_lost_passwords()
         }
     };
     let plan = plan_after(TWO, damage);
-    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks));
+    let links = change_at(&plan, "europe", |change| matches!(change, Change::AwaitLinks { .. }));
     assert!(predecessors(&plan, stop_of(&plan, "asia")).contains(&links), "{}", numbered(&plan));
     assert!(!plan.to_string().contains("feature flags"), "{plan}");
 
@@ -674,6 +674,47 @@ fn a_region_for_which_messages_wait_does_not_go() {
             format!("queue `federation: x.events -> america` in `asia`: {text}")
         ]
     );
+}
+
+/// The broker that a topology wants in a region.
+fn wanted_broker(region: &str) -> desired::Broker {
+    wanted(TWO).brokers.into_iter().find(|broker| broker.region.as_str() == region).unwrap()
+}
+
+#[test]
+fn paused_links_stay_paused_until_they_are_resumed() {
+    let mut world = World::of(&wanted(TWO));
+    let (asia, europe) = (wanted_broker("asia"), region("europe"));
+    let recorded = |world: &mut World| world.broker("asia").owned.clone().unwrap();
+    let pause = link::pause("shop", &asia, &europe, recorded(&mut world));
+    world.apply(&pause);
+    assert!(world.broker("asia").upstreams.is_empty());
+    assert!(plan(&wanted(TWO), &world.look()).is_empty(), "it is remembered");
+
+    let by_hand = asia.upstreams["europe"].clone();
+    world.broker("asia").upstreams.insert("europe".into(), by_hand);
+    let again = plan(&wanted(TWO), &world.look()).to_string();
+    assert_eq!(again, "- broker asia: upstream europe (paused)\n");
+    world.up(&wanted(TWO));
+
+    let resume = link::resume("shop", &asia, &europe, recorded(&mut world));
+    world.apply(&resume);
+    assert_eq!(world.broker("asia").upstreams["europe"], asia.upstreams["europe"]);
+    assert!(plan(&wanted(TWO), &world.look()).is_empty());
+}
+
+#[test]
+fn a_resumption_that_is_cut_short_is_finished_by_up() {
+    let mut world = World::of(&wanted(TWO));
+    let (asia, europe) = (wanted_broker("asia"), region("europe"));
+    let recorded = |world: &mut World| world.broker("asia").owned.clone().unwrap();
+    let pause = link::pause("shop", &asia, &europe, recorded(&mut world));
+    world.apply(&pause);
+    let mut resume = link::resume("shop", &asia, &europe, recorded(&mut world));
+    resume.steps.truncate(1);
+    world.apply(&resume);
+    world.up(&wanted(TWO));
+    assert!(world.broker("asia").upstreams.contains_key("europe"));
 }
 
 #[test]

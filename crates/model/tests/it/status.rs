@@ -304,6 +304,7 @@ fn definitions() -> LinkDefinitions {
             ("fed".to_owned(), policy(r"^fed\.", "queues", 0)),
         ]),
         upstreams: ["europe".to_owned()].into(),
+        paused: [].into(),
     }
 }
 
@@ -591,6 +592,18 @@ fn a_queues_link_that_should_fetch_and_does_not_is_down() {
     check(with(1, 0, false, true), &[]);
     check(with(20, 7, true, true), &[]);
     check(with(20, 7, false, false), &[]);
+}
+
+#[test]
+fn paused_links_are_as_they_should_be() {
+    let mut world = World::of(TWO);
+    world.links("asia").clear();
+    world.broker("asia").definitions =
+        Some(LinkDefinitions { paused: ["europe".into()].into(), ..definitions() });
+    let status = world.status();
+    let states: Vec<_> = status.links.iter().map(LinkStatus::state).collect();
+    assert_eq!(states.iter().filter(|state| **state == LinkState::Paused).count(), 2, "{states:?}");
+    assert!(status.is_healthy());
 }
 
 #[test]

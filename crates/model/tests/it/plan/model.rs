@@ -107,7 +107,7 @@ impl World {
                 });
                 self.answering.insert(region.clone());
             }
-            Step::Broker { change: Change::AwaitLinks, .. } => {
+            Step::Broker { change: Change::AwaitLinks { .. }, .. } => {
                 for region in self.brokers.keys().cloned().collect::<Vec<_>>() {
                     if self.engine.container(&self.name_of(&region)).is_some() {
                         self.asked(&region);
@@ -187,7 +187,7 @@ impl World {
     fn change(&mut self, region: &RegionName, change: &Change) {
         let broker = self.asked(region);
         match change {
-            Change::Await { .. } | Change::AwaitLinks | Change::EnableFeatureFlags => {}
+            Change::Await { .. } | Change::AwaitLinks { .. } | Change::EnableFeatureFlags => {}
             Change::PutClusterName { name } => broker.cluster_name.clone_from(name),
             Change::PutUser { name, password } => {
                 broker.users.insert(name.clone(), password::hash_with_salt(password, [1, 2, 3, 4]));

@@ -1,0 +1,63 @@
+//! Plans for the links from one region to another.
+
+use super::{Cause, Change, Plan};
+use crate::{
+    desired::Broker,
+    names::ownership_parameter,
+    observed::{Owned, Resource},
+    topology::RegionName,
+};
+
+/// Plans to pause the links from `upstream` to the region of `broker`, which records it: messages for them wait on the
+/// upstream.
+#[must_use]
+pub fn pause(project: &str, broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
+    let mut plan = Plan::default();
+    owned.paused.insert(upstream.to_string());
+    let recorded = record(&mut plan, project, broker, owned);
+    let delete = Change::DeleteUpstream { name: upstream.to_string() }.at(&broker.region);
+    plan.push(delete, Cause::Requested, [recorded]);
+    plan
+}
+
+/// Plans to resume them. The record goes first: without it another `up` finishes what is cut short.
+#[must_use]
+pub fn resume(project: &str, broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
+    let mut plan = Plan::default();
+    owned.paused.remove(upstream.as_str());
+    let recorded = record(&mut plan, project, broker, owned);
+    if let Some(definition) = broker.upstreams.get(upstream.as_str()) {
+        let (name, definition) = (upstream.to_string(), definition.clone());
+        let put = Change::PutUpstream { name, upstream: definition }.at(&broker.region);
+        let put = plan.push(put, Cause::NotFound, [recorded]);
+        plan.push(run(upstream).at(&broker.region), Cause::Follows, [put]);
+    }
+    plan
+}
+
+/// Plans to restart the links of these exchanges and queues.
+#[must_use]
+pub fn restart(
+    upstream: &RegionName,
+    downstream: &RegionName,
+    resources: impl IntoIterator<Item = Resource>,
+) -> Plan {
+    let mut plan = Plan::default();
+    for resource in resources {
+        let restart = Change::RestartLink { upstream: upstream.clone(), resource };
+        plan.push(restart.at(downstream), Cause::Requested, []);
+    }
+    let restarted: Vec<usize> = (0..plan.steps.len()).collect();
+    plan.push(run(upstream).at(downstream), Cause::Follows, restarted);
+    plan
+}
+
+/// Waits for the links from there.
+fn run(upstream: &RegionName) -> Change {
+    Change::AwaitLinks { upstream: Some(upstream.clone()) }
+}
+
+fn record(plan: &mut Plan, project: &str, broker: &Broker, owned: Owned) -> usize {
+    let parameter = ownership_parameter(project);
+    plan.push(Change::RecordOwnership { parameter, owned }.at(&broker.region), Cause::Requested, [])
+}

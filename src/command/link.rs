@@ -1,0 +1,131 @@
+//! `fedctl link`.
+
+use anyhow::anyhow;
+use tokio::time::Instant;
+
+use crate::{
+    cli::{self, Global, Link},
+    output::{Output, progress},
+};
+use fedctl_engine::{
+    apply::{Tools, apply},
+    docker::Engine,
+};
+use fedctl_model::{
+    counted::counted,
+    desired::{self, Broker},
+    names::ownership_parameter,
+    observed::Owned,
+    outcome::Outcome,
+    plan::{Plan, link},
+    site::Unavailable,
+    status::{self, LinkState},
+    topology::{Pair, RegionName},
+};
+
+use super::{
+    failure::Failure,
+    project::{self, Project},
+    stop::Stop,
+};
+
+pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcome, Failure> {
+    let (Link::Restart(named) | Link::Pause(named) | Link::Resume(named)) = asked;
+    let started = Instant::now();
+    let stop = Stop::listen()?;
+    let project = Project::load(global, output, false)?;
+    let pair = pair(&project, named)?;
+    let _lock = project.lock(global, &project.topology.name)?;
+    let engine = Engine::connect(global.host.as_deref()).await?;
+    engine.check_ports()?;
+    let passwords = project.workdir.passwords()?;
+    let needed = desired::passwords(&project.topology);
+    if let Some(missing) = needed.iter().find(|needed| !passwords.contains_key(needed)) {
+        let error = anyhow!("fedctl has no password of `{}` in `{}`", missing.user, missing.region);
+        return Err(Failure::new(Outcome::Failed, error).hint("`fedctl up` generates new ones"));
+    }
+    let brokers = desired::brokers(&project.topology, &passwords);
+    let ends = |broker: &Broker| [&pair.upstream, &pair.downstream].contains(&&broker.region);
+    let events = progress::events(global.progress, output);
+    let wanted: Vec<Broker> = brokers.into_iter().filter(ends).collect();
+    let inventory = project.inventory()?;
+    let deadline = started + named.timeout;
+    let tools = project::tools(&project, engine, inventory, wanted, None, events, deadline);
+    let plan = plan(asked, &pair, &tools).await?;
+    let report = apply(&plan, &tools, &stop.token).await;
+    if report.interrupted || !report.failures.is_empty() {
+        return Err(Failure::of_report(report, stop.outcome(), output));
+    }
+    let Pair { upstream, downstream } = &pair;
+    output.message(&match asked {
+        Link::Restart(_) => format!("restarted: the links {upstream} → {downstream} run\n"),
+        Link::Resume(_) => format!("resumed: the links {upstream} → {downstream} run\n"),
+        Link::Pause(_) => format!(
+            "paused: messages for {downstream} wait in {upstream}\nnext: fedctl link resume {upstream} {downstream}\n"
+        ),
+    });
+    Ok(Outcome::Done)
+}
+
+/// The regions, which must be linked.
+fn pair(project: &Project, named: &cli::Pair) -> Result<Pair, Failure> {
+    let names = [named.upstream.clone(), named.downstream.clone()];
+    let [upstream, downstream] = names.map(RegionName::new);
+    project.regions(&[named.upstream.clone(), named.downstream.clone()])?;
+    let pairs = project.topology.pairs();
+    pairs.into_iter().find(|pair| pair.upstream == upstream && pair.downstream == downstream).ok_or_else(
+        || {
+            let error = anyhow!("the topology has no links {upstream} → {downstream}");
+            let shape = project.topology.federation.shape.as_str();
+            Failure::new(Outcome::Usage, error).hint(format!("its shape is {shape}; name the upstream first"))
+        },
+    )
+}
+
+async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure> {
+    let Pair { upstream, downstream } = pair;
+    let found = tools.inspect.health(&tools.topology).await?;
+    tools.brokers.borrow_mut().extend(tools.inspect.brokers(&found.engine));
+    if let Some(unavailable) = found.unavailable(downstream) {
+        return Err(unreachable(downstream, unavailable));
+    }
+    let project = &tools.topology.name;
+    let broker = tools.brokers.borrow().get(downstream).cloned();
+    let broker = broker.ok_or_else(|| unreachable(downstream, &Unavailable::Missing))?;
+    let owned = broker.owned(&ownership_parameter(project)).await;
+    let owned = owned.map_err(|error| Failure::new(Outcome::Unreachable, error.into()))?;
+    let wanted = tools.wanted.iter().find(|broker| broker.region == *downstream);
+    let (Some(owned), Some(wanted)) = (owned, wanted) else {
+        let error = anyhow!("broker `{downstream}` holds nothing of project `{project}` yet");
+        return Err(Failure::new(Outcome::Failed, error).hint("fedctl up"));
+    };
+    match asked {
+        Link::Pause(_) => Ok(link::pause(project, wanted, upstream, owned)),
+        Link::Resume(_) => Ok(link::resume(project, wanted, upstream, owned)),
+        Link::Restart(_) => {
+            paused(pair, &owned)?;
+            let links = status::links(&tools.topology, &found, &Default::default());
+            let links = links.into_iter().filter(|found| {
+                let ends = (&found.link.upstream, &found.link.downstream);
+                ends == (upstream, downstream) && found.state() != LinkState::Missing
+            });
+            let links: Vec<_> = links.map(|found| found.link.resource).collect();
+            tools.events.note(format!("{} from {upstream} to {downstream}", counted(links.len(), "link")));
+            Ok(link::restart(upstream, downstream, links))
+        }
+    }
+}
+
+/// Links that are paused do not run, and so cannot be restarted.
+fn paused(pair: &Pair, owned: &Owned) -> Result<(), Failure> {
+    let Pair { upstream, downstream } = pair;
+    if !owned.paused.contains(upstream.as_str()) {
+        return Ok(());
+    }
+    let error = anyhow!("the links {upstream} → {downstream} are paused");
+    Err(Failure::new(Outcome::Failed, error).hint(format!("fedctl link resume {upstream} {downstream}")))
+}
+
+fn unreachable(region: &RegionName, unavailable: &Unavailable) -> Failure {
+    Failure::new(Outcome::Unreachable, anyhow!("broker `{region}`: {unavailable}"))
+}
