@@ -249,7 +249,9 @@ impl<'p> Oracle<'p> {
             .collect();
         until("it has settled", || (done.elapsed() >= SETTLED).then_some(()));
         wrong.extend(self.disagreements(false));
-        let ran = self.project.fedctl(&["up", "--progress", "json", "--timeout", "90s"]);
+        // nothing but the hand that froze it thaws a broker
+        let timeout = if damage == Damage::Freeze { "10s" } else { "90s" };
+        let ran = self.project.fedctl(&["up", "--progress", "json", "--timeout", timeout]);
         wrong.extend(judge(damage, &ran));
         self.mend(damage, region);
         let deadline = Instant::now() + SETTLED;
