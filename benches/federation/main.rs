@@ -10,6 +10,7 @@ mod commands;
 mod container;
 mod events;
 mod figure;
+mod floor;
 mod latency;
 mod machine;
 mod project;
@@ -80,7 +81,8 @@ fn main() -> Result<()> {
         commands::up(&project, &baseline, settings.repetitions)?;
         drop(baseline);
         commands::second_up(&project)?;
-        commands::status(&project, settings.repetitions)?;
+        let floor = runtime.block_on(floor::Floor::find(&project, &engine))?;
+        commands::status(&project, &floor, settings.repetitions)?;
         commands::demo(&project, settings.repetitions)?;
         commands::size(&project)?;
     }
