@@ -268,7 +268,7 @@ impl fmt::Display for Cause {
             Cause::NotInTopology => f.write_str("not in the topology"),
             Cause::NotFederated => f.write_str("left from a link that is not in the topology"),
             Cause::PluginDisabled => f.write_str("not enabled"),
-            Cause::LinksPaused => f.write_str("paused"),
+            Cause::LinksPaused => f.write_str("its links are paused"),
             Cause::Requested => f.write_str("requested"),
         }
     }

@@ -694,7 +694,7 @@ fn paused_links_stay_paused_until_they_are_resumed() {
     let by_hand = asia.upstreams["europe"].clone();
     world.broker("asia").upstreams.insert("europe".into(), by_hand);
     let again = plan(&wanted(TWO), &world.look()).to_string();
-    assert_eq!(again, "- broker asia: upstream europe (paused)\n");
+    assert_eq!(again, "- broker asia: upstream europe (its links are paused)\n");
     world.up(&wanted(TWO));
 
     let resume = link::resume("shop", &asia, &europe, recorded(&mut world));
