@@ -15,7 +15,7 @@ use fedctl_model::{
     counted::counted,
     desired::{self, Broker},
     names::ownership_parameter,
-    observed::Owned,
+    observed::{Federated, Owned},
     outcome::Outcome,
     plan::{Plan, link},
     site::Unavailable,
@@ -69,9 +69,9 @@ pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcom
 
 /// The regions, which must be linked.
 fn pair(project: &Project, named: &cli::Pair) -> Result<Pair, Failure> {
-    let names = [named.upstream.clone(), named.downstream.clone()];
-    let [upstream, downstream] = names.map(RegionName::new);
-    project.regions(&[named.upstream.clone(), named.downstream.clone()])?;
+    let ends = [named.upstream.clone(), named.downstream.clone()];
+    project.regions(&ends)?;
+    let [upstream, downstream] = ends.map(RegionName::new);
     let pairs = project.topology.pairs();
     pairs.into_iter().find(|pair| pair.upstream == upstream && pair.downstream == downstream).ok_or_else(
         || {
@@ -104,7 +104,7 @@ async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure>
         Link::Resume(_) => Ok(link::resume(project, wanted, upstream, owned)),
         Link::Restart(_) => {
             paused(pair, &owned)?;
-            let links = status::links(&tools.topology, &found, &Default::default());
+            let links = status::links(&tools.topology, &found, &Federated::new());
             let links = links.into_iter().filter(|found| {
                 let ends = (&found.link.upstream, &found.link.downstream);
                 ends == (upstream, downstream) && found.state() != LinkState::Missing
