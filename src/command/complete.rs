@@ -43,6 +43,12 @@ fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("up", |up| with(up, "regions", regions))
         .mut_subcommand("plan", |plan| with(plan, "regions", regions))
+        .mut_subcommand("link", |link| {
+            let ends = |verb| with(with(verb, "upstream", regions), "downstream", regions);
+            ["restart", "pause", "resume"]
+                .into_iter()
+                .fold(link, |link, verb| link.mut_subcommand(verb, ends))
+        })
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
 

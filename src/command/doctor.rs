@@ -37,7 +37,9 @@ pub async fn run(global: &Global, asked: &cli::Doctor, output: Output) -> Result
     let found = inspect
         .engine_state(&desired.containers.iter().map(|container| container.image.clone()).collect())
         .await?;
-    let status = inspect.status(&project.topology, &project.workdir.federated()?).await?;
+    let (federated, history) =
+        (project.workdir.federated()?, project.workdir.history(&project.topology.name));
+    let status = inspect.status(&project.topology, &federated, &history).await?;
     let engine = inspect.engine.facts().await?;
     let facts = Facts {
         topology: &project.topology,

@@ -32,13 +32,13 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
     let (mut watch, mut kept) = (Watch::default(), false);
     repeat(asked.watch, output, async || {
         inspect.inventory = project.inventory()?;
-        let remembered = project.workdir.federated()?;
-        let mut status = inspect.status(&project.topology, &remembered).await?;
-        let now = Timestamp::now();
+        let federated = project.workdir.federated()?;
         if kept {
             // others may have looked since
             history = project.workdir.history(&project.topology.name);
         }
+        let mut status = inspect.status(&project.topology, &federated, &history).await?;
+        let now = Timestamp::now();
         history.look(&mut status.links, now);
         // where nothing can be written, the next run knows less, and this one is as good
         kept = project.workdir.keep(&history).is_ok();

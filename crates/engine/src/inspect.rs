@@ -24,9 +24,9 @@ use fedctl_model::{
         BrokerHealth, Container, ContainerState, Definitions, EngineState, Federated, Observed, Plugin,
         QueueDetails, Snapshot,
     },
-    queues::{self, History, Queues},
+    queues::{self, Queues},
     site::{Address, Inventory, Site, Unavailable},
-    status::{self, Status},
+    status::{self, History, Status},
     topology::{Catalogue, RegionName, Topology},
     trace::{self, Trace},
 };
@@ -82,8 +82,13 @@ impl Inspect {
         self.connector.broker(site)
     }
 
-    /// Every region, service and link. `remembered` is what was federated before.
-    pub async fn status(&self, topology: &Topology, remembered: &Federated) -> Result<Status, EngineError> {
+    /// Every region, service and link. `federated` is what was federated when `up` last finished.
+    pub async fn status(
+        &self,
+        topology: &Topology,
+        federated: &Federated,
+        history: &History,
+    ) -> Result<Status, EngineError> {
         let engine = self.containers().await?;
         let services = desired::readiness_checks(topology);
         let (brokers, not_ready) =
@@ -91,7 +96,8 @@ impl Inspect {
         let mut found = Snapshot { brokers, not_ready, engine };
         self.explain(topology, &mut found).await;
         self.name_killed(topology, &mut found).await;
-        Ok(status::status(topology, &found, remembered))
+        let remembered = history.expected(federated, |region| found.answer(region).is_none());
+        Ok(status::status(topology, &found, &remembered))
     }
 
     /// The health of every broker.
@@ -135,7 +141,7 @@ impl Inspect {
         &self,
         topology: &Topology,
         catalogue: &Catalogue,
-        history: &mut History,
+        history: &mut queues::History,
     ) -> Result<Queues, EngineError> {
         let engine = self.containers().await?;
         let brokers = self.ask(&engine, Broker::queue_details).await;

@@ -10,7 +10,7 @@ use fedctl_contract::{http, program::Program};
 use fedctl_engine::{chain::chain, endpoint::Answer};
 use fedctl_model::{
     names::container,
-    status::{LinkRef, LinkStatus},
+    status::{History, LinkRef, LinkStatus},
     topology::{RegionName, Topology},
 };
 
@@ -215,7 +215,9 @@ impl<'a> Run<'a> {
     /// Adds brokers that do not answer, or take no messages, to the possible causes of every failure.
     pub async fn suspect_brokers(&mut self) {
         let Environment { inspect, topology, remembered, .. } = self.environment;
-        let Ok(status) = inspect.status(topology, remembered).await else { return };
+        let Ok(status) = inspect.status(topology, remembered, &History::of(&topology.name)).await else {
+            return;
+        };
         let brokers: Vec<String> = status.brokers_in_trouble().iter().map(ToString::to_string).collect();
         for failure in &mut self.failures {
             failure.suspects.extend(brokers.iter().cloned());
@@ -225,7 +227,10 @@ impl<'a> Run<'a> {
     /// The links; none if the engine does not answer.
     async fn links(&self) -> Vec<LinkStatus> {
         let Environment { inspect, topology, remembered, .. } = self.environment;
-        inspect.status(topology, remembered).await.map_or_else(|_| Vec::new(), |status| status.links)
+        inspect
+            .status(topology, remembered, &History::of(&topology.name))
+            .await
+            .map_or_else(|_| Vec::new(), |status| status.links)
     }
 
     async fn service_state(&self, region: &RegionName, service: &str) -> String {

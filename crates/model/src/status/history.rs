@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LinkRef, LinkState, LinkStatus};
+use crate::{observed::Federated, topology::RegionName};
 
 /// The version of the form in which it is kept; another one is not read.
 const KEPT_VERSION: u32 = 1;
@@ -114,6 +115,18 @@ impl History {
     pub fn look_at_some(&mut self, links: &mut [LinkStatus], at: Timestamp) {
         let others = self.update(links, at);
         self.links.extend(others.into_values());
+    }
+
+    /// What is expected in regions of which this holds: what was federated there when `up` last finished, and what was
+    /// required when it was last looked at. It may have been declared since.
+    #[must_use]
+    pub fn expected(&self, federated: &Federated, is_silent: impl Fn(&RegionName) -> bool) -> Federated {
+        let mut expected = federated.clone();
+        let seen = self.links.iter().filter(|seen| seen.state != LinkState::Unexpected);
+        for Seen { link, .. } in seen.filter(|seen| is_silent(&seen.link.downstream)) {
+            expected.entry(link.downstream.clone()).or_default().insert(link.resource.clone());
+        }
+        expected
     }
 
     /// Returns what was known of other links.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use fedctl_model::{
-    observed::Resource,
+    observed::{Federated, Resource},
     site::Unavailable,
     status::{Condition, History, LastKnown, LinkRef, LinkState, LinkStatus, Reason, Trend},
     topology::RegionName,
@@ -57,6 +57,18 @@ fn ages(looks: &[(i64, Condition)]) -> Vec<Option<u64>> {
 fn growth(looks: &[(i64, u64)]) -> Vec<Option<f64>> {
     let mut history = History::of("shop");
     looks.iter().map(|(seconds, messages)| look(&mut history, waiting(*messages), *seconds).growth).collect()
+}
+
+#[test]
+fn what_was_declared_since_up_is_expected_of_a_region_that_is_silent_now() {
+    let mut history = History::of("shop");
+    look(&mut history, link(Condition::Running), 0);
+    let events = Resource::Exchange("orders.events".into());
+    let expected = |silent: &str| history.expected(&Federated::new(), |region| region.as_str() == silent);
+    assert_eq!(expected("asia"), [(RegionName::new("asia"), [events].into())].into());
+    assert_eq!(expected("europe"), [].into(), "a region that answers tells what it has");
+    look(&mut history, link(Condition::Failing(Reason::NotInTopology)), 1);
+    assert_eq!(history.expected(&Federated::new(), |_| true), [].into());
 }
 
 #[test]
