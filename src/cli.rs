@@ -10,8 +10,9 @@ use clap::{
 };
 
 use fedctl_contract::program::Program;
+use fedctl_model::status::Limits;
 use fedctl_scenarios::{self as scenarios, Scenario};
-pub use values::{Color, Format, Progress, SchemaOf, TextFormat};
+pub use values::{Color, Format, Progress, SchemaOf, StatusFormat, TextFormat};
 
 /// Stand up, federate, monitor and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
@@ -163,18 +164,36 @@ pub struct Plan {
 /// `fedctl status`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl status --watch      repeat every second, and show what changes\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded"
+    before_help = "Examples:\n  fedctl status --watch      repeat every second, and show what changes\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded\n  fedctl status -o nagios --max-backlog 1000 --max-lag 5m"
 )]
 pub struct Status {
     /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
+    #[arg(short, long, visible_alias = "format", value_name = "FORMAT", default_value = "table")]
+    pub output: StatusFormat,
     /// Only what is wrong
     #[arg(long)]
     pub problems: bool,
     /// Repeat every second until interrupted, and show what changes
     #[arg(short, long)]
     pub watch: bool,
+    /// Degraded if more than N messages are queued on the upstream for one link
+    #[arg(long, value_name = "N")]
+    pub max_backlog: Option<u64>,
+    /// Degraded if messages have waited for one link, without becoming fewer, for longer
+    ///
+    /// Brokers do not say how old a message is. So this is the time since a look of fedctl last found fewer messages than
+    /// the look before, or none. After a first look, and after more than fifteen minutes without one, it is unknown and
+    /// exceeds nothing.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub max_lag: Option<Duration>,
+}
+
+impl Status {
+    /// How far links may fall behind.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { backlog: self.max_backlog, lag: self.max_lag.map(|lag| lag.as_secs()) }
+    }
 }
 
 /// `fedctl demo`.

@@ -7,6 +7,7 @@ mod down;
 mod export;
 mod failure;
 mod logs;
+mod look;
 mod plan;
 mod project;
 mod pull;

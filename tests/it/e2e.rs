@@ -10,6 +10,7 @@ mod demo;
 mod elsewhere;
 mod hardening;
 mod interrupts;
+mod limits;
 mod nameko;
 mod neighbours;
 mod put_back;
@@ -55,6 +56,7 @@ fn three_regions() -> Vec<Trial> {
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
+            limits::a_backlog_exceeds_a_limit_and_lags_until_it_shrinks,
             truth::a_region_cut_off_is_named_at_once_with_the_cause,
             truth::another_policy_that_wins_is_named_and_up_changes_nothing,
             truth::a_stream_is_neither_expected_nor_unexpected_and_named_once,
