@@ -2,7 +2,11 @@
 
 mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -62,6 +66,8 @@ pub enum Command {
     Pull,
     /// Show every broker, service and link, expected vs. actual
     Status(Status),
+    /// Serve the status to Prometheus: every scrape looks at all regions and links
+    Exporter(Exporter),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers
@@ -194,6 +200,20 @@ impl Status {
     pub fn limits(&self) -> Limits {
         Limits { backlog: self.max_backlog, lag: self.max_lag.map(|lag| lag.as_secs()) }
     }
+}
+
+/// Where the exporter listens by default: reachable from this machine alone.
+const EXPORTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9419);
+
+/// `fedctl exporter`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl exporter                           until interrupted; GET /metrics and GET /healthz\n  fedctl exporter --listen 10.0.0.5:9419    also for a Prometheus elsewhere: there is no password"
+)]
+pub struct Exporter {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = EXPORTER)]
+    pub listen: SocketAddr,
 }
 
 /// `fedctl demo`.

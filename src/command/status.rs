@@ -29,9 +29,8 @@ const SHOWN_CHANGES: usize = 10;
 pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
     let for_monitors = matches!(asked.output, StatusFormat::Prom | StatusFormat::Nagios);
     if asked.watch && for_monitors {
-        let error =
-            anyhow::anyhow!("`--watch` is for people, and this format for a monitor that asks again itself");
-        return Err(Failure::new(Outcome::Usage, error).hint("leave `--watch` out"));
+        let error = anyhow::anyhow!("`--watch` cannot be used with a format for monitors");
+        return Err(Failure::new(Outcome::Usage, error).hint("leave `--watch` out, or run `fedctl exporter`"));
     }
     match report(global, asked, output).await {
         Err(failure) if asked.output == StatusFormat::Nagios => {

@@ -74,7 +74,7 @@ fn empty_engine_of(version: String) -> String {
 }
 
 /// An engine that has these containers whenever they are listed, the first time, the second, and so on; its address.
-fn engine_with(version: String, containers: fn(usize) -> &'static str) -> String {
+pub fn engine_with(version: String, containers: fn(usize) -> &'static str) -> String {
     let listed = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());

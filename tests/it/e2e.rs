@@ -8,6 +8,7 @@ mod compose;
 mod damage;
 mod demo;
 mod elsewhere;
+mod exporter;
 mod hardening;
 mod interrupts;
 mod limits;
@@ -56,6 +57,7 @@ fn three_regions() -> Vec<Trial> {
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
+            exporter::a_scrape_counts_every_link_and_shows_a_paused_broker_at_once,
             limits::a_backlog_exceeds_a_limit_and_lags_until_it_shrinks,
             truth::a_region_cut_off_is_named_at_once_with_the_cause,
             truth::another_policy_that_wins_is_named_and_up_changes_nothing,

@@ -1,7 +1,8 @@
-//! What monitors see: metrics and the line of a Nagios plugin.
+//! What monitors see: metrics, the line of a Nagios plugin, and the exporter.
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::Write,
     path::Path,
     process::{Command, Stdio},
@@ -20,8 +21,9 @@ use fedctl_model::{
 };
 
 use crate::{
-    cli::{TWO, empty_engine, fedctl, project, shown, text},
+    cli::{TWO, empty_engine, engine_with, fedctl, project, shown, text},
     harness::cases,
+    support::{http, ran::Running},
     tables::{damaged, healthy, unknown},
 };
 
@@ -316,6 +318,63 @@ fn metrics_are_printed_too_and_the_exit_code_is_that_of_a_status() {
     assert_eq!(samples(&text, "fedctl_broker_up").len(), 2);
 }
 
+/// An exporter of this directory, and its address.
+fn exporter(directory: &Path, host: &str) -> (Running, String) {
+    let command = fedctl(directory, &["exporter", "--listen", "127.0.0.1:0", "--host", host]);
+    let mut exporter = Running::of(command);
+    let listening = exporter.until_it_says("listening on ");
+    (exporter, listening.split(',').next().unwrap().to_owned())
+}
+
+fn an_exporter_looks_at_every_scrape_and_reads_the_topology_anew() {
+    let host = engine_with(r#"{"ApiVersion":"1.41"}"#.into(), |look| match look {
+        0 => "[]",
+        1 => "no engine",
+        _ => r#"[{"Names":["/shop_asia_broker"],"State":"paused","Status":"Up 1 second (Paused)"}]"#,
+    });
+    let directory = project(TWO);
+    let (mut exporter, address) = exporter(directory.path(), &host);
+    let [status, headers, text] = http::get(&address, "/metrics");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(headers.contains("content-type: text/plain; version=0.0.4"), "{headers}");
+    assert_eq!(samples(&text, "fedctl_up"), ["fedctl_up 1"]);
+    assert_eq!(samples(&text, "fedctl_broker_up").len(), 2);
+    let [_, _, text] = http::get(&address, "/metrics");
+    assert_eq!(samples(&text, "fedctl_up"), ["fedctl_up 0"], "{text}");
+    assert_eq!(samples(&text, "fedctl_broker_up").len(), 0);
+    exporter.until_it_says("no metrics of regions and links: ");
+
+    let three = TWO.replace("name: asia]", "name: asia, name: america]");
+    fs::write(directory.path().join("regions.yaml"), three).unwrap();
+    let [_, _, text] = http::get(&address, "/metrics");
+    exporter.until_it_says("metrics of regions and links again");
+    assert_eq!(samples(&text, "fedctl_broker_up").len(), 3, "{text}");
+    fs::write(directory.path().join("regions.yaml"), "name: Shop\n").unwrap();
+    let [_, _, text] = http::get(&address, "/metrics");
+    assert_eq!(samples(&text, "fedctl_up"), ["fedctl_up 0"], "{text}");
+    exporter.until_it_says("no metrics of regions and links: `regions.yaml` has ");
+
+    assert_eq!(http::get(&address, "/healthz")[0], "HTTP/1.1 200 OK");
+    assert_eq!(http::get(&address, "/")[0], "HTTP/1.1 404 Not Found");
+    exporter.signal("INT");
+    exporter.end().exits(130);
+}
+
+fn an_exporter_ends_cleanly_and_needs_a_valid_topology_and_a_free_port() {
+    let directory = project(TWO);
+    let (mut running, address) = exporter(directory.path(), &empty_engine("1.41"));
+    let taken = fedctl(directory.path(), &["exporter", "--listen", &address]).output().unwrap();
+    let error = format!(
+        "exit 1\n--- stdout\n--- stderr\nerror: cannot listen on `{address}`: Address already in use"
+    );
+    assert!(shown(&taken).starts_with(&error), "{}", shown(&taken));
+    running.signal("TERM");
+    running.end().exits(143).within(Duration::from_secs(5));
+    let invalid = project("name: Shop\n");
+    let output = fedctl(invalid.path(), &["exporter"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(65), "{}", shown(&output));
+}
+
 fn verdicts_are_ordered_and_have_the_codes_of_nagios() {
     let verdicts = [Verdict::Ok, Verdict::Warning, Verdict::Unknown, Verdict::Critical];
     assert!(verdicts.is_sorted());
@@ -336,6 +395,8 @@ pub fn cases() -> Vec<Trial> {
         a_limit_that_is_reached_is_not_exceeded_and_what_is_unknown_exceeds_none,
         a_plugin_of_a_monitor_ends_with_its_exit_codes,
         metrics_are_printed_too_and_the_exit_code_is_that_of_a_status,
+        an_exporter_looks_at_every_scrape_and_reads_the_topology_anew,
+        an_exporter_ends_cleanly_and_needs_a_valid_topology_and_a_free_port,
         verdicts_are_ordered_and_have_the_codes_of_nagios,
     }
 }
