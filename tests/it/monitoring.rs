@@ -1,4 +1,4 @@
-//! What monitors see: metrics, the line of a Nagios plugin, and the exporter.
+//! What monitors see: metrics, the line of a Nagios plugin, the exporter, and the files for Prometheus and Grafana.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +10,11 @@ use std::{
 };
 
 use libtest_mimic::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use fedctl::output::{nagios, prom, status::Extent};
 use fedctl_model::{
+    diagnostic::Code,
     observed::{Plugin, Resource},
     outcome::Outcome,
     site::Unavailable,
@@ -26,6 +27,9 @@ use crate::{
     support::{http, ran::Running},
     tables::{damaged, healthy, unknown},
 };
+
+const ALERTS: &str = include_str!("../../monitoring/alerts.yaml");
+const DASHBOARD: &str = include_str!("../../monitoring/grafana-dashboard.json");
 
 fn metrics(status: Status) -> String {
     prom::render(Some(status), Duration::from_millis(40))
@@ -124,6 +128,107 @@ fn promtool(arguments: &[&str], input: &str) {
 fn prometheus_accepts_the_metrics() {
     for text in [metrics(everything()), metrics(healthy()), prom::render(None, Duration::ZERO)] {
         promtool(&["check", "metrics"], &text);
+    }
+}
+
+fn prometheus_accepts_the_alerts_and_what_the_dashboard_asks() {
+    promtool(&["check", "rules", "monitoring/alerts.yaml"], "");
+    let rules = expressions().into_iter().enumerate();
+    let rules: Vec<Value> = rules
+        .map(|(number, expr)| json!({"record": format!("panel:{number}"), "expr": expr.replace("$instance", ".*")}))
+        .collect();
+    assert!(rules.len() > 10, "{rules:?}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("dashboard.yaml");
+    fs::write(&file, json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string()).unwrap();
+    promtool(&["check", "rules", file.to_str().unwrap()], "");
+}
+
+fn each_alert_fires_for_its_cause_and_none_without() {
+    promtool(&["test", "rules", "tests/it/alerts.yaml"], "");
+}
+
+/// Every value of a key, however deep.
+fn values<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
+    let below = |value: &'v Value| values(value, key);
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(name, value)| if name == key { vec![value] } else { below(value) })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(below).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(DASHBOARD).unwrap()
+}
+
+fn alerts() -> Vec<Value> {
+    let alerts: Value = serde_yaml::from_str(ALERTS).unwrap();
+    alerts["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap().clone())
+        .collect()
+}
+
+/// What the dashboard asks Prometheus.
+fn expressions() -> Vec<String> {
+    values(&dashboard(), "expr").into_iter().map(|expr| expr.as_str().unwrap().to_owned()).collect()
+}
+
+/// The names in a text that begin like those of metrics.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("fedctl_")).map(str::to_owned).collect()
+}
+
+fn alerts_and_dashboard_name_only_metrics_that_are_exported() {
+    let text = metrics(everything());
+    let exported = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let exported: BTreeSet<String> = exported.map(str::to_owned).collect();
+    for (file, text) in [("alerts.yaml", ALERTS), ("grafana-dashboard.json", DASHBOARD)] {
+        let named = named(text);
+        assert!(named.len() > 5, "{file}: {named:?}");
+        assert_eq!(named.difference(&exported).collect::<Vec<_>>(), [&""; 0], "{file}");
+    }
+    assert_eq!(text.matches("# HELP ").count(), exported.len());
+}
+
+fn every_alert_says_what_it_means_and_what_to_do() {
+    let known = |code: &str| Code::find(code).is_some();
+    for alert in alerts() {
+        let text = |key: &str| {
+            alert["annotations"][key].as_str().unwrap_or_else(|| panic!("{key}: {alert}")).to_owned()
+        };
+        assert!(!text("summary").is_empty() && text("description").ends_with('.'), "{alert}");
+        let runbook = text("runbook");
+        assert!(runbook.contains("`fedctl "), "{alert}");
+        let codes =
+            runbook.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("FED0"));
+        assert_eq!(codes.filter(|code| !known(code)).collect::<Vec<_>>(), [""; 0], "{alert}");
+        assert!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{alert}");
+    }
+}
+
+fn the_dashboard_can_be_imported_anywhere() {
+    let dashboard = dashboard();
+    assert_eq!(dashboard["uid"], "fedctl");
+    assert_eq!(dashboard["id"], Value::Null, "an imported dashboard has none");
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let source = variables.iter().find(|variable| variable["name"] == "datasource").unwrap();
+    assert_eq!((&source["type"], &source["query"]), (&"datasource".into(), &"prometheus".into()));
+    for panel in panels {
+        let used = [values(panel, "datasource"), values(&panel["targets"], "datasource")].concat();
+        assert!(used.len() > 1 && used.iter().all(|source| source["uid"] == "${datasource}"), "{panel}");
+        let place = &panel["gridPos"];
+        assert!(place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap() <= 24, "{panel}");
     }
 }
 
@@ -388,6 +493,11 @@ pub fn cases() -> Vec<Trial> {
         a_look_that_failed_has_no_sample_but_that,
         names_that_need_it_are_escaped,
         prometheus_accepts_the_metrics,
+        prometheus_accepts_the_alerts_and_what_the_dashboard_asks,
+        each_alert_fires_for_its_cause_and_none_without,
+        alerts_and_dashboard_name_only_metrics_that_are_exported,
+        every_alert_says_what_it_means_and_what_to_do,
+        the_dashboard_can_be_imported_anywhere,
         a_monitor_gets_one_line_with_the_verdict_the_cause_and_the_numbers,
         what_does_not_work_is_critical_and_what_only_may_not_is_a_warning,
         what_cannot_be_asked_is_unknown,
