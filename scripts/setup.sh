@@ -38,6 +38,24 @@ if ((${#missing[@]})); then
     apt-get install -qq --no-install-recommends "${missing[@]}" >&2
 fi
 
+# Debian's package would also start a server of Prometheus: only its checker is taken, which needs nothing else of it.
+install_promtool() {
+    local directory
+    directory=$(mktemp -d)
+    (cd "$directory" && apt-get download -qq -o APT::Sandbox::User=root prometheus) >&2
+    dpkg-deb --fsys-tarfile "$directory"/prometheus_*.deb | tar -x --to-stdout ./usr/bin/promtool >"$directory/promtool"
+    install "$directory/promtool" /usr/local/bin/promtool
+    rm -r "$directory"
+}
+
+if ! command -v promtool >/dev/null; then # a test checks metrics and alerts with it
+    command -v apt-get >/dev/null || fail "promtool is missing: not a Debian-family system; install Prometheus' promtool by hand"
+    [[ $(id -u) -eq 0 ]] || fail "promtool is missing: run \`sudo scripts/setup.sh\`"
+    echo "setup: installing promtool" >&2
+    apt-get update -qq >&2
+    install_promtool
+fi
+
 if ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
     case $answer in
     *"permission denied"*) fail "permission denied on the Docker socket: run \`sudo usermod -aG docker $(id -un)\`, then log in again" ;;

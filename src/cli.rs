@@ -2,7 +2,11 @@
 
 mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -10,8 +14,9 @@ use clap::{
 };
 
 use fedctl_contract::program::Program;
+use fedctl_model::status::Limits;
 use fedctl_scenarios::{self as scenarios, Scenario};
-pub use values::{Color, Format, Progress, SchemaOf, TextFormat};
+pub use values::{Color, Format, Progress, SchemaOf, StatusFormat, TextFormat};
 
 /// Stand up, federate, monitor and prove RabbitMQ across regions.
 #[derive(Debug, Parser)]
@@ -61,6 +66,8 @@ pub enum Command {
     Pull,
     /// Show every broker, service and link, expected vs. actual
     Status(Status),
+    /// Serve the status to Prometheus: every scrape looks at all regions and links
+    Exporter(Exporter),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers
@@ -198,18 +205,50 @@ pub struct Plan {
 /// `fedctl status`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl status --watch      repeat every second, and show what changes\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded"
+    before_help = "Examples:\n  fedctl status --watch      repeat every second, and show what changes\n  fedctl status -o json      for scripts; exit code 4 if anything is degraded\n  fedctl status -o nagios --max-backlog 1000 --max-lag 5m"
 )]
 pub struct Status {
     /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
+    #[arg(short, long, visible_alias = "format", value_name = "FORMAT", default_value = "table")]
+    pub output: StatusFormat,
     /// Only what is wrong
     #[arg(long)]
     pub problems: bool,
     /// Repeat every second until interrupted, and show what changes
     #[arg(short, long)]
     pub watch: bool,
+    /// Degraded if more than N messages are queued on the upstream for one link
+    #[arg(long, value_name = "N")]
+    pub max_backlog: Option<u64>,
+    /// Degraded if messages have waited for one link, without becoming fewer, for longer
+    ///
+    /// Brokers do not say how old a message is. So this is the time since a look of fedctl last found fewer messages than
+    /// the look before, or none. After a first look, and after more than fifteen minutes without one, it is unknown and
+    /// exceeds nothing.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub max_lag: Option<Duration>,
+}
+
+impl Status {
+    /// How far links may fall behind.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { backlog: self.max_backlog, lag: self.max_lag.map(|lag| lag.as_secs()) }
+    }
+}
+
+/// Where the exporter listens by default: reachable from this machine alone.
+const EXPORTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9419);
+
+/// `fedctl exporter`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl exporter                           until interrupted; GET /metrics and GET /healthz\n  fedctl exporter --listen 10.0.0.5:9419    also for a Prometheus elsewhere: there is no password"
+)]
+pub struct Exporter {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = EXPORTER)]
+    pub listen: SocketAddr,
 }
 
 /// `fedctl demo`.

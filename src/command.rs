@@ -5,9 +5,11 @@ mod demo;
 mod doctor;
 mod down;
 mod export;
+mod exporter;
 mod failure;
 mod link;
 mod logs;
+mod look;
 mod plan;
 mod project;
 mod pull;
@@ -53,6 +55,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
         Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
+        Command::Exporter(exporter) => exporter::run(global, exporter, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Link(link) => link::run(&global, &link, output).await,

@@ -4,8 +4,10 @@
 pub mod doctor;
 pub mod failure;
 pub mod findings;
+pub mod nagios;
 pub mod plan;
 pub mod progress;
+pub mod prom;
 pub mod proof;
 pub mod queues;
 pub mod screen;

@@ -41,6 +41,23 @@ pub enum Format {
     Yaml,
 }
 
+/// The output format of a status: also those of monitors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// A table.
+    Table,
+    /// A table with every detail.
+    Wide,
+    /// JSON, in a stable, versioned format.
+    Json,
+    /// The same report as YAML.
+    Yaml,
+    /// Metrics, in the text format of Prometheus.
+    Prom,
+    /// One line with performance data, and the exit codes 0, 1, 2 and 3 of a Nagios plugin.
+    Nagios,
+}
+
 /// What has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {

@@ -31,6 +31,11 @@ impl Failure {
         self
     }
 
+    /// Why, without what to do about it.
+    pub fn cause(&self) -> String {
+        chain(self.error.as_ref())
+    }
+
     pub fn print(self, output: Output) -> Outcome {
         output.message(&output::failure::render(&self.error, self.hint.as_deref()));
         self.outcome

@@ -1,23 +1,24 @@
 //! `fedctl status`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::{Zoned, tz::TimeZone};
 
 use crate::{
-    cli::{self, Format, Global},
+    cli::{self, Global, StatusFormat},
     output::{
-        self, Output,
+        self, Output, nagios, prom,
         status::{self as text, Extent},
     },
 };
 use fedctl_model::{
     outcome::Outcome,
-    status::{Status, Watched},
+    status::{Status, Verdict, Watched},
 };
 
 use super::{
     failure::Failure,
+    look::Looks,
     project::Project,
     repeat::{Report, repeat},
 };
@@ -26,32 +27,42 @@ use super::{
 const SHOWN_CHANGES: usize = 10;
 
 pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
-    let project = Project::load(global, output, false)?;
-    let mut inspect = project.inspect(global)?;
-    let mut history = project.workdir.history(&project.topology.name);
-    let (mut watch, mut kept) = (Watch::default(), false);
-    repeat(asked.watch, output, async || {
-        inspect.inventory = project.inventory()?;
-        let federated = project.workdir.federated()?;
-        if kept {
-            // others may have looked since
-            history = project.workdir.history(&project.topology.name);
+    let for_monitors = matches!(asked.output, StatusFormat::Prom | StatusFormat::Nagios);
+    if asked.watch && for_monitors {
+        let error = anyhow::anyhow!("`--watch` cannot be used with a format for monitors");
+        return Err(Failure::new(Outcome::Usage, error).hint("leave `--watch` out, or run `fedctl exporter`"));
+    }
+    match report(global, asked, output).await {
+        Err(failure) if asked.output == StatusFormat::Nagios => {
+            output.data(&nagios::unknown(&failure.cause()))?;
+            Ok(Outcome::Checked(Verdict::Unknown))
         }
-        let mut status = inspect.status(&project.topology, &federated, &history).await?;
-        let now = Timestamp::now();
-        history.look(&mut status.links, now);
-        // where nothing can be written, the next run knows less, and this one is as good
-        kept = project.workdir.keep(&history).is_ok();
-        if asked.watch && matches!(asked.output, Format::Table | Format::Wide) {
+        ended => ended,
+    }
+}
+
+async fn report(global: &Global, asked: &cli::Status, output: Output) -> Result<Outcome, Failure> {
+    let mut looks = Looks::at(Project::load(global, output, false)?, global, asked.limits())?;
+    let mut watch = Watch::default();
+    repeat(asked.watch, output, async || {
+        let started = Instant::now();
+        let (status, now) = looks.look().await?;
+        if asked.watch && matches!(asked.output, StatusFormat::Table | StatusFormat::Wide) {
             let at = now.to_zoned(TimeZone::system());
             return Ok(watch.report(&status, &at, extent(asked), Output::redraws()));
         }
+        let mut outcome = outcome(&status);
         let body = match asked.output {
-            Format::Table | Format::Wide => text::render(&status, extent(asked)),
-            Format::Json => output::json(&status)?,
-            Format::Yaml => output::yaml(&status)?,
+            StatusFormat::Table | StatusFormat::Wide => text::render(&status, extent(asked)),
+            StatusFormat::Json => output::json(&status)?,
+            StatusFormat::Yaml => output::yaml(&status)?,
+            StatusFormat::Prom => prom::render(Some(status), started.elapsed()),
+            StatusFormat::Nagios => {
+                outcome = Outcome::Checked(status.verdict());
+                nagios::render(&status, asked.limits())
+            }
         };
-        Ok(Report { body, tail: String::new(), outcome: outcome(&status) })
+        Ok(Report { body, tail: String::new(), outcome })
     })
     .await
 }
@@ -59,8 +70,15 @@ pub async fn run(global: &Global, asked: &cli::Status, output: Output) -> Result
 fn extent(asked: &cli::Status) -> Extent {
     match (asked.problems, asked.output) {
         (true, _) => Extent::Problems,
-        (false, Format::Wide) => Extent::Wide,
-        (false, Format::Table | Format::Json | Format::Yaml) => Extent::Summary,
+        (false, StatusFormat::Wide) => Extent::Wide,
+        (
+            false,
+            StatusFormat::Table
+            | StatusFormat::Json
+            | StatusFormat::Yaml
+            | StatusFormat::Prom
+            | StatusFormat::Nagios,
+        ) => Extent::Summary,
     }
 }
 

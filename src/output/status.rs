@@ -10,8 +10,8 @@ use owo_colors::OwoColorize;
 
 use fedctl_model::{
     counted::counted,
-    diagnostic::Code,
-    status::{BrokerState, LinkState, Status},
+    diagnostic::{Code, Place},
+    status::{LinkCounts, Status},
 };
 
 pub use changes::{changed_since, changes, heading};
@@ -20,6 +20,9 @@ use regions::{region_problems, regions};
 
 /// Above this many regions their links are shown as a matrix.
 const MATRIX_FROM: usize = 4;
+
+/// More links than this that exceed one limit are counted, and not named.
+const NAMED_WARNINGS: usize = 5;
 
 /// How much of a status is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +69,16 @@ pub fn totals(status: &Status) -> String {
     format!("\n{}\n", counts(status))
 }
 
-fn counts(status: &Status) -> String {
-    let of = |wanted: fn(LinkState) -> bool| status.links.iter().filter(|link| wanted(link.state())).count();
-    let required = of(|state| state != LinkState::Unexpected);
-    let unknown = of(|state| state == LinkState::Unknown);
-    let unexpected = of(|state| state == LinkState::Unexpected);
-    let paused = of(|state| state == LinkState::Paused);
-    if required + unexpected == 0 {
-        let answers = status.regions.iter().any(|region| region.broker.state == BrokerState::Running);
-        let unknown = "no links are known: no region answers, and no `fedctl up` has finished here";
-        return if answers { running(0, status.regions.len()) } else { unknown.into() };
+/// How many links run, in a few words.
+#[must_use]
+pub fn counts(status: &Status) -> String {
+    let Some(LinkCounts { expected, running: up, paused, unknown, unexpected }) = status.count_links() else {
+        return "no links are known: no region answers, and no `fedctl up` has finished here".into();
+    };
+    if expected + unexpected == 0 {
+        return running(0, status.regions.len());
     }
-    let mut text =
-        format!("{} of {} running", of(|state| state == LinkState::Running), counted(required, "link"));
+    let mut text = format!("{up} of {} running", counted(expected, "link"));
     if paused > 0 {
         write!(text, ", {paused} paused").ok();
     }
@@ -103,11 +103,21 @@ pub fn running(links: usize, regions: usize) -> String {
     }
 }
 
+/// What works and is not as it should be. Of many links that exceed a limit, those that do most are named.
 fn warnings(status: &Status) -> String {
-    status.warnings.iter().fold(String::new(), |text, warning| {
-        let help = warning.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-        format!("{text}{} {warning}{help} ({})\n", "!".yellow(), warning.code)
-    })
+    let mut text = String::new();
+    for same in status.warnings.chunk_by(|one, other| one.code == other.code) {
+        let are_links = same.iter().all(|warning| matches!(warning.place, Place::Link(_)));
+        let named = if are_links { NAMED_WARNINGS } else { same.len() };
+        for warning in same.iter().take(named) {
+            let help = warning.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+            writeln!(text, "{} {warning}{help} ({})", "!".yellow(), warning.code).ok();
+        }
+        if let Some(more) = same.len().checked_sub(named).filter(|more| *more > 0) {
+            writeln!(text, "{} and {} ({})", "!".yellow(), counted(more, "more link"), same[0].code).ok();
+        }
+    }
+    text
 }
 
 /// An error with the code by which `fedctl explain` explains it.

@@ -23,28 +23,28 @@ use clap::CommandFactory;
 use fedctl::cli::Cli;
 use fedctl_model::diagnostic::Code;
 
-const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
+pub const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
 
 /// A directory with this `regions.yaml`.
-fn project(yaml: &str) -> TempDir {
+pub fn project(yaml: &str) -> TempDir {
     let directory = TempDir::new().unwrap();
     directory.child("regions.yaml").write_str(yaml).unwrap();
     directory
 }
 
 /// fedctl in a directory, with no settings in the environment.
-fn fedctl(directory: &Path, arguments: &[&str]) -> Command {
+pub fn fedctl(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fedctl"));
     command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_owned()).unwrap()
 }
 
 /// The exit code and both streams.
-fn shown(output: &Output) -> String {
+pub fn shown(output: &Output) -> String {
     let code = output.status.code().expect("an exit code");
     format!("exit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
 }
@@ -64,7 +64,7 @@ fn data(arguments: &[&str]) -> String {
 }
 
 /// An engine that speaks this version of the API and has nothing; its address.
-fn empty_engine(api: &str) -> String {
+pub fn empty_engine(api: &str) -> String {
     empty_engine_of(format!(r#"{{"ApiVersion":"{api}"}}"#))
 }
 
@@ -74,7 +74,7 @@ fn empty_engine_of(version: String) -> String {
 }
 
 /// An engine that has these containers whenever they are listed, the first time, the second, and so on; its address.
-fn engine_with(version: String, containers: fn(usize) -> &'static str) -> String {
+pub fn engine_with(version: String, containers: fn(usize) -> &'static str) -> String {
     let listed = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());

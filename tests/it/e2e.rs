@@ -8,8 +8,10 @@ mod compose;
 mod damage;
 mod demo;
 mod elsewhere;
+mod exporter;
 mod hardening;
 mod interrupts;
+mod limits;
 mod links;
 mod nameko;
 mod neighbours;
@@ -60,6 +62,8 @@ fn three_regions() -> Vec<Trial> {
             links::paused_links_lose_nothing_and_stay_paused_until_they_are_resumed,
             shapes::events_cross_as_many_links_as_a_shape_needs,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
+            exporter::a_scrape_counts_every_link_and_shows_a_paused_broker_at_once,
+            limits::a_backlog_exceeds_a_limit_and_lags_until_it_shrinks,
             truth::a_region_cut_off_is_named_at_once_with_the_cause,
             truth::another_policy_that_wins_is_named_and_up_changes_nothing,
             truth::a_stream_is_neither_expected_nor_unexpected_and_named_once,

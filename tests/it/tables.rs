@@ -66,17 +66,18 @@ fn pair(upstream: &str, downstream: &str) -> [LinkStatus; 2] {
             last_known: None,
             waiting: Some(0),
             growth: None,
+            lag_seconds: None,
         }
     })
 }
 
-fn healthy() -> Status {
+pub fn healthy() -> Status {
     let links = [pair("asia", "europe"), pair("europe", "asia")];
     status(vec![region("europe", &["taxes"]), region("asia", &[])], links.concat())
 }
 
 /// One region and one link of each kind.
-fn damaged() -> Status {
+pub fn damaged() -> Status {
     let (mut europe, mut asia) = (region("europe", &["taxes"]), region("asia", &[]));
     europe.services[0].running = false;
     asia.broker.alarms = Some(vec!["disk".into()]);
@@ -158,7 +159,7 @@ fn a_backlog_is_shown_with_where_it_goes() {
 }
 
 /// The links to asia, whose broker is paused, first seen so `age` seconds ago and as running `known` ago.
-fn unknown(age: u64, known: u64) -> Status {
+pub fn unknown(age: u64, known: u64) -> Status {
     let mut status = healthy();
     for link in status.links.iter_mut().filter(|link| link.link.downstream.as_str() == "asia") {
         link.condition = Condition::Unknown(Unavailable::Paused);

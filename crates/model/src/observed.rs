@@ -301,6 +301,15 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// Which of the two it is, as a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Resource::Exchange(_) => "exchange",
+            Resource::Queue(_) => "queue",
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -1,5 +1,7 @@
 //! How a command ended, and the number a shell sees.
 
+use crate::status::Verdict;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -31,6 +33,8 @@ pub enum Outcome {
     Interrupted,
     /// Terminated by SIGTERM.
     Terminated,
+    /// It checked the status for a monitor, which knows other exit codes.
+    Checked(Verdict),
 }
 
 impl Outcome {
@@ -52,6 +56,7 @@ impl Outcome {
             Outcome::NotPermitted => 77,
             Outcome::Interrupted => 130,
             Outcome::Terminated => 143,
+            Outcome::Checked(verdict) => verdict.code(),
         }
     }
 }

@@ -5,7 +5,7 @@ mod codes;
 
 use std::{collections::BTreeMap, fmt};
 
-pub(crate) use codes::ALL as CODES;
+pub(crate) use codes::{ALL as CODES, UNREACHABLE};
 
 use crate::{
     desired::{PasswordId, Passwords},

@@ -4,9 +4,11 @@ mod changes;
 mod codes;
 mod expected;
 mod history;
+mod limits;
 mod link;
 mod links;
 mod reason;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +19,12 @@ pub use changes::{Change, Watched};
 pub(crate) use codes::ALL as CODES;
 pub use expected::federated;
 pub use history::{History, LastKnown, Trend};
+pub use limits::Limits;
 use link::LinkForm;
 pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus};
 pub use links::{links, unexplained};
 pub use reason::Reason;
+pub use verdict::Verdict;
 
 use codes::{ALARM, NO_METRICS, STREAM};
 use expected::Expected;
@@ -127,20 +131,53 @@ pub struct ServiceStatus {
 }
 
 impl Status {
-    /// Whether every region answers without alarm, every service works, and every expected link runs, or
-    /// is paused, and no other.
+    /// Whether every region answers without alarm, every service works, every expected link runs or is paused and no
+    /// other, and none exceeds a limit.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.regions.iter().all(RegionStatus::is_healthy) && self.links.iter().all(LinkStatus::is_healthy)
+        self.regions.iter().all(RegionStatus::is_healthy)
+            && self.links.iter().all(LinkStatus::is_healthy)
+            && self.over_limits().next().is_none()
     }
-}
 
-impl Status {
+    /// How many links there are; none where no region answers and none was known before.
+    #[must_use]
+    pub fn count_links(&self) -> Option<LinkCounts> {
+        let answers = self.regions.iter().any(|region| region.broker.state == BrokerState::Running);
+        if self.links.is_empty() && !answers {
+            return None;
+        }
+        let of = |wanted: LinkState| self.links.iter().filter(|link| link.state() == wanted).count();
+        let unexpected = of(LinkState::Unexpected);
+        Some(LinkCounts {
+            expected: self.links.len() - unexpected,
+            running: of(LinkState::Running),
+            paused: of(LinkState::Paused),
+            unknown: of(LinkState::Unknown),
+            unexpected,
+        })
+    }
+
     /// What is wrong with brokers, whatever comes of it for links.
     #[must_use]
     pub fn brokers_in_trouble(&self) -> Vec<Diagnostic> {
         self.regions.iter().filter_map(RegionStatus::diagnostic).collect()
     }
+}
+
+/// How many links there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Those that the topology requires, whoever answers.
+    pub expected: usize,
+    /// Those of them that run.
+    pub running: usize,
+    /// Those of them that are paused.
+    pub paused: usize,
+    /// Those of them whose state is unknown.
+    pub unknown: usize,
+    /// Those that brokers have besides.
+    pub unexpected: usize,
 }
 
 impl RegionStatus {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use fedctl_contract::program::Program;
 use fedctl_messaging::{Log, Metrics, Publisher};
+pub use http::serve;
 use process::Process;
 pub use settings::Settings;
 

@@ -11,7 +11,7 @@ use fedctl_model::{
 
 use super::{
     explained,
-    links::{state, subject_in_line, word},
+    links::{state, subject_in_line},
     regions::{broker_state, service_state},
 };
 
@@ -78,9 +78,9 @@ fn link_change(before: Option<LinkState>, after: Option<LinkState>, error: Optio
         error.map_or_else(String::new, |error| format!(": {}", explained(&error.message, Some(error.code))));
     match (before, after) {
         (Some(before), Some(after)) if before == after => format!("still {}{error}", state(after)),
-        (Some(before), Some(after)) => format!("{} → {}{error}", word(before), state(after)),
+        (Some(before), Some(after)) => format!("{} → {}{error}", before.as_str(), state(after)),
         (None, Some(after)) => format!("new, {}{error}", state(after)),
-        (Some(before), None) => format!("gone, was {}", word(before)),
+        (Some(before), None) => format!("gone, was {}", before.as_str()),
         (None, None) => String::new(),
     }
 }

@@ -113,7 +113,7 @@ fn last_known(link: &LinkStatus) -> String {
     let gap = known.age_seconds.saturating_sub(link.age_seconds.unwrap_or(0));
     let seen =
         if gap > LONG_BEFORE { format!(" (seen {} ago)", age(known.age_seconds)) } else { String::new() };
-    format!("before that {}{seen}", word(known.state))
+    format!("before that {}{seen}", known.state.as_str())
 }
 
 /// Which links: each by its name while they are few, otherwise how many between which regions.
@@ -121,7 +121,7 @@ fn subject(links: &[&LinkStatus]) -> String {
     if links.len() <= NAMED_LINKS {
         let names = links.iter().map(|found| {
             let LinkRef { upstream, downstream, resource } = &found.link;
-            format!("{upstream} → {downstream}  {} {}", kind(resource), resource.name())
+            format!("{upstream} → {downstream}  {} {}", resource.kind(), resource.name())
         });
         return names.collect::<Vec<_>>().join("\n    ");
     }
@@ -177,7 +177,7 @@ pub(super) fn every_link(status: &Status) -> String {
         table.push_record([
             upstream.to_string(),
             downstream.to_string(),
-            kind(resource).to_owned(),
+            resource.kind().to_owned(),
             resource.name().to_owned(),
             found.activity.map_or_else(|| state(found.state()), activity),
             found.age_seconds.map_or_else(|| "-".into(), age),
@@ -188,27 +188,8 @@ pub(super) fn every_link(status: &Status) -> String {
     format!("{}\n", table.build().with(Style::blank()))
 }
 
-fn kind(resource: &Resource) -> &'static str {
-    match resource {
-        Resource::Exchange(_) => "exchange",
-        Resource::Queue(_) => "queue",
-    }
-}
-
 pub(super) fn state(state: LinkState) -> String {
-    paint(state, &format!("{} {}", mark_of(state), word(state)))
-}
-
-pub(super) fn word(state: LinkState) -> &'static str {
-    match state {
-        LinkState::Running => "running",
-        LinkState::Paused => "paused",
-        LinkState::Starting => "starting",
-        LinkState::Unknown => "unknown",
-        LinkState::Down => "down",
-        LinkState::Missing => "missing",
-        LinkState::Unexpected => "unexpected",
-    }
+    paint(state, &format!("{} {}", mark_of(state), state.as_str()))
 }
 
 fn mark(state: LinkState) -> String {

@@ -1,6 +1,11 @@
 //! An HTTP client that is not the code under test, for cases that are not asynchronous.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -44,4 +49,16 @@ pub fn ask_within(
         let bytes = response.bytes().await.ok()?;
         Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     })
+}
+
+/// The status line, the other headers and the body of what is at an address such as `127.0.0.1:9419`.
+pub fn get(address: &str, path: &str) -> [String; 3] {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (status, headers) = head.split_once("\r\n").unwrap();
+    [status, headers, body].map(str::to_owned)
 }

@@ -109,14 +109,27 @@ impl Running {
     }
 
     fn reports(&mut self, wanted: impl Fn(&Value) -> bool) -> bool {
+        self.line(|line| serde_json::from_str(line).is_ok_and(|event| wanted(&event))).is_some()
+    }
+
+    /// Reads standard error until a line of it has this text, and returns what follows the text.
+    #[track_caller]
+    pub fn until_it_says(&mut self, text: &str) -> String {
+        let line = self.line(|line| line.contains(text));
+        let line = line.unwrap_or_else(|| panic!("it ended without saying `{text}`:\n{}", self.seen));
+        line.split_once(text).unwrap().1.to_owned()
+    }
+
+    /// The next line like this.
+    fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         loop {
             let mut line = String::new();
             if self.lines.read_line(&mut line).unwrap() == 0 {
-                return false;
+                return None;
             }
             self.seen += &line;
-            if serde_json::from_str(&line).is_ok_and(|event| wanted(&event)) {
-                return true;
+            if wanted(&line) {
+                return Some(line);
             }
         }
     }

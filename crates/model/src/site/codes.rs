@@ -15,7 +15,7 @@ pub(crate) const ALL: [Code; 10] = [
     OUT_OF_REACH,
 ];
 
-pub(super) const UNREACHABLE: Code = Code::error(
+pub(crate) const UNREACHABLE: Code = Code::error(
     "FED0601",
     "Neither the broker's management API nor its AMQP port answers, so its queues and \
      the state of its links are unknown. It may still be starting, hang, or be paused. `fedctl logs REGION broker` shows what it \

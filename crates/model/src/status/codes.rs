@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 31] = [
+pub(crate) const ALL: [Code; 33] = [
     BINDING_NOT_PROPAGATED,
     ACCESS_REFUSED,
     VHOST_REFUSED,
@@ -34,6 +34,8 @@ pub(crate) const ALL: [Code; 31] = [
     STALE,
     NOT_FETCHING,
     NO_METRICS,
+    BACKLOG,
+    LAG,
 ];
 
 pub(super) const BINDING_NOT_PROPAGATED: Code = Code::error(
@@ -226,4 +228,19 @@ pub(super) const NOT_FETCHING: Code = Code::error(
     "A queue's link fetches messages while the downstream's queue is empty and has a consumer; otherwise it is paused. \
      This one should fetch, and has no consumer on the upstream: RabbitMQ reports it as running. It happens when the \
      federation plugin is enabled on a broker whose queues have consumers already. `fedctl up` restarts such a link.",
+);
+pub(super) const BACKLOG: Code = Code::warning(
+    "FED0330",
+    "More messages are queued on the upstream for this link than `--max-backlog` allows. The link does not run, its \
+     downstream takes messages more slowly than they are published, or many were published at once: `fedctl status -o \
+     wide` shows its state and how its backlog moves. The messages are kept; a backlog that goes on growing fills the \
+     upstream's memory or disk, and then its publishers are blocked.",
+);
+pub(super) const LAG: Code = Code::warning(
+    "FED0331",
+    "Messages wait for this link, and for longer than `--max-lag` allows no look found fewer than the look before: the \
+     link does not run, its downstream is blocked, or more is published than it takes. A broker does not say how old \
+     its messages are, so fedctl compares what its own looks count, which is kept in `.fedctl/links.json`. After a \
+     first look, and after more than fifteen minutes without one, the lag is unknown and exceeds no limit. `fedctl \
+     status -o wide` shows the link's state and how its backlog moves.",
 );

@@ -1,4 +1,5 @@
-//! What earlier looks saw of every link: since when it is as it is, and how its backlog moves.
+//! What earlier looks saw of every link: since when it is as it is, how its backlog moves, and since when it does not
+//! shrink.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ const KEPT_VERSION: u32 = 1;
 const SHORTEST: SignedDuration = SignedDuration::from_secs(5);
 /// Nor over more: a mean over longer says nothing about now.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+/// Between looks that are further apart a backlog may have come and gone. Monitors check every five minutes or so.
+const UNSEEN: SignedDuration = SignedDuration::from_mins(15);
 
 /// What earlier looks saw of the links of a project. No plan depends on it: it only tells a [`Status`](super::Status)
 /// what no broker does.
@@ -34,6 +37,7 @@ struct Seen {
     since: Timestamp,
     known: Option<Known>,
     backlog: Option<Backlog>,
+    progress: Option<Progress>,
 }
 
 /// The state of a link when it was last known.
@@ -49,6 +53,13 @@ struct Known {
 struct Backlog {
     older: Sample,
     newer: Sample,
+}
+
+/// The last count of the messages that wait for a link, and since when no count was less than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    last: Sample,
+    since: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,19 +157,21 @@ fn seen(link: &mut LinkStatus, last: Option<Seen>, at: Timestamp) -> Seen {
     if last.is_some() {
         link.age_seconds = link.age_seconds.or_else(|| Some(seconds(since, at)));
     }
-    let (before, backlog) = last.map_or((None, None), |last| (last.known, last.backlog));
+    let (before, backlog, progress) =
+        last.map_or((None, None, None), |last| (last.known, last.backlog, last.progress));
     let known = if state == LinkState::Unknown { before } else { Some(Known { state, at }) };
     link.last_known = known
         .filter(|_| state == LinkState::Unknown)
         .map(|known| LastKnown { state: known.state, age_seconds: seconds(known.at, at) });
-    let backlog = match link.waiting.map(|messages| Sample { messages, at }) {
+    let (backlog, progress) = match link.waiting.map(|messages| Sample { messages, at }) {
         Some(now) => {
             link.growth = backlog.and_then(|backlog| backlog.growth(now));
-            Some(Backlog::moved(backlog, now))
+            link.lag_seconds = Progress::lag(progress, now);
+            (Some(Backlog::moved(backlog, now)), Some(Progress::moved(progress, now)))
         }
-        None => backlog,
+        None => (backlog, progress),
     };
-    Seen { link: link.link.clone(), state, since, known, backlog }
+    Seen { link: link.link.clone(), state, since, known, backlog, progress }
 }
 
 /// A link that is down tries again and again: it is starting for a moment, and down all the while.
@@ -197,5 +210,28 @@ impl Backlog {
             time if time.is_negative() => Self { older: now, newer: now },
             _ => Self { older, newer },
         }
+    }
+}
+
+impl Progress {
+    /// Seconds since a count was last less than the one before, or nothing waited.
+    fn lag(last: Option<Self>, now: Sample) -> Option<u64> {
+        if now.messages == 0 {
+            return Some(0);
+        }
+        let last = last.filter(|last| last.continues_to(now))?;
+        Some(if now.messages < last.last.messages { 0 } else { seconds(last.since, now.at) })
+    }
+
+    fn moved(last: Option<Self>, now: Sample) -> Self {
+        let stuck = last
+            .filter(|last| last.continues_to(now) && now.messages > 0 && now.messages >= last.last.messages);
+        Self { last: now, since: stuck.map_or(now.at, |stuck| stuck.since) }
+    }
+
+    /// Whether the last count says anything about what has happened until this one.
+    fn continues_to(&self, now: Sample) -> bool {
+        let time = now.at.duration_since(self.last.at);
+        !time.is_negative() && time <= UNSEEN
     }
 }

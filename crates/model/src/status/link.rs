@@ -58,6 +58,8 @@ pub struct LinkStatus {
     pub waiting: Option<u64>,
     /// Messages per second by which they grow, negative if they shrink, if an earlier look was recent enough.
     pub growth: Option<f64>,
+    /// Seconds since a look last found fewer messages waiting, or none, if looks were recent enough.
+    pub lag_seconds: Option<u64>,
 }
 
 /// The state of a link, and why.
@@ -107,6 +109,33 @@ pub enum LinkState {
     Missing,
     /// The broker has it and the topology does not require it.
     Unexpected,
+}
+
+impl LinkState {
+    /// All of them.
+    pub const ALL: [LinkState; 7] = [
+        LinkState::Running,
+        LinkState::Paused,
+        LinkState::Starting,
+        LinkState::Unknown,
+        LinkState::Down,
+        LinkState::Missing,
+        LinkState::Unexpected,
+    ];
+
+    /// The state as a word, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkState::Running => "running",
+            LinkState::Paused => "paused",
+            LinkState::Starting => "starting",
+            LinkState::Unknown => "unknown",
+            LinkState::Down => "down",
+            LinkState::Missing => "missing",
+            LinkState::Unexpected => "unexpected",
+        }
+    }
 }
 
 impl LinkStatus {
@@ -202,12 +231,23 @@ pub(super) struct LinkForm {
     growth: Option<f64>,
     /// Where `growth` goes.
     trend: Option<Trend>,
+    /// Seconds since a look last found fewer messages waiting, or none; null where no look was recent enough.
+    lag_seconds: Option<u64>,
 }
 
 impl From<LinkStatus> for LinkForm {
     fn from(status: LinkStatus) -> Self {
         let (state, diagnostic, trend) = (status.state(), status.diagnostic(), status.trend());
-        let LinkStatus { link, condition: _, activity, age_seconds, last_known, waiting, growth } = status;
+        let LinkStatus {
+            link,
+            condition: _,
+            activity,
+            age_seconds,
+            last_known,
+            waiting,
+            growth,
+            lag_seconds,
+        } = status;
         Self {
             link,
             state,
@@ -219,6 +259,7 @@ impl From<LinkStatus> for LinkForm {
             waiting,
             growth,
             trend,
+            lag_seconds,
         }
     }
 }

@@ -148,6 +148,7 @@ fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstrea
         last_known: None,
         waiting: waiting.map(|queue| queue.messages),
         growth: None,
+        lag_seconds: None,
         link,
     }
 }
@@ -344,5 +345,6 @@ fn unexpected_link(downstream: &RegionName, link: &Link) -> LinkStatus {
         last_known: None,
         waiting: None,
         growth: None,
+        lag_seconds: None,
     }
 }

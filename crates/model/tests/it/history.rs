@@ -29,6 +29,7 @@ fn link(condition: Condition) -> LinkStatus {
         last_known: None,
         waiting: None,
         growth: None,
+        lag_seconds: None,
     }
 }
 
@@ -149,6 +150,49 @@ fn growth_outlasts_a_look_that_could_not_count() {
     assert_eq!(look(&mut history, waiting(30), 10).growth, Some(2.0));
 }
 
+/// The lag that each of these looks finds.
+fn lags(looks: &[(i64, u64)]) -> Vec<Option<u64>> {
+    let mut history = History::of("shop");
+    let found =
+        looks.iter().map(|(time, messages)| look(&mut history, waiting(*messages), *time).lag_seconds);
+    found.collect()
+}
+
+#[test]
+fn a_backlog_lags_since_a_look_last_found_fewer_messages_or_none() {
+    assert_eq!(lags(&[(0, 5), (10, 5), (20, 5)]), [None, Some(10), Some(20)], "nothing is known before");
+    assert_eq!(lags(&[(0, 0), (10, 5), (20, 9), (30, 9)]), [Some(0), Some(10), Some(20), Some(30)]);
+    assert_eq!(
+        lags(&[(0, 9), (10, 8), (20, 20), (30, 19)]),
+        [None, Some(0), Some(10), Some(0)],
+        "it shrinks"
+    );
+    assert_eq!(lags(&[(0, 9), (1, 9), (2, 9)]), [None, Some(1), Some(2)], "however soon one looks again");
+}
+
+#[test]
+fn where_no_look_was_recent_enough_a_lag_is_unknown() {
+    let minutes = |minutes: i64| minutes * 60;
+    let rare = [(0, 5), (minutes(15), 5), (minutes(31), 5), (minutes(36), 5)];
+    assert_eq!(lags(&rare), [None, Some(900), None, Some(300)]);
+    assert_eq!(lags(&[(100, 5), (40, 5), (50, 5)]), [None, None, Some(10)], "a clock was set back");
+    let mut history = History::of("shop");
+    look(&mut history, waiting(5), 0);
+    assert_eq!(look(&mut history, link(UNKNOWN), 10).lag_seconds, None, "nobody counts");
+    assert_eq!(look(&mut history, waiting(5), 20).lag_seconds, Some(20));
+}
+
+#[test]
+fn what_an_older_version_kept_is_read_too() {
+    let mut history = History::of("shop");
+    look(&mut history, waiting(3), 0);
+    let mut kept = serde_json::to_value(&history).unwrap();
+    kept["links"][0].as_object_mut().unwrap().remove("progress").unwrap();
+    let mut older = History::read(&kept.to_string(), "shop");
+    let found = look(&mut older, waiting(3), 10);
+    assert_eq!((found.growth, found.lag_seconds), (Some(0.0), None));
+}
+
 #[test]
 fn a_trend_is_the_sign_of_a_growth() {
     let trends = [0.1, 0.0, -0.1].map(Trend::of);
@@ -199,6 +243,7 @@ proptest! {
             let found = look(&mut history, LinkStatus { waiting: messages, ..link(condition) }, now);
             let passed = (now - first).cast_unsigned();
             prop_assert!(found.age_seconds.is_none_or(|age| age <= passed));
+            prop_assert!(found.lag_seconds.is_none_or(|lag| lag <= passed && messages.is_some()));
             prop_assert!(found.last_known.is_none_or(|known| known.age_seconds <= passed));
             prop_assert_eq!(found.last_known.is_some() && found.state() != LinkState::Unknown, false);
             let kept = serde_json::to_string(&history).unwrap();

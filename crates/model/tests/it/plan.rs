@@ -975,6 +975,7 @@ fn failing(resource: Resource, reason: Reason) -> LinkStatus {
         age_seconds: None,
         last_known: None,
         growth: None,
+        lag_seconds: None,
         waiting: None,
     }
 }

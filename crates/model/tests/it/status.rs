@@ -14,7 +14,9 @@ use fedctl_model::{
         LinkDefinitions, Observed, Plugin, Queue, Resource, Snapshot,
     },
     site::{Inventory, Unavailable},
-    status::{self, Activity, BrokerState, Change, LinkRef, LinkState, LinkStatus, Status, Watched},
+    status::{
+        self, Activity, BrokerState, Change, Limits, LinkRef, LinkState, LinkStatus, Status, Verdict, Watched,
+    },
     topology::{self, RegionName, Topology},
 };
 use serde_json::Value;
@@ -186,6 +188,7 @@ fn check(damage: impl FnOnce(&mut World), expected: &[&str]) {
     }
     assert_eq!(found, expected);
     assert_eq!(status.is_healthy(), expected.is_empty());
+    assert_eq!(status.verdict() == Verdict::Ok, expected.is_empty());
 }
 
 #[test]
@@ -193,6 +196,32 @@ fn where_every_expected_link_runs_everything_is_healthy() {
     check(|_| {}, &[]);
     assert_eq!(World::of(TWO).status().links.len(), 4);
     assert_eq!(World::of(THREE).status().links.len(), 12);
+}
+
+#[test]
+fn links_over_a_limit_are_named_worst_first_and_make_a_status_degraded() {
+    let mut status = World::of(TWO).status();
+    for (link, waiting) in status.links.iter_mut().zip([7, 1, 30, 5]) {
+        (link.waiting, link.lag_seconds) = (Some(waiting), Some(60 - waiting));
+    }
+    Limits::default().apply(&mut status);
+    assert!(status.is_healthy(), "no limit is exceeded where there is none");
+    Limits { backlog: Some(5), lag: Some(54) }.apply(&mut status);
+    let found: Vec<String> = status
+        .over_limits()
+        .map(|found| format!("{} {} {}", found.code, found.place, found.message))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "FED0330 link europe → asia (orders.events) 30 messages queued for it, more than 5",
+            "FED0330 link asia → europe (orders.events) 7 messages queued for it, more than 5",
+            "FED0331 link asia → europe (fed.work) 1 message queued for it, and for 59 s no fewer, longer than 54 s",
+            "FED0331 link europe → asia (fed.work) 5 messages queued for it, and for 55 s no fewer, longer than 54 s",
+        ]
+    );
+    assert!(!status.is_healthy());
+    assert_eq!(status.verdict(), Verdict::Critical);
 }
 
 #[test]
