@@ -1,5 +1,6 @@
 //! The command line: commands, flags, and where their defaults come from.
 
+mod link;
 mod values;
 
 use std::{
@@ -16,6 +17,7 @@ use clap::{
 use fedctl_contract::program::Program;
 use fedctl_model::status::Limits;
 use fedctl_scenarios::{self as scenarios, Scenario};
+pub use link::{Link, Pair};
 pub use values::{Color, Format, Progress, SchemaOf, StatusFormat, TextFormat};
 
 /// Stand up, federate, monitor and prove RabbitMQ across regions.
@@ -73,7 +75,10 @@ pub enum Command {
     /// Show queue depths; warn about dead letters and queues without consumers
     Queues(Queues),
     /// Restart, pause or resume the links from one region to another; no message is lost
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  fedctl link pause europe asia      messages for asia wait in europe\n  fedctl link restart europe asia    every link by which asia gets messages of europe"
+    )]
     Link(Link),
     /// Trace one request through services and regions, by its correlation ID
     Trace(Trace),
@@ -149,38 +154,6 @@ pub struct Choices {
     /// Discard messages of links that the topology no longer has
     #[arg(long)]
     pub discard: bool,
-}
-
-/// `fedctl link`.
-#[derive(Debug, Subcommand)]
-pub enum Link {
-    /// Restart the links, and wait until they run
-    #[command(
-        before_help = "Examples:\n  fedctl link restart europe asia    every link by which asia gets messages of europe"
-    )]
-    Restart(Pair),
-    /// Stop the links; messages wait on the upstream, and `up` leaves them paused
-    #[command(
-        before_help = "Examples:\n  fedctl link pause europe asia     asia gets nothing more of europe\n  fedctl link resume europe asia    it gets all that has waited"
-    )]
-    Pause(Pair),
-    /// Start paused links again, and wait until they run
-    #[command(
-        before_help = "Examples:\n  fedctl link resume europe asia    asia gets what has waited in europe, and what comes"
-    )]
-    Resume(Pair),
-}
-
-/// Between which regions.
-#[derive(Debug, Args)]
-pub struct Pair {
-    /// Where messages come from
-    pub upstream: String,
-    /// Where they go
-    pub downstream: String,
-    /// How long to wait for the links
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
 }
 
 /// `fedctl plan`.
