@@ -1,0 +1,209 @@
+//! A probe: it makes exchanges and queues of its own, sends messages through their links, and removes all of it.
+
+mod clean;
+mod traffic;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    time::Duration,
+};
+
+use futures_util::{Stream, StreamExt, future::join_all};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    amqp::{AmqpError, Session, Temporary},
+    chain::chain,
+    docker::EngineError,
+    inspect::Inspect,
+    rabbitmq::{Broker, BrokerError},
+};
+use fedctl_model::{
+    event::{Event, Events},
+    probe::{Evidence, Left, Nonce, Probe, ProbeReport, Problem, Tally},
+    topology::{RegionName, Topology},
+};
+
+/// How long a queue stays that no probe uses any more. The internal queue of a link is used until the queue downstream
+/// has expired, so twice this is below a minute.
+const EXPIRES: Duration = Duration::from_secs(20);
+/// How long it may take to remove everything.
+const CLEAN_WITHIN: Duration = Duration::from_secs(5);
+/// And after an interrupt.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// What the lines of progress are about.
+const SUBJECT: &str = "probe";
+
+/// What a probe works with.
+pub struct Probing<'a> {
+    /// Where the brokers are.
+    pub inspect: &'a Inspect,
+    /// The topology.
+    pub topology: &'a Topology,
+    /// What to send where.
+    pub probe: &'a Probe,
+    /// Where progress is reported.
+    pub events: &'a Events,
+    /// How long it may take, without the removal.
+    pub timeout: Duration,
+    /// Cancelled to interrupt.
+    pub stop: &'a CancellationToken,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The engine failed while its state was read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Interrupted; with what could not be removed.
+    #[error("interrupted")]
+    Interrupted(Vec<Left>),
+}
+
+/// Why a broker takes no part.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Amqp(#[from] AmqpError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+/// What is delivered to a probe in one region.
+type Deliveries = Pin<Box<dyn Stream<Item = Vec<u8>>>>;
+
+/// A region that takes part.
+struct End {
+    region: RegionName,
+    broker: Broker,
+    session: Session,
+    deliveries: RefCell<Vec<Deliveries>>,
+}
+
+/// What a probe has seen so far.
+struct Seen {
+    began: Instant,
+    tally: RefCell<Tally>,
+    evidence: RefCell<Evidence>,
+}
+
+/// By which one probe is told from another.
+#[must_use]
+pub fn nonce() -> Nonce {
+    Nonce::new(rand::random())
+}
+
+impl Probing<'_> {
+    /// Probes every link, and removes what it made, whatever came of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProbeError`].
+    pub async fn run(&self) -> Result<ProbeReport, ProbeError> {
+        let seen = Seen { began: Instant::now(), tally: RefCell::default(), evidence: RefCell::default() };
+        self.events.progress(SUBJECT, "asking the brokers");
+        let brokers = tokio::select! {
+            brokers = self.reach(&seen) => brokers?,
+            () = self.stop.cancelled() => return Err(ProbeError::Interrupted(Vec::new())),
+        };
+        let mut ends = Vec::new();
+        let interrupted = tokio::select! {
+            () = self.probe(&brokers, &mut ends, &seen) => false,
+            () = self.stop.cancelled() => true,
+        };
+        self.events.progress(SUBJECT, "removing its exchanges and queues");
+        let within = if interrupted { LEAVE_WITHIN } else { CLEAN_WITHIN };
+        let removed_by = Instant::now() + within;
+        join_all(ends.into_iter().map(|end| end.session.close())).await;
+        let left = clean::clean(self.probe, &brokers, removed_by).await;
+        if interrupted {
+            return Err(ProbeError::Interrupted(left));
+        }
+        let took = seen.began.elapsed();
+        let (tally, evidence) = (seen.tally.borrow(), seen.evidence.borrow());
+        let report = ProbeReport::of(self.probe, &tally, &evidence, &left, took.as_secs_f64());
+        let result = format!("{} messages arrived", tally.arrivals());
+        self.events.send(Event::StepDone { subject: SUBJECT.to_owned(), result, took, last: true });
+        Ok(report)
+    }
+
+    /// The brokers that answer; why others do not is evidence. They get as long as a change needs.
+    async fn reach(&self, seen: &Seen) -> Result<BTreeMap<RegionName, Broker>, EngineError> {
+        let slow = Inspect::for_changes(
+            self.inspect.engine.clone(),
+            &self.topology.name,
+            self.inspect.inventory.clone(),
+        );
+        let mut brokers = BTreeMap::new();
+        for (region, found) in self.inspect.reachable().await? {
+            if !self.probe.regions.contains(&region) {
+                continue;
+            }
+            match found.and_then(|site| slow.broker(&site)) {
+                Ok(broker) => drop(brokers.insert(region, broker)),
+                Err(unavailable) => seen.out(&region, Problem::from(&unavailable)),
+            }
+        }
+        Ok(brokers)
+    }
+
+    async fn probe(&self, brokers: &BTreeMap<RegionName, Broker>, ends: &mut Vec<End>, seen: &Seen) {
+        let deadline = seen.began + self.timeout;
+        self.events.progress(SUBJECT, "declaring its exchanges and queues");
+        let prepared =
+            brokers.iter().map(async |(region, broker)| (region, self.prepare(region, broker).await));
+        for (region, prepared) in join_all(prepared).await {
+            match prepared {
+                Ok(end) => ends.push(end),
+                Err(refusal) => seen.out(region, Problem::amqp(chain(&refusal))),
+            }
+        }
+        // the rest of the time is for the messages of links that never get ready
+        let ready_by = seen.began + self.timeout.mul_f64(0.6);
+        self.await_links(ends, seen, ready_by).await;
+        self.send_and_receive(ends, seen, deadline).await;
+        if seen.tally.borrow().outstanding(self.probe, &seen.evidence.borrow()) > 0 {
+            self.ask_for_states(ends, seen).await;
+        }
+    }
+
+    /// Declares what a region needs, and consumes it.
+    async fn prepare(&self, region: &RegionName, broker: &Broker) -> Result<End, Refusal> {
+        let probe = self.probe;
+        let (expires, nonce) = (EXPIRES, &probe.nonce);
+        broker.let_expire(nonce.mark(), &nonce.pattern(), expires).await?;
+        let session = Session::connect(broker.site(), "fedctl probe").await?;
+        let inbox = probe.inbox(region);
+        session.declare_queue(&inbox, Temporary { expires, exclusive: true }).await?;
+        let mut deliveries: Vec<Deliveries> = vec![session.consume(&inbox).await?.boxed_local()];
+        for exchange in probe.exchanges() {
+            session.declare_exchange(exchange).await?;
+            session.bind(&inbox, exchange, probe.key()).await?;
+        }
+        let consumed: BTreeSet<(&str, &RegionName)> = probe.queues();
+        let names: BTreeSet<&str> = consumed.iter().map(|(name, _)| *name).collect();
+        for queue in names {
+            session.declare_queue(queue, Temporary { expires, exclusive: false }).await?;
+            if consumed.contains(&(queue, region)) {
+                deliveries.push(session.consume(queue).await?.boxed_local());
+            }
+        }
+        let (region, broker) = (region.clone(), broker.clone());
+        Ok(End { region, broker, session, deliveries: RefCell::new(deliveries) })
+    }
+}
+
+impl Seen {
+    /// A region takes no part.
+    fn out(&self, region: &RegionName, problem: Problem) {
+        self.evidence.borrow_mut().problems.entry(region.clone()).or_insert(problem);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
