@@ -61,6 +61,8 @@ pub enum Command {
     Pull,
     /// Show every broker, service and link, expected vs. actual
     Status(Status),
+    /// Send messages of its own through a link between every two regions, and measure them
+    Probe(Probe),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers
@@ -123,6 +125,9 @@ pub struct Up {
     /// How long to wait for brokers, services and links
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// End with a probe, as `fedctl probe` does it, and with its exit code
+    #[arg(long)]
+    pub verify: bool,
     #[command(flatten)]
     pub choices: Choices,
 }
@@ -176,6 +181,29 @@ pub struct Status {
     #[arg(short, long)]
     pub watch: bool,
 }
+
+/// `fedctl probe`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl probe                       every pair of regions; exit code 5 if a message is lost\n  fedctl probe europe asia -o json   only the links between these two, for scripts"
+)]
+pub struct Probe {
+    /// Only the links between these regions
+    #[arg(value_name = "REGION")]
+    pub regions: Vec<String>,
+    /// How many messages each link gets
+    #[arg(long, value_name = "MESSAGES", default_value_t = PROBE_COUNT, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub count: u16,
+    /// How long all of it may take; what has not arrived by then is lost
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// How many messages each link gets by default.
+pub const PROBE_COUNT: u16 = 20;
 
 /// `fedctl demo`.
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod export;
 mod failure;
 mod logs;
 mod plan;
+mod probe;
 mod project;
 mod pull;
 mod queues;
@@ -52,6 +53,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
         Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
+        Command::Probe(probe) => probe::run(&global, &probe, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Trace(trace) => trace::run(&global, &trace, output).await,
@@ -65,6 +67,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
             let schema = match of {
                 SchemaOf::Topology => topology::schema(&catalogue()),
                 SchemaOf::Status => report::schema(),
+                SchemaOf::Probe => fedctl_model::probe::schema(),
                 SchemaOf::Demo => proof::schema(),
                 SchemaOf::Doctor => fedctl_model::doctor::schema(),
                 SchemaOf::Queues => fedctl_model::queues::schema(),

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod failure;
 pub mod findings;
 pub mod plan;
+pub mod probe;
 pub mod progress;
 pub mod proof;
 pub mod queues;

@@ -43,6 +43,7 @@ fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("up", |up| with(up, "regions", regions))
         .mut_subcommand("plan", |plan| with(plan, "regions", regions))
+        .mut_subcommand("probe", |probe| with(probe, "regions", regions))
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
 

@@ -14,6 +14,7 @@ mod e2e;
 mod export;
 mod findings;
 mod harness;
+mod probes;
 mod services;
 mod shipped;
 mod stage;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         cli::cases(),
         export::cases(),
         findings::cases(),
+        probes::cases(),
         services::cases(),
         shipped::cases(),
         tables::cases(),
