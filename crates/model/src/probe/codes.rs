@@ -31,9 +31,10 @@ pub(super) const NO_NAME: Code = Code::warning(
 );
 pub(super) const LEFT: Code = Code::warning(
     "FED0705",
-    "A probe removes its exchanges, queues, and the internal ones of their links when it ends, and here it could not: the \
-     broker did not answer, or refused. They have no consumer any more and expire by themselves within a minute; only a \
-     policy that matches nothing may stay, `fedctl.probe.` with some letters. Another probe removes it.",
+    "A probe removes its exchanges and queues when it ends, and the internal ones that links make for them on every \
+     upstream. Here it could not: the broker did not answer, or refused. They carry nothing and expire within a minute where \
+     the probe could put its policy for that (`fedctl.probe.` with some letters); the next `fedctl up` or `fedctl probe` \
+     removes what is still there.",
 );
 pub(super) const NOT_CONFIRMED: Code = Code::error(
     "FED0706",

@@ -110,7 +110,7 @@ impl Problem {
 pub struct Left {
     /// The region of the broker.
     pub region: RegionName,
-    /// The exchanges and queues, as far as they are known.
+    /// The exchanges and queues, if they are known.
     pub names: Vec<String>,
     /// Why.
     pub reason: String,
@@ -127,7 +127,7 @@ impl Left {
             Place::Broker { region: region.clone() },
             format!("could not remove {what}: {reason}"),
         )
-        .help("it expires by itself within a minute")
+        .help("it expires by itself within a minute, or the next `fedctl up` removes it")
     }
 }
 
