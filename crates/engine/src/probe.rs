@@ -106,8 +106,8 @@ impl Probing<'_> {
     pub async fn run(&self) -> Result<ProbeReport, ProbeError> {
         let seen = Seen { began: Instant::now(), tally: RefCell::default(), evidence: RefCell::default() };
         self.events.progress(SUBJECT, "asking the brokers");
-        let brokers = tokio::select! {
-            brokers = self.reach(&seen) => brokers?,
+        let (brokers, mut left) = tokio::select! {
+            reached = self.reach(&seen) => reached?,
             () = self.stop.cancelled() => return Err(ProbeError::Interrupted(Vec::new())),
         };
         let mut ends = Vec::new();
@@ -119,7 +119,7 @@ impl Probing<'_> {
         let within = if interrupted { LEAVE_WITHIN } else { CLEAN_WITHIN };
         let removed_by = Instant::now() + within;
         join_all(ends.into_iter().map(|end| end.session.close())).await;
-        let left = clean::clean(self.probe, &brokers, removed_by).await;
+        left.extend(clean::clean(self.probe, &brokers, removed_by).await);
         if interrupted {
             return Err(ProbeError::Interrupted(left));
         }
@@ -131,24 +131,28 @@ impl Probing<'_> {
         Ok(report)
     }
 
-    /// The brokers that answer; why others do not is evidence. They get as long as a change needs.
-    async fn reach(&self, seen: &Seen) -> Result<BTreeMap<RegionName, Broker>, EngineError> {
+    /// The brokers that answer, also those that are not probed: links make exchanges and queues on every upstream. They
+    /// get as long as a change needs. Why others do not answer is evidence, and where links may work nevertheless, what
+    /// they make is left.
+    async fn reach(&self, seen: &Seen) -> Result<(BTreeMap<RegionName, Broker>, Vec<Left>), EngineError> {
         let slow = Inspect::for_changes(
             self.inspect.engine.clone(),
             &self.topology.name,
             self.inspect.inventory.clone(),
         );
-        let mut brokers = BTreeMap::new();
+        let (mut brokers, mut left) = (BTreeMap::new(), Vec::new());
         for (region, found) in self.inspect.reachable().await? {
-            if !self.probe.regions.contains(&region) {
-                continue;
-            }
             match found.and_then(|site| slow.broker(&site)) {
                 Ok(broker) => drop(brokers.insert(region, broker)),
-                Err(unavailable) => seen.out(&region, Problem::from(&unavailable)),
+                Err(unavailable) => {
+                    seen.out(&region, Problem::from(&unavailable));
+                    if !unavailable.is_down() {
+                        left.push(Left { region, names: Vec::new(), reason: unavailable.to_string() });
+                    }
+                }
             }
         }
-        Ok(brokers)
+        Ok((brokers, left))
     }
 
     async fn probe(&self, brokers: &BTreeMap<RegionName, Broker>, ends: &mut Vec<End>, seen: &Seen) {
@@ -158,7 +162,7 @@ impl Probing<'_> {
             brokers.iter().map(async |(region, broker)| (region, self.prepare(region, broker).await));
         for (region, prepared) in join_all(prepared).await {
             match prepared {
-                Ok(end) => ends.push(end),
+                Ok(end) => ends.extend(end),
                 Err(refusal) => seen.out(region, Problem::amqp(chain(&refusal))),
             }
         }
@@ -171,11 +175,14 @@ impl Probing<'_> {
         }
     }
 
-    /// Declares what a region needs, and consumes it.
-    async fn prepare(&self, region: &RegionName, broker: &Broker) -> Result<End, Refusal> {
+    /// Declares what a region needs, and consumes it. One that is not probed gets only the policy.
+    async fn prepare(&self, region: &RegionName, broker: &Broker) -> Result<Option<End>, Refusal> {
         let probe = self.probe;
         let (expires, nonce) = (EXPIRES, &probe.nonce);
         broker.let_expire(nonce.mark(), &nonce.pattern(), expires).await?;
+        if !probe.regions.contains(region) {
+            return Ok(None);
+        }
         let session = Session::connect(broker.site(), "fedctl probe").await?;
         let inbox = probe.inbox(region);
         session.declare_queue(&inbox, Temporary { expires, exclusive: true }).await?;
@@ -193,7 +200,7 @@ impl Probing<'_> {
             }
         }
         let (region, broker) = (region.clone(), broker.clone());
-        Ok(End { region, broker, session, deliveries: RefCell::new(deliveries) })
+        Ok(Some(End { region, broker, session, deliveries: RefCell::new(deliveries) }))
     }
 }
 
