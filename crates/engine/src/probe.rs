@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt, future::join_all};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -71,6 +71,8 @@ enum Refusal {
     Amqp(#[from] AmqpError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    #[error("declaring exchanges and queues timed out")]
+    TimedOut,
 }
 
 /// What is delivered to a probe in one region.
@@ -157,17 +159,19 @@ impl Probing<'_> {
 
     async fn probe(&self, brokers: &BTreeMap<RegionName, Broker>, ends: &mut Vec<End>, seen: &Seen) {
         let deadline = seen.began + self.timeout;
+        // the rest of the time is for the messages of links that never get ready
+        let ready_by = seen.began + self.timeout.mul_f64(0.6);
         self.events.progress(SUBJECT, "declaring its exchanges and queues");
-        let prepared =
-            brokers.iter().map(async |(region, broker)| (region, self.prepare(region, broker).await));
+        let prepared = brokers.iter().map(async |(region, broker)| {
+            let prepared = timeout_at(ready_by, self.prepare(region, broker)).await;
+            (region, prepared.unwrap_or(Err(Refusal::TimedOut)))
+        });
         for (region, prepared) in join_all(prepared).await {
             match prepared {
                 Ok(end) => ends.extend(end),
                 Err(refusal) => seen.out(region, Problem::amqp(chain(&refusal))),
             }
         }
-        // the rest of the time is for the messages of links that never get ready
-        let ready_by = seen.began + self.timeout.mul_f64(0.6);
         self.await_links(ends, seen, ready_by).await;
         self.send_and_receive(ends, seen, deadline).await;
         if seen.tally.borrow().outstanding(self.probe, &seen.evidence.borrow()) > 0 {
