@@ -62,16 +62,6 @@ pub enum AmqpError {
     },
 }
 
-/// A queue that is declared for a while: it expires when it has not been used for some time, and with `exclusive` it is
-/// gone with its connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Temporary {
-    /// How long it stays without a consumer.
-    pub expires: Duration,
-    /// Whether it is only for this connection.
-    pub exclusive: bool,
-}
-
 impl Session {
     /// Connects; the broker shows the connection under `name`.
     pub async fn connect(site: &Site, name: &str) -> Result<Self, AmqpError> {
@@ -105,19 +95,16 @@ impl Session {
         declared.await.map_err(refused(format!("declare exchange `{name}`")))
     }
 
-    /// Declares a classic queue.
-    pub async fn declare_queue(&self, name: &str, temporary: Temporary) -> Result<(), AmqpError> {
-        let Temporary { expires, exclusive } = temporary;
-        let expires = u32::try_from(expires.as_millis()).unwrap_or(u32::MAX);
+    /// Declares a classic queue that expires when it has had no consumer for so long.
+    pub async fn declare_queue(&self, name: &str, unused: Duration) -> Result<(), AmqpError> {
+        let unused = u32::try_from(unused.as_millis()).unwrap_or(u32::MAX);
         let arguments: BTreeMap<_, _> = [
-            ("x-expires".into(), AMQPValue::LongUInt(expires)),
+            ("x-expires".into(), AMQPValue::LongUInt(unused)),
             ("x-queue-type".into(), AMQPValue::LongString("classic".into())),
         ]
         .into();
-        // brokers from 4.3 on refuse a queue that is neither durable nor exclusive
-        let options =
-            QueueDeclareOptions { durable: !exclusive, exclusive, ..QueueDeclareOptions::default() };
-        let declared = self.channel.queue_declare(name.into(), options, arguments.into());
+        let declared =
+            self.channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments.into());
         declared.await.map(drop).map_err(refused(format!("declare queue `{name}`")))
     }
 

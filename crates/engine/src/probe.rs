@@ -15,23 +15,30 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    amqp::{AmqpError, Session, Temporary},
+    amqp::{AmqpError, Session},
     chain::chain,
     docker::EngineError,
     inspect::Inspect,
     rabbitmq::{Broker, BrokerError},
 };
 use fedctl_model::{
+    counted::counted,
     event::{Event, Events},
     probe::{Evidence, Left, Nonce, Probe, ProbeReport, Problem, Tally},
     topology::{RegionName, Topology},
 };
 
-/// How long a queue stays that no probe uses any more. The internal queue of a link is used until the queue downstream
-/// has expired, so twice this is below a minute.
-const EXPIRES: Duration = Duration::from_secs(20);
-/// How long it may take to remove everything.
-const CLEAN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a queue stays that no probe uses any more.
+const EXPIRES: Duration = Duration::from_secs(15);
+/// When the inbox of the first region expires, and how much later that of the last one; the others in between. An inbox takes its
+/// region's exchange with it, whose links end, and while they end their broker starts no other: if that happened in all
+/// regions at once, each could wait for the next for five minutes. An internal queue expires after that and the exchange
+/// upstream with it, and then the internal queues of its links: in all, less than a minute.
+const INBOX_EXPIRES: Duration = Duration::from_secs(10);
+const INBOXES_SPREAD: Duration = Duration::from_secs(10);
+/// How long it may take to remove everything. A link that just connects to a region that is silent ends when that has
+/// timed out.
+const CLEAN_WITHIN: Duration = Duration::from_secs(15);
 /// And after an interrupt.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// What the lines of progress are about.
@@ -120,15 +127,16 @@ impl Probing<'_> {
         self.events.progress(SUBJECT, "removing its exchanges and queues");
         let within = if interrupted { LEAVE_WITHIN } else { CLEAN_WITHIN };
         let removed_by = Instant::now() + within;
-        join_all(ends.into_iter().map(|end| end.session.close())).await;
         left.extend(clean::clean(self.probe, &brokers, removed_by).await);
+        join_all(ends.into_iter().map(|end| end.session.close())).await;
         if interrupted {
             return Err(ProbeError::Interrupted(left));
         }
         let took = seen.began.elapsed();
         let (tally, evidence) = (seen.tally.borrow(), seen.evidence.borrow());
         let report = ProbeReport::of(self.probe, &tally, &evidence, &left, took.as_secs_f64());
-        let result = format!("{} messages arrived", tally.arrivals());
+        let arrived: usize = report.links.iter().map(|link| link.published - link.lost).sum();
+        let result = format!("{} arrived", counted(arrived, "message"));
         self.events.send(Event::StepDone { subject: SUBJECT.to_owned(), result, took, last: true });
         Ok(report)
     }
@@ -189,7 +197,7 @@ impl Probing<'_> {
         }
         let session = Session::connect(broker.site(), "fedctl probe").await?;
         let inbox = probe.inbox(region);
-        session.declare_queue(&inbox, Temporary { expires, exclusive: true }).await?;
+        session.declare_queue(&inbox, self.inbox_expires(region)).await?;
         let mut deliveries: Vec<Deliveries> = vec![session.consume(&inbox).await?.boxed_local()];
         for exchange in probe.exchanges() {
             session.declare_exchange(exchange).await?;
@@ -198,13 +206,23 @@ impl Probing<'_> {
         let consumed: BTreeSet<(&str, &RegionName)> = probe.queues();
         let names: BTreeSet<&str> = consumed.iter().map(|(name, _)| *name).collect();
         for queue in names {
-            session.declare_queue(queue, Temporary { expires, exclusive: false }).await?;
+            session.declare_queue(queue, expires).await?;
             if consumed.contains(&(queue, region)) {
                 deliveries.push(session.consume(queue).await?.boxed_local());
             }
         }
         let (region, broker) = (region.clone(), broker.clone());
         Ok(Some(End { region, broker, session, deliveries: RefCell::new(deliveries) }))
+    }
+}
+
+impl Probing<'_> {
+    fn inbox_expires(&self, region: &RegionName) -> Duration {
+        let regions = &self.probe.regions;
+        let place = regions.iter().position(|found| found == region).unwrap_or(0);
+        let intervals = regions.len().saturating_sub(1).max(1);
+        let [place, intervals] = [place, intervals].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        INBOX_EXPIRES + INBOXES_SPREAD * place / intervals
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -19,25 +18,28 @@ use fedctl_model::{
 
 /// Removes everything, and looks until nothing is left; what could not be removed by then.
 ///
-/// A link whose upstream's queue is deleted declares it again, so the links go first: with their exchange or queue
-/// downstream.
+/// The links go first, with their exchange or queue downstream and while everything is still bound: a link that misses
+/// something on its upstream starts again and declares it. And they go in one region after the other. While links end,
+/// their broker starts no other, so where links end and start in two regions at once, each can wait for the other.
 pub async fn clean(probe: &Probe, brokers: &BTreeMap<RegionName, Broker>, deadline: Instant) -> Vec<Left> {
-    let links = brokers.iter().map(async |(region, broker)| {
-        for exchange in probe.exchanges() {
-            broker.delete_exchange(exchange).await.ok();
+    let links = async {
+        for (region, broker) in brokers {
+            for exchange in probe.exchanges() {
+                broker.delete_exchange(exchange).await.ok();
+            }
+            for (queue, _) in probe.queues().into_iter().filter(|(_, downstream)| *downstream == region) {
+                broker.delete_queue(queue).await.ok();
+            }
         }
-        for (queue, _) in probe.queues().into_iter().filter(|(_, downstream)| *downstream == region) {
-            broker.delete_queue(queue).await.ok();
-        }
-    });
-    timeout_at(deadline, join_all(links)).await.ok();
+    };
+    timeout_at(deadline, links).await.ok();
     let left: RefCell<BTreeMap<RegionName, Left>> = RefCell::default();
     for region in brokers.keys() {
         let nothing = Left { region: region.clone(), names: Vec::new(), reason: "timed out".into() };
         left.borrow_mut().insert(region.clone(), nothing);
     }
     let sweep = async || {
-        let swept = brokers.iter().map(async |(region, broker)| {
+        for (region, broker) in brokers {
             let swept = sweep(probe, broker).await;
             let mut left = left.borrow_mut();
             match swept {
@@ -45,8 +47,7 @@ pub async fn clean(probe: &Probe, brokers: &BTreeMap<RegionName, Broker>, deadli
                 Ok(names) => note(&mut left, region, names, "it was there again"),
                 Err(error) => note(&mut left, region, Vec::new(), &chain(&error)),
             }
-        });
-        join_all(swept).await;
+        }
         if left.borrow().is_empty() { Poll::<(), ()>::Ready(()) } else { Poll::Pending(String::new()) }
     };
     poll_until(deadline, sweep, |_| {}).await.ok();
