@@ -1,19 +1,17 @@
 //! The command line: commands, flags, and where their defaults come from.
 
+mod exporter;
 mod link;
 mod values;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
+pub use exporter::Exporter;
 use fedctl_contract::program::Program;
 use fedctl_model::status::Limits;
 use fedctl_scenarios::{self as scenarios, Scenario};
@@ -70,6 +68,8 @@ pub enum Command {
     Status(Status),
     /// Serve the status to Prometheus: every scrape looks at all regions and links
     Exporter(Exporter),
+    /// Send messages of its own through a link between every two regions, and measure them
+    Probe(Probe),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers
@@ -138,6 +138,9 @@ pub struct Up {
     /// How long to wait for brokers, services and links
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// End with a probe, as `fedctl probe` does it, and with its exit code
+    #[arg(long)]
+    pub verify: bool,
     #[command(flatten)]
     pub choices: Choices,
 }
@@ -210,19 +213,28 @@ impl Status {
     }
 }
 
-/// Where the exporter listens by default: reachable from this machine alone.
-const EXPORTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9419);
-
-/// `fedctl exporter`.
+/// `fedctl probe`.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  fedctl exporter                           until interrupted; GET /metrics and GET /healthz\n  fedctl exporter --listen 10.0.0.5:9419    also for a Prometheus elsewhere: there is no password"
+    before_help = "Examples:\n  fedctl probe                       every pair of regions; exit code 5 if a message is lost\n  fedctl probe europe asia -o json   only the links between these two, for scripts"
 )]
-pub struct Exporter {
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = EXPORTER)]
-    pub listen: SocketAddr,
+pub struct Probe {
+    /// Only the links between these regions
+    #[arg(value_name = "REGION")]
+    pub regions: Vec<String>,
+    /// How many messages each link gets
+    #[arg(long, value_name = "MESSAGES", default_value_t = PROBE_COUNT, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub count: u16,
+    /// How long all of it may take; what has not arrived by then is lost
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
 }
+
+/// How many messages each link gets by default.
+pub const PROBE_COUNT: u16 = 20;
 
 /// `fedctl demo`.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod link;
 mod logs;
 mod look;
 mod plan;
+mod probe;
 mod project;
 mod pull;
 mod queues;
@@ -56,6 +57,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Exporter(exporter) => exporter::run(global, exporter, output).await,
+        Command::Probe(probe) => probe::run(&global, &probe, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Link(link) => link::run(&global, &link, output).await,
@@ -70,6 +72,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
             let schema = match of {
                 SchemaOf::Topology => topology::schema(&catalogue()),
                 SchemaOf::Status => report::schema(),
+                SchemaOf::Probe => fedctl_model::probe::schema(),
                 SchemaOf::Demo => proof::schema(),
                 SchemaOf::Doctor => fedctl_model::doctor::schema(),
                 SchemaOf::Queues => fedctl_model::queues::schema(),

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod findings;
 pub mod nagios;
 pub mod plan;
+pub mod probe;
 pub mod progress;
 pub mod prom;
 pub mod proof;

@@ -65,6 +65,8 @@ pub enum SchemaOf {
     Topology,
     /// The report of `fedctl status -o json`.
     Status,
+    /// The report of `fedctl probe -o json`.
+    Probe,
     /// The report of `fedctl demo -o json`.
     Demo,
     /// The report of `fedctl queues -o json`.

@@ -49,6 +49,7 @@ fn command() -> clap::Command {
                 .into_iter()
                 .fold(link, |link, verb| link.mut_subcommand(verb, ends))
         })
+        .mut_subcommand("probe", |probe| with(probe, "regions", regions))
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
 

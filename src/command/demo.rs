@@ -16,7 +16,12 @@ pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<O
     inspect.engine.check_ports()?;
     let topology = &project.topology;
     if !is_up(topology, &inspect.containers().await?) {
-        let asked = cli::Up { regions: Vec::new(), timeout: up::TIMEOUT, choices: cli::Choices::default() };
+        let asked = cli::Up {
+            regions: Vec::new(),
+            timeout: up::TIMEOUT,
+            verify: false,
+            choices: cli::Choices::default(),
+        };
         up::run(global, &asked, output).await?;
     }
     let stop = Stop::listen()?;

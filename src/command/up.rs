@@ -17,6 +17,7 @@ use fedctl_model::{counted::counted, desired, outcome::Outcome, site::Inventory,
 
 use super::{
     failure::Failure,
+    probe,
     project::{self, Project},
     stop::Stop,
 };
@@ -56,6 +57,9 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
                 let steps = counted(steps, "step");
                 format!("up: {steps}, {links}, {seconds:.1} s\nnext: fedctl status, fedctl demo\n")
             });
+            if asked.verify {
+                return probe::verify(global, &project, &regions, output, &stop).await;
+            }
             Ok(Outcome::Done)
         }
         Err(error) => Err(Failure::of_up(error, stop.outcome(), output)),

@@ -162,7 +162,7 @@ fn a_missing_topology_is_named() {
              hint: pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`\n"
         )
     };
-    for command in ["up", "plan", "status", "down", "logs"] {
+    for command in ["up", "plan", "status", "probe", "down", "logs"] {
         check(directory.path(), &[command], &expected("regions.yaml"));
     }
     check(directory.path(), &["plan", "--file", "other.yaml"], &expected("other.yaml"));
@@ -172,14 +172,15 @@ fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
     let directory = project(TWO);
     let expected =
         "exit 64\n--- stdout\n--- stderr\nerror: there is no region `asai`\n\nhint: regions: europe, asia\n";
-    for arguments in [&["up", "europe", "asai"][..], &["plan", "asai"], &["logs", "asai"]] {
+    for arguments in [&["up", "europe", "asai"][..], &["plan", "asai"], &["logs", "asai"], &["probe", "asai"]]
+    {
         check(directory.path(), arguments, expected);
     }
 }
 
 fn an_engine_that_does_not_answer_is_named() {
     let directory = project(TWO);
-    for command in ["up", "plan", "status", "down", "logs"] {
+    for command in ["up", "plan", "status", "probe", "down", "logs"] {
         let output =
             fedctl(directory.path(), &[command, "--host", "unix:///nonexistent.sock"]).output().unwrap();
         let error = text(&output.stderr);
@@ -358,6 +359,23 @@ fn what_is_not_there_is_degraded() {
     assert_eq!(json.status.code(), Some(4));
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((&json["version"], &json["regions"][1]["broker"]["state"]), (&1.into(), &"missing".into()));
+}
+
+fn links_between_brokers_that_are_not_there_are_not_probed() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let probe = |arguments: &[&str]| {
+        let arguments = [&["probe", "--progress", "quiet", "--host", &host], arguments].concat();
+        let output = fedctl(directory.path(), &arguments).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(5), String::new()));
+        text(&output.stdout)
+    };
+    let table = probe(&[]);
+    let reason =
+        "? not probed  `asia` takes no part: the broker has no container: `fedctl up` creates it (FED0603)";
+    assert!(table.contains(reason) && table.contains("0 of 4 links moved 20 messages"), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&probe(&["-o", "json", "--count", "3"])).unwrap();
+    assert_eq!((&json["version"], &json["passed"], &json["count"]), (&1.into(), &false.into(), &3.into()));
+    assert_eq!(json["links"][0]["state"], "not-probed");
 }
 
 fn a_watch_without_a_terminal_prints_the_report_once_and_then_a_line_for_each_change() {
@@ -541,6 +559,7 @@ pub fn cases() -> Vec<Trial> {
         on_an_engine_of_another_architecture_the_built_in_services_need_an_image,
         a_plan_is_data_and_its_exit_code_says_that_there_are_changes,
         what_is_not_there_is_degraded,
+        links_between_brokers_that_are_not_there_are_not_probed,
         a_watch_without_a_terminal_prints_the_report_once_and_then_a_line_for_each_change,
         a_look_is_kept_for_the_next_one_where_there_is_a_directory,
         data_is_removed_only_for_the_projects_name,

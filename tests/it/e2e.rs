@@ -15,6 +15,7 @@ mod limits;
 mod links;
 mod nameko;
 mod neighbours;
+mod probe;
 mod put_back;
 mod refusals;
 mod regions;
@@ -56,6 +57,9 @@ fn three_regions() -> Vec<Trial> {
             clocks::a_clock_that_is_not_the_engines_changes_no_proof,
             up::logs_are_those_of_the_chosen_container,
             up::following_logs_ends_with_an_interrupt,
+            probe::every_link_moves_every_message_and_nothing_is_left,
+            probe::a_link_that_runs_and_moves_nothing_is_found,
+            probe::an_interrupted_probe_removes_what_it_made,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
             links::links_are_restarted_by_name,

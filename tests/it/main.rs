@@ -15,6 +15,7 @@ mod export;
 mod findings;
 mod harness;
 mod monitoring;
+mod probes;
 mod services;
 mod shipped;
 mod stage;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         export::cases(),
         findings::cases(),
         monitoring::cases(),
+        probes::cases(),
         services::cases(),
         shipped::cases(),
         tables::cases(),

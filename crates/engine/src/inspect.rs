@@ -136,6 +136,14 @@ impl Inspect {
         }
     }
 
+    /// Where every broker is that answers and takes AMQP connections, or why one does not.
+    pub async fn reachable(&self) -> Result<BTreeMap<RegionName, Result<Site, Unavailable>>, EngineError> {
+        let engine = self.containers().await?;
+        let found = self.ask(&engine, Broker::ready).await.into_iter();
+        let site = |found: Observed<()>| found.answer.and_then(|()| found.site.ok_or(Unavailable::Missing));
+        Ok(found.map(|(region, found)| (region, site(found))).collect())
+    }
+
     /// Every queue, and how it moves.
     pub async fn queues(
         &self,

@@ -1,5 +1,6 @@
-//! The effects: the Docker engine, the management API, and the order in which they are used.
+//! The effects: the Docker engine, the management API, AMQP, and the order in which they are used.
 
+pub mod amqp;
 pub mod apply;
 pub mod chain;
 pub mod docker;
@@ -8,6 +9,7 @@ pub mod executable;
 pub mod image;
 pub mod inspect;
 mod links;
+pub mod probe;
 pub mod rabbitmq;
 pub mod recipe;
 pub mod up;

@@ -4,6 +4,7 @@ mod answer;
 mod flags;
 mod health;
 mod http;
+mod probe;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod password;
 pub mod pattern;
 pub mod plan;
+pub mod probe;
 pub mod queues;
 pub mod secret;
 pub mod site;

@@ -152,8 +152,8 @@ pub(super) fn queue_details(counted: Vec<QueueCounts>, now: Vec<QueueDepth>) -> 
 #[derive(Debug, Deserialize)]
 pub(super) struct Binding {
     source: String,
-    destination: String,
-    routing_key: String,
+    pub destination: String,
+    pub routing_key: String,
 }
 
 impl From<Binding> for observed::Binding {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Severity;
-use crate::{plan, queues, site, status, topology};
+use crate::{plan, probe, queues, site, status, topology};
 
 /// A kind of diagnostic. Its text never changes its meaning, so that people can look it up.
 ///
@@ -17,6 +17,7 @@ use crate::{plan, queues, site, status, topology};
 /// | `FED04…` | queues |
 /// | `FED05…` | what blocks a plan |
 /// | `FED06…` | brokers |
+/// | `FED07…` | probes |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code {
     text: &'static str,
@@ -43,6 +44,7 @@ impl Code {
         all.extend(queues::CODES);
         all.extend(plan::CODES);
         all.extend(site::CODES);
+        all.extend(probe::CODES);
         all.sort_unstable();
         all
     }
@@ -109,7 +111,7 @@ mod tests {
             let expected = match &code.as_str()[..5] {
                 "FED01" => Severity::Error,
                 "FED02" | "FED04" => Severity::Warning,
-                "FED03" | "FED05" | "FED06" => continue,
+                "FED03" | "FED05" | "FED06" | "FED07" => continue,
                 _ => panic!("{code} is in no known hundred"),
             };
             assert_eq!(code.severity(), expected, "{code}");

@@ -11,6 +11,7 @@ use crate::{
     names::{BROKER, container},
     observed::{Definitions, Queue, Snapshot},
     pattern::Pattern,
+    probe::is_probe,
     topology::{ApplyTo, RegionName},
 };
 
@@ -55,7 +56,8 @@ pub(super) fn remove(
         // the links of a downstream that this plan does not touch go on by the policies that it has
         let goes_on = broker.downstreams.contains(&downstream) && !is_chosen;
         let is_known = !goes_on && !before.unknown.contains(&downstream);
-        is_known && is_ours(internal.downstream) && !federated.contains(internal)
+        let is_federated = federated.contains(internal) && !is_of_dead_probe(internal, observed);
+        is_known && is_ours(internal.downstream) && !is_federated
     };
     let needs = |internal: &Internal<'_>| -> Vec<usize> {
         let downstream = RegionName::new(internal.downstream);
@@ -78,11 +80,13 @@ pub(super) fn remove(
         let needs = needs(&internal).into_iter().chain(exchanges.into_iter().flatten().copied());
         // one that was kept once is bound no more, and stays as it is
         let still_fills = exchanges.is_some();
-        let change = match (queue.messages, desired.leftovers) {
+        // nobody misses a probe's messages
+        let leftovers = if is_probe(internal.exchange) { Leftovers::Discard } else { desired.leftovers };
+        let change = match (queue.messages, leftovers) {
             (0, _) => Change::DeleteEmptyQueue { name: queue.name.clone() },
             (messages, Leftovers::Discard) => Change::DeleteQueue { name: queue.name.clone(), messages },
             (_, Leftovers::Keep | Leftovers::Refuse) => {
-                if still_fills && desired.leftovers == Leftovers::Refuse {
+                if still_fills && leftovers == Leftovers::Refuse {
                     plan.blocked.push(backlog(broker, queue, &internal));
                 }
                 left.kept.insert(internal.downstream.to_owned());
@@ -92,6 +96,13 @@ pub(super) fn remove(
         left.removed.push(plan.push(change.at(&broker.region), Cause::NotFederated, needs));
     }
     left
+}
+
+/// Whether it was made for an exchange of a probe that its downstream no longer has: the probe was killed.
+fn is_of_dead_probe(internal: &Internal<'_>, observed: &Snapshot<Definitions>) -> bool {
+    let downstream = observed.answer(&RegionName::new(internal.downstream));
+    is_probe(internal.exchange)
+        && downstream.is_some_and(|held| held.exchanges.iter().all(|name| name != internal.exchange))
 }
 
 fn backlog(broker: &Broker, queue: &Queue, internal: &Internal<'_>) -> Diagnostic {

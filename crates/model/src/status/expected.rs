@@ -6,6 +6,7 @@ use crate::{
     federation::is_internal,
     observed::{BrokerHealth, Federated, Queue, Resource, Snapshot},
     pattern::Pattern,
+    probe::is_probe,
     topology::{ApplyTo, RegionName, Topology},
 };
 
@@ -84,10 +85,11 @@ impl Policies {
     }
 
     /// Whether one of them applies to an exchange or queue of this name. The default exchange is never federated, nor
-    /// are the internal ones of links.
+    /// are the internal ones of links; those of a probe are gone before anyone could miss them.
     fn apply(&self, apply_to: ApplyTo, name: &str) -> bool {
         !name.is_empty()
             && !is_internal(name)
+            && !is_probe(name)
             && self.0.iter().any(|(to, pattern)| *to == apply_to && pattern.matches(name))
     }
 

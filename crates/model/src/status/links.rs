@@ -14,6 +14,7 @@ use crate::{
         Resource, Snapshot,
     },
     pattern::Pattern,
+    probe::is_probe,
     site::Unavailable,
     topology::{ApplyTo, RegionName, Topology},
 };
@@ -51,6 +52,7 @@ pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &F
         let unexpected = downstream.reported.values().filter(|link| {
             !required.contains(&(link.upstream.as_str(), link.resource.clone()))
                 && !streams.contains(link.resource.name())
+                && !is_probe(link.resource.name())
         });
         links.extend(unexpected.map(|link| unexpected_link(&region.name, link)));
     }

@@ -6,6 +6,7 @@ mod catalogue;
 mod export;
 mod history;
 mod plan;
+mod probe;
 mod status;
 mod topology;
 mod walls;

@@ -800,6 +800,25 @@ fn what_somebody_elses_policy_federates_is_not_left_behind() {
 }
 
 #[test]
+fn what_a_killed_probe_left_is_removed_and_what_a_running_one_uses_stays() {
+    let probes = "fedctl.probe.abcdefgh.events";
+    let mut world = World::of(&wanted(TWO));
+    with_internal(&mut world, probes, "asia", 3);
+    world.broker("asia").exchanges.push(probes.into());
+    assert!(plan(&wanted(TWO), &world.look()).is_empty(), "asia has its exchange");
+
+    world.broker("asia").exchanges.retain(|name| name != probes);
+    let mut unknown = world.clone();
+    unknown.container("shop_asia_broker").state = ContainerState::Paused;
+    let wanted = wanted(TWO);
+    assert!(!plan(&wanted, &unknown.look()).to_string().contains(probes), "asia may have it");
+    let plan = plan(&wanted, &world.look());
+    assert_eq!(plan.blocked, []);
+    world.up(&wanted);
+    assert_eq!((world.broker("europe").queues.len(), world.broker("europe").exchanges.len()), (0, 0));
+}
+
+#[test]
 fn what_a_silent_downstream_federates_is_not_known_to_be_left_behind() {
     let mut world = World::of(&wanted(TWO));
     with_internal(&mut world, "theirs", "asia", 7);

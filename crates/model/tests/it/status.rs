@@ -374,6 +374,21 @@ fn what_no_policy_matches_needs_no_link() {
 }
 
 #[test]
+fn a_probes_links_are_neither_expected_nor_unexpected() {
+    check(
+        |world| {
+            let of_probe = Resource::Exchange("fedctl.probe.abcdefgh.events".into());
+            let link = Link { resource: of_probe.clone(), ..world.links("asia")[0].clone() };
+            world.links("asia").push(link);
+            world.broker("asia").exchanges.push(of_probe.name().into());
+            world.broker("europe").exchanges.push(of_probe.name().into());
+            world.broker("asia").queues.push(queue("fed.fedctl.probe.abcdefgh.asia".into(), 1));
+        },
+        &[],
+    );
+}
+
+#[test]
 fn a_pattern_matches_bytes_as_rabbitmq_does() {
     let policy = r"{name: words, pattern: '^\w+$', apply-to: exchanges}";
     let mut world = World::of(&format!("{TWO}federation: {{policies: [{policy}]}}\n"));
@@ -884,7 +899,7 @@ fn the_json_form_conforms_to_its_schema() {
 
 /// Validates a value against the part of JSON Schema that schemars uses here. Every property must be described.
 #[track_caller]
-fn assert_fits(value: &Value, schema: &Value, root: &Value, place: &str) {
+pub fn assert_fits(value: &Value, schema: &Value, root: &Value, place: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         return assert_fits(value, root.pointer(&reference[1..]).unwrap(), root, place);
     }
