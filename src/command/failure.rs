@@ -93,9 +93,10 @@ impl From<WorkdirError> for Failure {
             WorkdirError::Io { .. } => {
                 (Outcome::Failed, "make the topology's directory writable, and free some disk space")
             }
-            WorkdirError::Malformed { .. } => {
-                (Outcome::Failed, "remove the file; `fedctl up` makes it anew, and applies new passwords")
-            }
+            WorkdirError::Malformed { .. } => (
+                Outcome::Failed,
+                "remove the file; `fedctl up` makes it anew, and passwords that were in it are replaced everywhere",
+            ),
         };
         Self::new(outcome, error.into()).hint(hint)
     }
