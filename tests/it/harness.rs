@@ -2,11 +2,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread::scope,
     time::Instant,
 };
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use tempfile::NamedTempFile;
 use tokio::runtime::Builder;
 
 use crate::support::{OnlyOne, Project, engine::docker};
@@ -36,7 +39,8 @@ impl Shared {
 
     pub fn case(self: &Arc<Self>, name: &str, start: State, case: fn(&Project)) -> Trial {
         let shared = Arc::clone(self);
-        Trial::test(name, move || timed(|| shared.run(start, case)))
+        let named = name.to_owned();
+        Trial::test(name, move || timed(&named, || shared.run(start, case)))
     }
 
     fn run(&self, start: State, case: fn(&Project)) -> Result<(), Failed> {
@@ -76,7 +80,40 @@ pub fn block_on(case: impl Future<Output = ()>) {
 
 /// A case that needs the engine and no project.
 pub fn alone(name: &str, case: fn()) -> Trial {
-    Trial::test(name, move || timed(|| catching(|| engine(case))))
+    let named = name.to_owned();
+    Trial::test(name, move || timed(&named, || catching(|| engine(case))))
+}
+
+/// Runs every lane's cases one after the other, and the lanes side by side: what a project mostly does is wait for its
+/// brokers. The first lane is shown as it goes, each of the others when it has ended.
+pub fn lanes(arguments: &Arguments, lanes: Vec<Vec<Trial>>) -> Vec<Conclusion> {
+    let one = |logfile: Option<&Path>, cases| {
+        let mut arguments = arguments.clone();
+        arguments.test_threads = Some(1);
+        let logfile = logfile.and_then(Path::to_str).map(str::to_owned);
+        arguments.logfile = logfile.or(arguments.logfile);
+        libtest_mimic::run(&arguments, cases)
+    };
+    let mut lanes = lanes.into_iter();
+    if arguments.list {
+        return vec![one(None, lanes.flatten().collect())];
+    }
+    let first = lanes.next().unwrap_or_default();
+    scope(|scope| {
+        let others: Vec<_> = lanes
+            .map(|cases| {
+                let log = NamedTempFile::new().unwrap();
+                scope.spawn(move || (one(Some(log.path()), cases), log))
+            })
+            .collect();
+        let mut conclusions = vec![one(None, first)];
+        for other in others {
+            let (conclusion, log) = other.join().unwrap();
+            print!("{}", std::fs::read_to_string(log).unwrap());
+            conclusions.push(conclusion);
+        }
+        conclusions
+    })
 }
 
 /// Waits until no other process tests on the engine, which must be there, and keeps it until the end of all cases.
@@ -96,11 +133,11 @@ fn catching(case: impl FnOnce()) -> Result<(), Failed> {
     })
 }
 
-/// Adds to the case's line how long it took.
-fn timed<T>(case: impl FnOnce() -> T) -> T {
+/// Says how long a case took.
+fn timed<T>(name: &str, case: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let outcome = case();
-    eprint!("{:.1} s ", started.elapsed().as_secs_f64());
+    eprintln!("{:5.1} s for {name}", started.elapsed().as_secs_f64());
     outcome
 }
 

@@ -1,4 +1,4 @@
-//! The program from outside: first the cases that disturb no other, side by side, then whole projects in order.
+//! The program from outside: first the cases that disturb no other, side by side, then whole projects, each in order.
 //!
 //! Every case has a name of its own: `cargo test --test it -- --list` names them all, `-- e2e::put_back` runs those of
 //! one file. `services` and `e2e` need a Docker engine with the image of its brokers; `cargo test --test it --
@@ -7,7 +7,7 @@
 //! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
 //! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic at the first surprise")]
 
 mod cli;
 mod e2e;
@@ -25,7 +25,7 @@ mod walls;
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Conclusion};
 
 /// Most of these cases wait for a broker, not for a core.
 const SIDE_BY_SIDE: usize = 8;
@@ -45,8 +45,10 @@ fn main() -> ExitCode {
         walls::cases(),
     ];
     let independent = libtest_mimic::run(&arguments, independent.into_iter().flatten().collect());
-    // brokers that boot at the same time would make each other time out
-    arguments.test_threads = Some(1);
-    let projects = libtest_mimic::run(&arguments, e2e::cases());
-    if independent.has_failed() { independent.exit_code() } else { projects.exit_code() }
+    let projects = harness::lanes(&arguments, e2e::lanes());
+    [independent]
+        .into_iter()
+        .chain(projects)
+        .find(Conclusion::has_failed)
+        .map_or(ExitCode::SUCCESS, |failed| failed.exit_code())
 }
