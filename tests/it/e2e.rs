@@ -33,11 +33,9 @@ use crate::{
     support::Project,
 };
 
-/// Lanes of about the same length, in which one case follows the other. More of them would have their brokers time
-/// each other out while they boot.
-pub fn lanes() -> Vec<Vec<Trial>> {
-    let rest = [two_regions(), one_region(), systems(), others()];
-    vec![three_regions(), rest.into_iter().flatten().collect()]
+/// The cases of every project, the longest first.
+pub fn projects() -> Vec<Vec<Trial>> {
+    vec![three_regions(), two_regions(), systems(), others(), one_region()]
 }
 
 /// Three regions come up, are hardened, pass the demo and are repaired.

@@ -1,8 +1,8 @@
 //! Cases that stand alone, and cases that follow each other on one project.
 
 use std::{
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::scope,
     time::Instant,
@@ -84,35 +84,31 @@ pub fn alone(name: &str, case: fn()) -> Trial {
     Trial::test(name, move || timed(&named, || catching(|| engine(case))))
 }
 
-/// Runs every lane's cases one after the other, and the lanes side by side: what a project mostly does is wait for its
-/// brokers. The first lane is shown as it goes, each of the others when it has ended.
-pub fn lanes(arguments: &Arguments, lanes: Vec<Vec<Trial>>) -> Vec<Conclusion> {
-    let one = |logfile: Option<&Path>, cases| {
-        let mut arguments = arguments.clone();
-        arguments.test_threads = Some(1);
-        let logfile = logfile.and_then(Path::to_str).map(str::to_owned);
-        arguments.logfile = logfile.or(arguments.logfile);
-        libtest_mimic::run(&arguments, cases)
-    };
-    let mut lanes = lanes.into_iter();
+/// How many projects there are at a time. With more of them their brokers would time each other out while they boot.
+const PROJECTS: usize = 2;
+
+/// Runs the cases of every project in order, and some projects side by side: what they mostly do is wait for brokers.
+/// What came of a project's cases is printed when the last one is done.
+pub fn side_by_side(arguments: &Arguments, projects: Vec<Vec<Trial>>) -> Vec<Conclusion> {
+    let arguments = Arguments { test_threads: Some(1), ..arguments.clone() };
     if arguments.list {
-        return vec![one(None, lanes.flatten().collect())];
+        return vec![libtest_mimic::run(&arguments, projects.into_iter().flatten().collect())];
     }
-    let first = lanes.next().unwrap_or_default();
-    scope(|scope| {
-        let others: Vec<_> = lanes
-            .map(|cases| {
-                let log = NamedTempFile::new().unwrap();
-                scope.spawn(move || (one(Some(log.path()), cases), log))
-            })
-            .collect();
-        let mut conclusions = vec![one(None, first)];
-        for other in others {
-            let (conclusion, log) = other.join().unwrap();
+    let waiting = Mutex::new(projects.into_iter());
+    let next = || waiting.lock().unwrap().next();
+    let work = || {
+        let one_after_the_other = iter::from_fn(next).map(|cases| {
+            let log = NamedTempFile::new().unwrap();
+            let logfile = log.path().to_str().map(str::to_owned);
+            let conclusion = libtest_mimic::run(&Arguments { logfile, ..arguments.clone() }, cases);
             print!("{}", std::fs::read_to_string(log).unwrap());
-            conclusions.push(conclusion);
-        }
-        conclusions
+            conclusion
+        });
+        one_after_the_other.collect::<Vec<_>>()
+    };
+    scope(|scope| {
+        let workers: Vec<_> = iter::repeat_with(|| scope.spawn(work)).take(PROJECTS).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })
 }
 

@@ -7,7 +7,12 @@
 //! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
 //! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic at the first surprise"
+)]
 
 mod cli;
 mod e2e;
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
         walls::cases(),
     ];
     let independent = libtest_mimic::run(&arguments, independent.into_iter().flatten().collect());
-    let projects = harness::lanes(&arguments, e2e::lanes());
+    let projects = harness::side_by_side(&arguments, e2e::projects());
     [independent]
         .into_iter()
         .chain(projects)
