@@ -31,6 +31,7 @@ pub async fn run(global: &Global, asked: &cli::Doctor, output: Output) -> Result
     let engine = Engine::connect(global.host.as_deref()).await?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.preview_passwords(&desired::passwords(&project.topology))?;
+    let passwords = project.completed(passwords)?;
     let desired = project.desired(&passwords, executable.as_ref(), &[], Choices::default())?;
     let inspect =
         Inspect::for_reports(engine, &project.topology.name, Inventory::of(&project.topology, &passwords));

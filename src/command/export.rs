@@ -23,6 +23,12 @@ pub async fn run(global: &Global, asked: &cli::Export, output: Output) -> Result
     match &asked.form {
         ExportForm::Compose(asked) => {
             let project = Project::load(global, output, true)?;
+            if let Some(region) = project.topology.regions.iter().find(|region| region.broker.is_some()) {
+                let error =
+                    anyhow!("the broker of `{}` runs elsewhere: Compose cannot start it", region.name);
+                return Err(Failure::new(Outcome::Usage, error)
+                    .hint("export a topology without `broker` in its regions"));
+            }
             write(&asked.output, &compose::compose(&project.topology, &catalogue()), output)?;
             output.message(&format!("hint: sh {}\n", asked.output.join("secrets.sh").display()));
         }

@@ -7,14 +7,10 @@ use crate::{
     cli::{self, Global, Link},
     output::{Output, progress},
 };
-use fedctl_engine::{
-    apply::{Tools, apply},
-    docker::Engine,
-};
+use fedctl_engine::apply::{Tools, apply};
 use fedctl_model::{
     counted::counted,
     desired::{self, Broker},
-    names::ownership_parameter,
     observed::{Federated, Owned},
     outcome::Outcome,
     plan::{Plan, link},
@@ -36,9 +32,8 @@ pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcom
     let project = Project::load(global, output, false)?;
     let pair = pair(&project, named)?;
     let _lock = project.lock(global, &project.topology.name)?;
-    let engine = Engine::connect(global.host.as_deref()).await?;
-    engine.check_ports()?;
-    let passwords = project.workdir.passwords()?;
+    let engine = project.reachable_engine(global).await?;
+    let passwords = project.completed(project.workdir.passwords()?)?;
     let needed = desired::passwords(&project.topology);
     if let Some(missing) = needed.iter().find(|needed| !passwords.contains_key(needed)) {
         let error = anyhow!("fedctl has no password of `{}` in `{}`", missing.user, missing.region);
@@ -92,7 +87,7 @@ async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure>
     let project = &tools.topology.name;
     let broker = tools.brokers.borrow().get(downstream).cloned();
     let broker = broker.ok_or_else(|| unreachable(downstream, &Unavailable::Missing))?;
-    let owned = broker.owned(&ownership_parameter(project)).await;
+    let owned = broker.owned().await;
     let owned = owned.map_err(|error| Failure::new(Outcome::Unreachable, error.into()))?;
     let wanted = tools.wanted.iter().find(|broker| broker.region == *downstream);
     let (Some(owned), Some(wanted)) = (owned, wanted) else {
@@ -100,8 +95,8 @@ async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure>
         return Err(Failure::new(Outcome::Failed, error).hint("fedctl up"));
     };
     match asked {
-        Link::Pause(_) => Ok(link::pause(project, wanted, upstream, owned)),
-        Link::Resume(_) => Ok(link::resume(project, wanted, upstream, owned)),
+        Link::Pause(_) => Ok(link::pause(wanted, upstream, owned)),
+        Link::Resume(_) => Ok(link::resume(wanted, upstream, owned)),
         Link::Restart(_) => {
             paused(pair, &owned)?;
             let links = status::links(&tools.topology, &found, &Federated::new());

@@ -43,7 +43,9 @@ async fn probe(
     stop: &Stop,
 ) -> Result<Outcome, Failure> {
     let inspect = project.inspect(global)?;
-    inspect.engine.check_ports()?;
+    if project.topology.has_containers() {
+        inspect.engine.check_ports()?;
+    }
     let probe = Probe::of(&project.topology, regions, nonce(), asked.count.into());
     let probing = Probing {
         inspect: &inspect,

@@ -12,6 +12,7 @@ use crate::{
 };
 use fedctl_engine::{
     apply::Tools,
+    credentials,
     docker::Engine,
     executable::Executable,
     inspect::Inspect,
@@ -55,9 +56,13 @@ impl Project {
             output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));
         };
         match topology::parse(&text, &catalogue) {
-            Ok((topology, warnings)) => {
+            Ok((mut topology, warnings)) => {
                 if warn {
                     print(&warnings);
+                }
+                for broker in topology.regions.iter_mut().filter_map(|region| region.broker.as_mut()) {
+                    let found = |file| path.with_file_name("").join(file).display().to_string();
+                    broker.ca_file = broker.ca_file.take().map(found);
                 }
                 Ok(Self { topology, workdir: Workdir::next_to(path), file: path.to_owned() })
             }
@@ -99,9 +104,49 @@ impl Project {
         Ok([directory, Lock::of_project(project, &engine.address().url)?])
     }
 
+    /// The engine, which is there if it is needed.
+    pub async fn engine(&self, global: &Global) -> Result<Engine, Failure> {
+        let host = global.host.as_deref();
+        if !self.topology.has_containers() {
+            return Ok(Engine::at(host)?);
+        }
+        Ok(Engine::connect(host).await?)
+    }
+
+    /// The same, whose containers' ports can be reached from here.
+    pub async fn reachable_engine(&self, global: &Global) -> Result<Engine, Failure> {
+        let engine = self.engine(global).await?;
+        if self.topology.has_containers() {
+            engine.check_ports()?;
+        }
+        Ok(engine)
+    }
+
+    /// The passwords that are known by now.
+    pub fn passwords(&self) -> Result<Passwords, Failure> {
+        let mut passwords = self.workdir.passwords()?;
+        credentials::add_given(&self.topology, &self.directory(), &mut passwords);
+        Ok(passwords)
+    }
+
+    /// All passwords, where new ones were added to those that are on disk.
+    pub fn completed(&self, mut passwords: Passwords) -> Result<Passwords, Failure> {
+        let missing = credentials::add_given(&self.topology, &self.directory(), &mut passwords);
+        match missing.into_iter().next() {
+            None => Ok(passwords),
+            Some(missing) => Err(Failure::new(Outcome::Usage, missing.into()).hint(
+                "passwords are never in the topology file: `password: ${NAME}` or `password-file: FILE`",
+            )),
+        }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.file.with_file_name("")
+    }
+
     /// The brokers, with the passwords that are known by now.
     pub fn inventory(&self) -> Result<Inventory, Failure> {
-        Ok(Inventory::of(&self.topology, &self.workdir.passwords()?))
+        Ok(Inventory::of(&self.topology, &self.passwords()?))
     }
 
     /// What reads the engine, the brokers and the services, for a report.
@@ -135,7 +180,7 @@ impl Project {
     ) -> Result<Desired, Failure> {
         let packed_image = executable.map_or(SERVICE_IMAGE, Executable::reference);
         let mut desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
-        desired.owner = Some(self.owner(choices.take_over)?);
+        desired.owner = self.topology.has_containers().then(|| self.owner(choices.take_over)).transpose()?;
         desired.leftovers = match (choices.keep, choices.discard) {
             (true, _) => Leftovers::Keep,
             (false, true) => Leftovers::Discard,

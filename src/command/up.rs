@@ -9,10 +9,7 @@ use crate::{
     cli::{self, Global},
     output::{self, Output, progress},
 };
-use fedctl_engine::{
-    docker::Engine,
-    up::{Done, Up},
-};
+use fedctl_engine::up::{Done, Up};
 use fedctl_model::{counted::counted, desired, outcome::Outcome, site::Inventory, topology::RegionName};
 
 use super::{
@@ -32,10 +29,10 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let project = Project::load(global, output, true)?;
     let regions = project.regions(&asked.regions)?;
     let _lock = project.lock(global, &project.topology.name)?;
-    let engine = Engine::connect(global.host.as_deref()).await?;
-    engine.check_ports()?;
+    let engine = project.reachable_engine(global).await?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
+    let passwords = project.completed(passwords)?;
     let desired = project.desired(&passwords, executable.as_ref(), &asked.regions, asked.choices)?;
     let events = progress::events(global.progress, output);
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);

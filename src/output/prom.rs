@@ -186,7 +186,7 @@ fn brokers(metrics: &mut Metrics, regions: &[RegionStatus]) -> fmt::Result {
     metrics.gauge(
         "broker_memory_limit_bytes",
         "The limit of the broker's container.",
-        of(|region| Some(region.broker.memory_limit_bytes)),
+        of(|region| region.broker.memory_limit_bytes),
     )?;
     metrics.gauge(
         "broker_uptime_seconds",

@@ -40,7 +40,7 @@ fn region(name: &str, services: &[&str]) -> RegionStatus {
         version: Some("4.3.6".into()),
         uptime_ms: Some(185_000),
         memory_bytes: Some(130 << 20),
-        memory_limit_bytes: 384 << 20,
+        memory_limit_bytes: Some(384 << 20),
         alarms: Some(vec![]),
         missing_plugin: None,
         amqp: Some("127.0.0.1:32768".into()),

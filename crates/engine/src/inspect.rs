@@ -17,9 +17,7 @@ use crate::{
 };
 use fedctl_model::{
     desired::{self, Desired, Readiness},
-    names::{
-        BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, container, ownership_parameter,
-    },
+    names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, container},
     observed::{
         BrokerHealth, Container, ContainerState, Definitions, EngineState, Federated, Observed, Plugin,
         QueueDetails, Snapshot,
@@ -78,7 +76,9 @@ impl Inspect {
     ///
     /// If it cannot be reached from here, or fedctl has no password for it.
     pub fn broker(&self, site: &Site) -> Result<Broker, Unavailable> {
-        self.engine.check_ports().map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
+        if site.is_ours() {
+            self.engine.check_ports().map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
+        }
         self.connector.broker(site)
     }
 
@@ -112,10 +112,9 @@ impl Inspect {
     /// Asks the brokers that lack links what they hold for them. One that does not answer leaves the cause unknown.
     async fn explain(&self, topology: &Topology, found: &mut Snapshot<BrokerHealth>) {
         let unexplained = status::unexplained(&status::links(topology, found, &Federated::new()));
-        let parameter = &ownership_parameter(&self.project);
         let asked = unexplained.into_iter().filter_map(|region| {
             let broker = self.broker(found.brokers.get(&region)?.site.as_ref()?).ok()?;
-            Some(async move { (region, broker.link_definitions(parameter).await.ok()) })
+            Some(async move { (region, broker.link_definitions().await.ok()) })
         });
         for (region, definitions) in join_all(asked).await {
             if let Some(Ok(health)) = found.brokers.get_mut(&region).map(|found| &mut found.answer) {
@@ -174,14 +173,11 @@ impl Inspect {
     pub async fn definitions(&self, desired: &Desired) -> Result<Snapshot<Definitions>, EngineError> {
         let images = desired.containers.iter().map(|container| container.image.clone()).collect();
         let engine = self.engine_state(&images).await?;
-        let parameter = ownership_parameter(&self.project);
         let checked = desired.containers.iter();
         let checked =
             checked.filter_map(|container| Some((container.name.clone(), container.readiness.clone()?)));
-        let (brokers, not_ready) = tokio::join!(
-            self.ask(&engine, async |broker| broker.definitions(&parameter).await),
-            self.not_ready(&engine, checked),
-        );
+        let (brokers, not_ready) =
+            tokio::join!(self.ask(&engine, Broker::definitions), self.not_ready(&engine, checked),);
         let mut brokers: BTreeMap<RegionName, Observed<Definitions>> = brokers
             .into_iter()
             .map(|(region, Observed { site, answer })| {
@@ -217,8 +213,11 @@ impl Inspect {
         join_all(asked).await.into_iter().collect()
     }
 
-    /// What the engine has, and which of these images.
+    /// What the engine has, and which of these images. Where no broker is in a container, no engine is asked, here and below.
     pub async fn engine_state(&self, images: &BTreeSet<String>) -> Result<EngineState, EngineError> {
+        if !self.inventory.has_containers() {
+            return Ok(EngineState::default());
+        }
         let engine = &self.engine;
         let (networks, volumes, containers, images) = tokio::try_join!(
             engine.networks(),
@@ -244,6 +243,9 @@ impl Inspect {
 
     /// Only the project's containers: enough for a report, and quicker.
     pub async fn containers(&self) -> Result<EngineState, EngineError> {
+        if !self.inventory.has_containers() {
+            return Ok(EngineState::default());
+        }
         let label = format!("{PROJECT_LABEL}={}", self.project);
         Ok(EngineState { containers: self.engine.containers(Some(&label)).await?, ..EngineState::default() })
     }
@@ -288,7 +290,8 @@ async fn answer<T>(
     broker: &Broker,
     question: &impl AsyncFn(&Broker) -> Result<T, BrokerError>,
 ) -> Result<T, Unavailable> {
-    let amqp = &broker.site().amqp;
+    let site = broker.site();
+    let amqp = &site.amqp;
     let mut asked = pin!(question(broker));
     let (answer, speaks) = if let Ok(answer) = timeout(SUSPICIOUS, &mut asked).await {
         (answer, None)
@@ -301,7 +304,14 @@ async fn answer<T>(
         Err(error) => error,
     };
     if error.is_unauthorized() {
-        return Err(Unavailable::Unauthorized);
+        return Err(if site.is_ours() {
+            Unavailable::Unauthorized
+        } else {
+            Unavailable::Rejected(site.user.clone())
+        });
+    }
+    if error.is_not_found() && !site.is_ours() {
+        return Err(Unavailable::NoVhost(site.vhost.clone()));
     }
     let speaks = match speaks {
         Some(speaks) => speaks,

@@ -3,6 +3,7 @@
 pub mod amqp;
 pub mod apply;
 pub mod chain;
+pub mod credentials;
 pub mod docker;
 pub mod endpoint;
 pub mod executable;

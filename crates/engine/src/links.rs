@@ -55,7 +55,7 @@ pub fn note_attachment(tools: &Tools, done: &Planned) {
         && done.cause == Cause::NotFound
         && attachment.network == wan(&tools.topology.name)
     {
-        let brokers = tools.wanted.iter().filter(|broker| broker.container == *container);
+        let brokers = tools.wanted.iter().filter(|broker| broker.container.as_ref() == Some(container));
         let attached = brokers.map(|broker| (broker.region.clone(), Instant::now()));
         tools.attached.borrow_mut().extend(attached);
     }

@@ -7,9 +7,14 @@ mod http;
 mod probe;
 mod upstream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, Url, redirect::Policy as Redirects};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,6 +23,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::chain::chain;
 use fedctl_model::{
     definition::{Permissions, Policy},
     observed::{Definitions, Owned, Plugin, Resource},
@@ -128,9 +134,13 @@ impl BrokerError {
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// Makes [`Broker`]s that share one HTTP client.
+/// Makes [`Broker`]s that share one HTTP client, or one for all whose certificates are to be signed by the same.
 #[derive(Debug, Clone)]
-pub struct Connector(Client);
+pub struct Connector {
+    timeout: Duration,
+    plain: Client,
+    encrypted: Arc<Mutex<BTreeMap<Option<String>, Client>>>,
+}
 
 impl Default for Connector {
     /// Ten seconds for an answer.
@@ -147,13 +157,30 @@ impl Connector {
     /// If no TLS provider was installed at the start of the program.
     #[must_use]
     pub fn within(timeout: Duration) -> Self {
-        let client = Client::builder()
-            .tls_certs_only([])
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .build();
-        Self(client.expect("a client without certificates can always be built"))
+        let plain = client(timeout).tls_certs_only([]).build();
+        let plain = plain.expect("a client without certificates can always be built");
+        Self { timeout, plain, encrypted: Arc::default() }
+    }
+
+    fn client(&self, site: &Site) -> std::result::Result<Client, String> {
+        if !site.management.tls {
+            return Ok(self.plain.clone());
+        }
+        let mut known = self.encrypted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(&site.ca_file) {
+            return Ok(client.clone());
+        }
+        let mut builder = client(self.timeout);
+        if let Some(file) = &site.ca_file {
+            let unusable =
+                |reason: &dyn std::fmt::Display| format!("cannot use the certificates in `{file}`: {reason}");
+            let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+            builder =
+                builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?);
+        }
+        let client = builder.build().map_err(|error| chain(&error))?;
+        known.insert(site.ca_file.clone(), client.clone());
+        Ok(client)
     }
 
     /// The broker at `site`. Nothing is sent yet.
@@ -162,19 +189,31 @@ impl Connector {
     ///
     /// If fedctl has no password for it.
     pub fn broker(&self, site: &Site) -> std::result::Result<Broker, Unavailable> {
-        let password = site.password.clone().ok_or(Unavailable::NoPassword)?;
-        let base = Url::parse(&format!("{}/api", site.management.url()))
-            .map_err(|error| Unavailable::Unreachable(error.to_string()))?;
+        let unknown = || match site.is_ours() {
+            true => Unavailable::NoPassword,
+            false => Unavailable::NoCredentials(site.user.clone()),
+        };
+        let password = site.password.clone().ok_or_else(unknown)?;
+        let base = Url::parse(&site.api()).map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
+        let client = self.client(site).map_err(Unavailable::OutOfReach)?;
         let slots = Arc::new(Semaphore::new(http::AT_ONCE));
-        Ok(Broker { site: site.clone(), password, base, client: self.0.clone(), slots })
+        Ok(Broker { site: site.clone(), password, base, client, slots })
     }
 }
 
+/// A client that follows nobody elsewhere: to whom a redirect leads, the password is not meant for.
+fn client(timeout: Duration) -> ClientBuilder {
+    Client::builder().no_proxy().redirect(Redirects::none()).connect_timeout(CONNECT_TIMEOUT).timeout(timeout)
+}
+
 /// Whether a broker speaks AMQP at this address, which it begins last of all when it starts. That something accepts
-/// a connection proves nothing: the engine's proxy always does.
+/// a connection proves nothing: the engine's proxy always does. Of what is encrypted nothing else is known.
 pub async fn speaks_amqp(address: &Address) -> bool {
     let greet = async {
         let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        if address.tls {
+            return Ok(true);
+        }
         stream.write_all(AMQP_HEADER).await?;
         let mut frame = [0; AMQP_METHOD.len()];
         stream.read_exact(&mut frame).await?;
@@ -190,14 +229,20 @@ impl Broker {
         &self.site
     }
 
-    /// Whether the broker accepts AMQP connections: its listener opens last of all.
+    /// Whether the broker accepts AMQP connections: its listener opens last of all. One that fedctl did not start may listen
+    /// behind another port than it is reached by, and is taken to be up if it knows fedctl's user.
     ///
     /// # Errors
     ///
     /// If it does not yet, or the management API does not answer.
     pub async fn ready(&self) -> Result<()> {
-        let port = self.site.listener.to_string();
-        self.get::<Value>(["health", "checks", "port-listener", &port], "").await.map(drop)
+        match self.site.listener {
+            Some(port) => {
+                let port = port.to_string();
+                self.get::<Value>(["health", "checks", "port-listener", &port], "").await.map(drop)
+            }
+            None => self.get::<Value>(["whoami"], "").await.map(drop),
+        }
     }
 
     /// Makes one change of a plan. To wait is not a change: the broker is ready when this returns.
@@ -205,6 +250,7 @@ impl Broker {
         match change {
             Change::Await { .. } | Change::AwaitLinks { .. } => self.ready().await,
             Change::EnableFeatureFlags => self.enable_feature_flags().await,
+            Change::PutVhost { name } => self.put(&["vhosts", name], &json!({})).await,
             Change::PutClusterName { name } => self.put_cluster_name(name).await,
             Change::PutUser { name, password } => self.put_user(name, password).await,
             Change::PutPermissions { user, permissions } => self.put_permissions(user, permissions).await,
@@ -222,13 +268,37 @@ impl Broker {
     }
 
     /// What the broker holds, as far as a plan needs it, or the plugin without which it does not say.
-    pub async fn definitions(
-        &self,
-        ownership_parameter: &str,
-    ) -> Result<std::result::Result<Definitions, Plugin>> {
-        let (lacks_a_plugin, held) =
-            tokio::join!(self.lacks_a_plugin(), self.all_definitions(ownership_parameter));
+    pub async fn definitions(&self) -> Result<std::result::Result<Definitions, Plugin>> {
+        if !self.site.is_ours() {
+            return self.definitions_elsewhere().await;
+        }
+        let (lacks_a_plugin, held) = tokio::join!(self.lacks_a_plugin(), self.all_definitions(true));
         if lacks_a_plugin? { self.missing_plugin().await.map(Err) } else { held.map(Ok) }
+    }
+
+    /// The same of a broker that fedctl did not start, as far as it may ask for it.
+    async fn definitions_elsewhere(&self) -> Result<std::result::Result<Definitions, Plugin>> {
+        let tags = self.get::<answer::Identity>(["whoami"], "").await?.tags;
+        let administers = tags.contains("administrator");
+        let reads = administers || tags.contains("monitoring");
+        let writes = administers || tags.contains("policymaker");
+        let lacks_vhost = match self.get::<Value>(["exchanges", &self.site.vhost], "columns=name").await {
+            Err(error) if error.is_not_found() => true,
+            answer => answer.map(|_| false)?,
+        };
+        let known = reads && writes && !lacks_vhost;
+        if known && self.lacks_a_plugin().await? {
+            return self.missing_plugin().await.map(Err);
+        }
+        let mut held = if known { self.all_definitions(administers).await? } else { self.named().await? };
+        (held.tags, held.lacks_vhost) = (Some(tags), lacks_vhost);
+        Ok(Ok(held))
+    }
+
+    /// Only the cluster's name.
+    async fn named(&self) -> Result<Definitions> {
+        let answer::Name { name: cluster_name } = self.get(["cluster-name"], "").await?;
+        Ok(Definitions { cluster_name, ..Definitions::default() })
     }
 
     /// Whether it lacks a plugin that links need.
@@ -242,19 +312,22 @@ impl Broker {
         }
     }
 
-    async fn all_definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
+    /// With users and their permissions only for an administrator.
+    async fn all_definitions(&self, administers: bool) -> Result<Definitions> {
         let vhost = self.site.vhost.as_str();
         let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
             self.get::<answer::Name>(["cluster-name"], ""),
-            self.get::<Vec<answer::User>>(["users"], ""),
-            self.get::<Vec<answer::Permission>>(["vhosts", vhost, "permissions"], ""),
+            self.if_allowed::<answer::User>(administers, ["users"]),
+            self.if_allowed::<answer::Permission>(administers, ["vhosts", vhost, "permissions"]),
             self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.queues(),
-            self.owned(ownership_parameter),
+            self.owned(),
         )?;
         Ok(Definitions {
+            tags: None,
+            lacks_vhost: false,
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
@@ -266,8 +339,17 @@ impl Broker {
         })
     }
 
-    /// What a project recorded as its own on this broker, if it recorded anything.
-    pub async fn owned(&self, parameter: &str) -> Result<Option<Owned>> {
+    async fn if_allowed<'p, T: DeserializeOwned>(
+        &self,
+        allowed: bool,
+        path: impl AsRef<[&'p str]>,
+    ) -> Result<Vec<T>> {
+        if allowed { self.get(path, "").await } else { Ok(Vec::new()) }
+    }
+
+    /// What the project recorded as its own on this broker, if it recorded anything.
+    pub async fn owned(&self) -> Result<Option<Owned>> {
+        let parameter = self.site.parameter.as_str();
         match self.get::<answer::GlobalParameter>(["global-parameters", parameter], "").await {
             Ok(parameter) => Ok(Some(parameter.value)),
             Err(error) if error.is_not_found() => Ok(None),

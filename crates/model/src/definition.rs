@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{secret::Secret, site::without_user};
+use crate::{secret::Secret, site::without_users};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -63,7 +63,7 @@ impl Upstream {
     /// The definition with a URI that may be shown.
     #[must_use]
     pub fn shown(&self) -> Map<String, Value> {
-        self.with_uri(without_user(&self.uri))
+        self.with_uri(without_users(self.uri.expose()))
     }
 
     fn with_uri(&self, uri: String) -> Map<String, Value> {

@@ -9,10 +9,7 @@ pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, readiness_checks, ser
 
 use crate::{
     definition::{Permissions, Policy, Upstream},
-    names::{
-        APPLICATION, BROKER, COOKIE, PROJECT_LABEL, REGION_LABEL, container, lan, link_user, services_volume,
-        wan,
-    },
+    names::{APPLICATION, BROKER, COOKIE, PROJECT_LABEL, REGION_LABEL, container, lan, services_volume, wan},
     secret::Secret,
     site::ADMINISTRATOR,
     topology::{Catalogue, Port, Region, RegionName, Topology},
@@ -193,21 +190,25 @@ pub struct File {
 pub struct Broker {
     /// The region.
     pub region: RegionName,
-    /// The broker's container.
-    pub container: String,
+    /// The broker's container; none if fedctl did not start it.
+    pub container: Option<String>,
     /// The name by which federation knows this broker; without an explicit one every federated
     /// message costs a host-name lookup.
     pub cluster_name: String,
-    /// The administrator's password.
-    pub password: Secret,
+    /// The virtual host that the region is.
+    pub vhost: String,
+    /// The administrator's password; none if fedctl did not start it.
+    pub password: Option<Secret>,
+    /// The global parameter in which it is recorded what the project owns.
+    pub parameter: String,
     /// Users by name, besides the administrator.
     pub users: BTreeMap<String, User>,
     /// Where this region's messages come from, by the upstream region's name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// What is federated, by the policy's name.
     pub policies: BTreeMap<String, Policy>,
-    /// The regions that receive from this one.
-    pub downstreams: BTreeSet<RegionName>,
+    /// The regions that receive from this one, by the names that its internal queues have for them.
+    pub downstreams: BTreeMap<String, RegionName>,
 }
 
 /// A user of a broker, and what it may touch.
@@ -216,6 +217,8 @@ pub struct User {
     pub password: Secret,
     /// Its permissions in the virtual host.
     pub permissions: Permissions,
+    /// The region whose links connect as it, if that is what it is for.
+    pub downstream: Option<RegionName>,
 }
 
 /// The passwords of a project, by region and user.
@@ -239,11 +242,17 @@ impl PasswordId {
 /// The passwords that a topology needs.
 #[must_use]
 pub fn passwords(topology: &Topology) -> Vec<PasswordId> {
-    let own = topology.regions.iter().flat_map(|region| {
+    let started = topology.regions.iter().filter(|region| region.broker.is_none());
+    let own = started.flat_map(|region| {
         [ADMINISTRATOR, APPLICATION, COOKIE].map(|user| PasswordId::new(&region.name, user))
     });
-    let links =
-        topology.pairs().into_iter().map(|pair| PasswordId::new(&pair.upstream, link_user(&pair.downstream)));
+    let neighbours = topology.neighbours();
+    let upstreams = topology.regions.iter().filter(|region| region.shared_link_user().is_none());
+    let links = upstreams.flat_map(|upstream| {
+        let downstreams = neighbours[&upstream.name].downstreams.iter();
+        downstreams
+            .map(|downstream| PasswordId::new(&upstream.name, topology.link_user(upstream, downstream)))
+    });
     own.chain(links).collect()
 }
 
@@ -263,18 +272,17 @@ pub fn desired(
 ) -> Desired {
     let project = &topology.name;
     let service_image = topology.service_image.as_deref().unwrap_or(packed_image);
-    let networks = topology
-        .regions
-        .iter()
+    let started = || topology.regions.iter().filter(|region| region.broker.is_none());
+    let networks = started()
         .map(|region| Network {
             name: lan(project, &region.name),
             labels: labels(project, Some(&region.name)),
         })
-        .chain([Network { name: wan(project), labels: labels(project, None) }])
+        .chain(
+            topology.has_containers().then(|| Network { name: wan(project), labels: labels(project, None) }),
+        )
         .collect();
-    let volumes = topology
-        .regions
-        .iter()
+    let volumes = started()
         .flat_map(|region| {
             let services = (!region.services.is_empty()).then(|| services_volume(project, &region.name));
             [Some(container(project, &region.name, BROKER)), services]
@@ -306,9 +314,10 @@ pub fn desired(
 #[must_use]
 pub fn brokers(topology: &Topology, passwords: &Passwords) -> Vec<Broker> {
     let (neighbours, max_hops) = (topology.neighbours(), topology.max_hops());
-    let broker =
-        |region: &Region| broker::broker(topology, region, &neighbours[&region.name], max_hops, passwords);
-    topology.regions.iter().map(broker).collect()
+    let regions: BTreeMap<&RegionName, &Region> =
+        topology.regions.iter().map(|region| (&region.name, region)).collect();
+    let lowering = broker::Lowering { topology, passwords, max_hops, regions };
+    topology.regions.iter().map(|region| lowering.broker(region, &neighbours[&region.name])).collect()
 }
 
 impl Desired {

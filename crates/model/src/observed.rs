@@ -134,6 +134,10 @@ pub struct Definitions {
     pub queues: Vec<Queue>,
     /// What this project recorded as its own; none if it has not recorded anything yet.
     pub owned: Option<Owned>,
+    /// Of a broker that fedctl did not start: the virtual host does not exist, and so nothing in it.
+    pub lacks_vhost: bool,
+    /// Of such a broker: the tags of fedctl's user. Without `administrator` the broker does not say which users it has.
+    pub tags: Option<BTreeSet<String>>,
 }
 
 /// A queue.

@@ -4,6 +4,7 @@ mod blocked;
 mod brokers;
 mod containers;
 mod diff;
+mod external;
 mod leftovers;
 pub mod link;
 mod ownership;
@@ -13,7 +14,6 @@ mod rollout;
 mod text;
 mod upgrade;
 
-pub(crate) use blocked::CODES;
 pub use diff::plan;
 pub use ownership::conflict;
 pub use removal::{Removal, remove};
@@ -25,11 +25,16 @@ use std::collections::BTreeSet;
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream},
     desired::{Attachment, Container, Network, Readiness, UpstreamId, Volume},
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     observed::{Owned, Plugin, Resource},
     secret::Secret,
     topology::RegionName,
 };
+
+/// The codes of what blocks a plan.
+pub(crate) fn codes() -> impl Iterator<Item = Code> {
+    blocked::CODES.into_iter().chain(external::CODES)
+}
 
 /// What to do, in order, and what blocks it.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +134,8 @@ pub enum Operation {
 pub enum Change {
     /// Wait until it accepts AMQP connections.
     Await {
-        container: String,
+        /// None if fedctl did not start it.
+        container: Option<String>,
     },
     /// Wait until the links from and to it run, or those that come from `upstream`.
     AwaitLinks {
@@ -137,6 +143,9 @@ pub enum Change {
     },
     /// Enable every stable feature flag: a newer version may require them of the data that it starts on.
     EnableFeatureFlags,
+    PutVhost {
+        name: String,
+    },
     PutClusterName {
         name: String,
     },

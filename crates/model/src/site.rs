@@ -3,7 +3,7 @@
 
 mod codes;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 pub(crate) use codes::{ALL as CODES, UNREACHABLE};
 
@@ -13,8 +13,9 @@ use crate::{
     names::{BROKER, container},
     observed::{ContainerState, EngineState, Plugin},
     secret::Secret,
-    topology::{RegionName, Topology},
+    topology::{ExternalBroker, Region, RegionName, Topology},
 };
+use url::Url;
 
 /// The address on which everything is published.
 pub const LOOPBACK: &str = "127.0.0.1";
@@ -26,6 +27,12 @@ pub const MANAGEMENT_PORT: u16 = 15672;
 pub const VHOST: &str = "/";
 /// fedctl's own administrator on every broker that it starts.
 pub const ADMINISTRATOR: &str = "fedctl";
+/// The schemes of the management API, and the ports that they stand for.
+pub const HTTP: [(&str, u16); 2] = [("http", 80), ("https", 443)];
+/// The same of AMQP.
+pub const AMQP: [(&str, u16); 2] = [("amqp", AMQP_PORT), ("amqps", 5671)];
+/// The URI by which a broker reaches itself.
+pub const ITSELF: &str = "amqp://";
 /// An AMQP URI at which nothing listens.
 pub const NOWHERE: &str = "amqp://localhost:1";
 
@@ -35,14 +42,35 @@ pub struct Site {
     pub region: RegionName,
     /// The management API, as reached from here.
     pub management: Address,
+    /// What a reverse proxy adds to the paths of the management API; empty for most.
+    pub prefix: String,
     /// The AMQP listener, as reached from here.
     pub amqp: Address,
-    /// The port on which the broker itself listens for AMQP, by which its health check knows the listener.
-    pub listener: u16,
+    /// The port on which the broker itself listens for AMQP, by which its health check knows the listener; none for a
+    /// broker that fedctl did not start.
+    pub listener: Option<u16>,
+    /// The file of the certificates that its own is to be signed by; those that the system trusts if none is given.
+    pub ca_file: Option<String>,
     pub vhost: String,
+    /// The global parameter in which it is recorded what the project owns there.
+    pub parameter: String,
     pub user: String,
     /// None where fedctl does not know it.
     pub password: Option<Secret>,
+}
+
+impl Site {
+    /// Where the management API begins.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("{}{}/api", self.management.url(), self.prefix)
+    }
+
+    /// Whether the broker is in a container that fedctl started.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.listener.is_some()
+    }
 }
 
 /// A host and a port.
@@ -50,19 +78,52 @@ pub struct Site {
 pub struct Address {
     pub host: String,
     pub port: u16,
+    /// Whether what is said there is encrypted.
+    pub tls: bool,
 }
 
 impl Address {
     /// A port published on the host's loopback address.
     #[must_use]
     pub fn published(port: u16) -> Self {
-        Self { host: LOOPBACK.into(), port }
+        Self { host: LOOPBACK.into(), port, tls: false }
+    }
+
+    /// The address in a URL of one of these schemes, of which the second one encrypts, and the path after it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words that follow those for the URL.
+    pub fn parse(url: &str, [plain, encrypted]: [(&str, u16); 2]) -> Result<(Self, String), String> {
+        let parsed = Url::parse(url).map_err(|error| error.to_string())?;
+        let (scheme, tls) = match parsed.scheme() {
+            scheme if scheme == plain.0 => (plain, false),
+            scheme if scheme == encrypted.0 => (encrypted, true),
+            other => return Err(format!("`{other}` is neither `{}` nor `{}`", plain.0, encrypted.0)),
+        };
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err("user and password have keys of their own".into());
+        }
+        if parsed.query().or(parsed.fragment()).is_some() {
+            return Err("nothing may follow the path".into());
+        }
+        let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or("it has no host")?;
+        let port = parsed.port().unwrap_or(scheme.1);
+        Ok((Self { host: host.to_owned(), port, tls }, parsed.path().trim_end_matches('/').to_owned()))
+    }
+
+    /// Whether it is of this machine, so that nothing crosses a network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let host = self.host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// What answers HTTP there.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{self}")
+        let [(plain, _), (encrypted, _)] = HTTP;
+        format!("{}://{self}", if self.tls { encrypted } else { plain })
     }
 }
 
@@ -95,6 +156,12 @@ pub enum Unavailable {
     OutOfReach(String),
     /// It speaks AMQP, and lacks a plugin without which it cannot be asked.
     PluginDisabled(Plugin),
+    /// fedctl did not start it, and was not given the password of this user.
+    NoCredentials(String),
+    /// fedctl did not start it, and it rejects this user, or the password.
+    Rejected(String),
+    /// It has no such virtual host yet.
+    NoVhost(String),
 }
 
 impl Unavailable {
@@ -112,6 +179,9 @@ impl Unavailable {
             Self::Unresponsive(_) => codes::UNRESPONSIVE,
             Self::OutOfReach(_) => codes::OUT_OF_REACH,
             Self::PluginDisabled(_) => codes::PLUGIN_DISABLED,
+            Self::NoCredentials(_) => codes::NO_CREDENTIALS,
+            Self::Rejected(_) => codes::REJECTED,
+            Self::NoVhost(_) => codes::NO_VHOST,
         }
     }
 
@@ -125,7 +195,10 @@ impl Unavailable {
             | Self::Unauthorized
             | Self::Unresponsive(_)
             | Self::OutOfReach(_)
-            | Self::PluginDisabled(_) => false,
+            | Self::PluginDisabled(_)
+            | Self::NoCredentials(_)
+            | Self::Rejected(_)
+            | Self::NoVhost(_) => false,
         }
     }
 
@@ -156,8 +229,32 @@ impl fmt::Display for Unavailable {
             Self::PluginDisabled(plugin) => {
                 write!(f, "plugin `{}` is not enabled: `fedctl up` enables it", plugin.name())
             }
+            Self::NoCredentials(user) => {
+                write!(
+                    f,
+                    "no password of `{user}` is given: set `password` or `password-file` of its `broker`"
+                )
+            }
+            Self::Rejected(user) => {
+                write!(f, "the broker rejects user `{user}` or the password given for it")
+            }
+            Self::NoVhost(vhost) => {
+                write!(
+                    f,
+                    "it has no virtual host `{vhost}` yet, or `fedctl` may not use it: `fedctl up` creates it"
+                )
+            }
         }
     }
+}
+
+/// A broker in a container.
+#[derive(Debug, Clone)]
+struct Started {
+    region: RegionName,
+    container: String,
+    parameter: String,
+    password: Option<Secret>,
 }
 
 /// The brokers of a project, wherever they are at the moment.
@@ -166,20 +263,31 @@ pub struct Inventory(BTreeMap<RegionName, Entry>);
 
 /// What is known of a broker before anything is looked at.
 #[derive(Debug, Clone)]
-struct Entry {
-    container: String,
-    password: Option<Secret>,
+enum Entry {
+    Container(Started),
+    External(Result<Site, Unavailable>),
 }
 
 impl Inventory {
     /// The brokers that a topology names.
     #[must_use]
     pub fn of(topology: &Topology, passwords: &Passwords) -> Self {
+        let password = |region: &Region, user: &str| {
+            let id = PasswordId { region: region.name.clone(), user: user.to_owned() };
+            passwords.get(&id).cloned()
+        };
         let entries = topology.regions.iter().map(|region| {
-            let id = PasswordId { region: region.name.clone(), user: ADMINISTRATOR.into() };
-            let entry = Entry {
-                container: container(&topology.name, &region.name, BROKER),
-                password: passwords.get(&id).cloned(),
+            let entry = match &region.broker {
+                Some(broker) => {
+                    let parameter = topology.ownership_parameter(region);
+                    Entry::External(external(region, broker, parameter, password(region, &broker.user)))
+                }
+                None => Entry::Container(Started {
+                    region: region.name.clone(),
+                    container: container(&topology.name, &region.name, BROKER),
+                    parameter: topology.ownership_parameter(region),
+                    password: password(region, ADMINISTRATOR),
+                }),
             };
             (region.name.clone(), entry)
         });
@@ -193,10 +301,16 @@ impl Inventory {
         self
     }
 
+    /// Whether any broker is in a container.
+    #[must_use]
+    pub fn has_containers(&self) -> bool {
+        self.0.values().any(|entry| matches!(entry, Entry::Container(_)))
+    }
+
     /// Where each broker is, by what its engine has.
     #[must_use]
     pub fn sites(&self, engine: &EngineState) -> BTreeMap<RegionName, Result<Site, Unavailable>> {
-        self.0.iter().map(|(region, entry)| (region.clone(), entry.site(region, engine))).collect()
+        self.0.iter().map(|(region, entry)| (region.clone(), entry.site(engine))).collect()
     }
 
     /// Where the broker of `region` is, by the ports that its container publishes.
@@ -205,55 +319,117 @@ impl Inventory {
     ///
     /// If the topology has no such region, or the container does not publish what is needed.
     pub fn published(&self, region: &RegionName, ports: &BTreeMap<u16, u16>) -> Result<Site, Unavailable> {
-        self.0.get(region).ok_or(Unavailable::Missing)?.published(region, ports)
+        match self.0.get(region).ok_or(Unavailable::Missing)? {
+            Entry::Container(started) => started.published(ports),
+            Entry::External(site) => site.clone(),
+        }
     }
 }
 
 impl Entry {
-    fn site(&self, region: &RegionName, engine: &EngineState) -> Result<Site, Unavailable> {
-        let found = engine.container(&self.container).ok_or(Unavailable::Missing)?;
+    fn site(&self, engine: &EngineState) -> Result<Site, Unavailable> {
+        let started = match self {
+            Self::Container(started) => started,
+            Self::External(site) => return site.clone(),
+        };
+        let found = engine.container(&started.container).ok_or(Unavailable::Missing)?;
         match found.state {
-            ContainerState::Running => self.published(region, &found.ports),
+            ContainerState::Running => started.published(&found.ports),
             ContainerState::Paused => Err(Unavailable::Paused),
             ContainerState::Created | ContainerState::Restarting | ContainerState::Stopped => {
                 Err(Unavailable::Stopped(found.status.clone()))
             }
         }
     }
+}
 
-    fn published(&self, region: &RegionName, ports: &BTreeMap<u16, u16>) -> Result<Site, Unavailable> {
+impl Started {
+    fn published(&self, ports: &BTreeMap<u16, u16>) -> Result<Site, Unavailable> {
         let address = |port: u16| {
             ports.get(&port).copied().map(Address::published).ok_or(Unavailable::NotPublished(port))
         };
         Ok(Site {
-            region: region.clone(),
+            region: self.region.clone(),
             management: address(MANAGEMENT_PORT)?,
+            prefix: String::new(),
             amqp: address(AMQP_PORT)?,
-            listener: AMQP_PORT,
+            listener: Some(AMQP_PORT),
+            ca_file: None,
             vhost: VHOST.into(),
+            parameter: self.parameter.clone(),
             user: ADMINISTRATOR.into(),
             password: self.password.clone(),
         })
     }
 }
 
-/// The URI by which `user` reaches the broker that is called `host` on a network of its containers. `parameters`
-/// are the URI's query, empty for none.
-#[must_use]
-pub fn amqp_uri(user: &str, password: &Secret, host: &str, parameters: &str) -> Secret {
-    let vhost = VHOST.replace('/', "%2F");
-    let query = if parameters.is_empty() { String::new() } else { format!("?{parameters}") };
-    Secret::new(format!("amqp://{user}:{}@{host}:{AMQP_PORT}/{vhost}{query}", password.expose()))
+fn external(
+    region: &Region,
+    broker: &ExternalBroker,
+    parameter: String,
+    password: Option<Secret>,
+) -> Result<Site, Unavailable> {
+    let (management, prefix) = Address::parse(&broker.management, HTTP).map_err(Unavailable::OutOfReach)?;
+    let (amqp, _) = Address::parse(&broker.amqp, AMQP).map_err(Unavailable::OutOfReach)?;
+    Ok(Site {
+        region: region.name.clone(),
+        management,
+        prefix,
+        amqp,
+        listener: None,
+        ca_file: broker.ca_file.clone(),
+        vhost: broker.vhost.clone(),
+        parameter,
+        user: broker.user.clone(),
+        password,
+    })
 }
 
-/// An AMQP URI as it may be shown: without user and password.
+/// The URI by which `user` reaches a virtual host of the broker at `origin`, which is a scheme, a host and a port, or only
+/// the scheme for the same broker. The password is as URIs spell it; `parameters` are the URI's query, empty for none.
 #[must_use]
-pub fn without_user(uri: &Secret) -> String {
-    let uri = uri.expose();
-    match (uri.find("://"), uri.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &uri[..scheme + 3], &uri[at + 1..]),
-        _ => uri.to_owned(),
+pub fn amqp_uri(user: &str, password: &Secret, origin: &str, vhost: &str, parameters: &str) -> Secret {
+    let ([user, vhost], password) = ([user, vhost].map(encoded), password.expose());
+    let query = if parameters.is_empty() { String::new() } else { format!("?{parameters}") };
+    let (scheme, host) = origin.split_once("//").unwrap_or(("", origin));
+    let host = host.trim_end_matches('/');
+    Secret::new(if host.is_empty() {
+        format!("{scheme}///{vhost}{query}")
+    } else {
+        format!("{scheme}//{user}:{password}@{host}/{vhost}{query}")
+    })
+}
+
+/// The origin of a broker that is called `host` on a network of its containers.
+#[must_use]
+pub fn origin_on_network(host: &str) -> String {
+    let [(plain, _), _] = AMQP;
+    format!("{plain}://{host}:{AMQP_PORT}")
+}
+
+/// A part of a URI, with what has a meaning there escaped.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().fold(String::new(), |encoded, byte| match plain(byte) {
+        true => encoded + std::str::from_utf8(&[byte]).unwrap_or_default(),
+        false => format!("{encoded}%{byte:02X}"),
+    })
+}
+
+/// A text as it may be shown: without user and password of any URI in it.
+#[must_use]
+pub fn without_users(text: &str) -> String {
+    let mut parts = text.split("//");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority =
+            part.find(|end: char| "/?#\"'".contains(end) || end.is_whitespace()).unwrap_or(part.len());
+        let host = part[..authority].rfind('@').map_or(0, |at| at + 1);
+        shown.push_str("//");
+        shown.push_str(&part[host..]);
     }
+    shown
 }
 
 #[cfg(test)]
@@ -262,8 +438,14 @@ mod tests {
 
     #[test]
     fn a_uri_is_shown_without_its_user() {
-        let uri = amqp_uri("link-asia", &Secret::new("p@ss:word"), "europe", "heartbeat=5");
-        assert_eq!(uri.expose(), "amqp://link-asia:p@ss:word@europe:5672/%2F?heartbeat=5");
-        assert_eq!(without_user(&uri), "amqp://europe:5672/%2F?heartbeat=5");
+        let origin = origin_on_network("europe");
+        let uri = amqp_uri("link-asia", &Secret::new(encoded("p@ss:word")), &origin, "/", "heartbeat=5");
+        assert_eq!(uri.expose(), "amqp://link-asia:p%40ss%3Aword@europe:5672/%2F?heartbeat=5");
+        assert_eq!(without_users(uri.expose()), "amqp://europe:5672/%2F?heartbeat=5");
+        let refusal = format!("\"{}\" and \"//u:p@host\" not valid: {{a@b}}", uri.expose());
+        let shown = "\"amqp://europe:5672/%2F?heartbeat=5\" and \"//host\" not valid: {a@b}";
+        assert_eq!(without_users(&refusal), shown);
+        let itself = amqp_uri("link", &Secret::new("password"), ITSELF, "a/b", "heartbeat=5");
+        assert_eq!(itself.expose(), "amqp:///a%2Fb?heartbeat=5");
     }
 }

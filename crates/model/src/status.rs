@@ -83,8 +83,8 @@ pub struct BrokerStatus {
     pub uptime_ms: Option<u64>,
     /// Bytes of memory in use.
     pub memory_bytes: Option<u64>,
-    /// The container's limit, in bytes.
-    pub memory_limit_bytes: u64,
+    /// The container's limit, in bytes; null if fedctl did not start the broker.
+    pub memory_limit_bytes: Option<u64>,
     /// Alarms in effect; a broker with one blocks publishers. Null where the broker does not say.
     pub alarms: Option<Vec<String>>,
     /// The plugin that it lacks to report its links, if it does.
@@ -271,12 +271,16 @@ fn region_status(topology: &Topology, region: &Region, found: &Snapshot<BrokerHe
     let services = region.services.iter().flat_map(Service::instances);
     RegionStatus {
         name: region.name.clone(),
-        broker: broker_status(topology, found.brokers.get(&region.name)),
+        broker: broker_status(topology, region, found.brokers.get(&region.name)),
         services: services.map(|instance| service_status(topology, &region.name, instance, found)).collect(),
     }
 }
 
-fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -> BrokerStatus {
+fn broker_status(
+    topology: &Topology,
+    region: &Region,
+    broker: Option<&Observed<BrokerHealth>>,
+) -> BrokerStatus {
     let (state, error) = match broker.map(|broker| &broker.answer) {
         Some(Ok(_)) => (BrokerState::Running, None),
         None | Some(Err(Unavailable::Missing)) => (BrokerState::Missing, None),
@@ -289,6 +293,9 @@ fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -
             | Unavailable::Unresponsive(_)
             | Unavailable::OutOfReach(_)
             | Unavailable::PluginDisabled(_)
+            | Unavailable::NoCredentials(_)
+            | Unavailable::Rejected(_)
+            | Unavailable::NoVhost(_)
             | Unavailable::Unreachable(_)),
         )) => (BrokerState::Unreachable, Some(unavailable.to_string())),
     };
@@ -305,7 +312,7 @@ fn broker_status(topology: &Topology, broker: Option<&Observed<BrokerHealth>>) -
         version: health.map(|health| health.version.clone()),
         uptime_ms: health.and_then(|health| health.uptime_ms),
         memory_bytes: health.and_then(|health| health.memory_used),
-        memory_limit_bytes: topology.broker.memory << 20,
+        memory_limit_bytes: region.broker.is_none().then_some(topology.broker.memory << 20),
         alarms: health.and_then(|health| health.alarms.clone()),
         missing_plugin: missing_plugin.map(|plugin| plugin.name().to_owned()),
         amqp: amqp.map(Address::to_string),

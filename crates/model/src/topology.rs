@@ -3,6 +3,7 @@
 mod catalogue;
 mod check;
 mod codes;
+mod external;
 mod federation;
 mod findings;
 mod instances;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
+pub use external::{ExternalBroker, LinkUser, PasswordSource};
 pub use federation::{AckMode, ApplyTo, Federation, FederationPolicy, Pair, Shape, UpstreamSettings};
 use findings::Findings;
 pub use routes::{Copies, Neighbours};
@@ -99,6 +101,9 @@ impl Default for BrokerSettings {
 pub struct Region {
     /// The region's name.
     pub name: RegionName,
+    /// A broker that runs already; without it fedctl starts one.
+    #[serde(default)]
+    pub broker: Option<ExternalBroker>,
     /// Host ports for the broker; the engine chooses those that are not given.
     #[serde(default)]
     pub ports: BrokerPorts,

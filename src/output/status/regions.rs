@@ -78,8 +78,12 @@ pub(super) fn broker_state(state: BrokerState) -> String {
     }
 }
 
-fn memory(used: Option<u64>, limit: u64) -> String {
-    used.map_or_else(|| "-".into(), |used| format!("{} of {} MiB", used >> 20, limit >> 20))
+fn memory(used: Option<u64>, limit: Option<u64>) -> String {
+    match (used.map(|bytes| bytes >> 20), limit.map(|bytes| bytes >> 20)) {
+        (Some(used), Some(limit)) => format!("{used} of {limit} MiB"),
+        (Some(used), None) => format!("{used} MiB"),
+        (None, _) => "-".into(),
+    }
 }
 
 /// Where the broker does not say, nothing is known of them.

@@ -134,8 +134,11 @@ impl StepError {
 pub(super) async fn run(step: &Step, tools: &Tools) -> Result<(), StepError> {
     match step {
         Step::Engine(operation) => operate(operation, tools).await,
-        Step::Broker { region, change: Change::Await { container } } => {
+        Step::Broker { region, change: Change::Await { container: Some(container) } } => {
             await_broker(tools, region, container).await
+        }
+        Step::Broker { region, change: Change::Await { container: None } } => {
+            await_external(tools, region).await
         }
         Step::Broker { region, change: Change::AwaitLinks { upstream } } => {
             await_links(tools, region, upstream.as_ref()).await
@@ -207,6 +210,33 @@ async fn await_broker(tools: &Tools, region: &RegionName, container: &str) -> Re
     let broker = wait(tools, container, &format!("broker {region}"), poll).await?;
     tools.brokers.borrow_mut().insert(region.clone(), broker);
     Ok(())
+}
+
+/// Waits for a broker that fedctl did not start.
+async fn await_external(tools: &Tools, region: &RegionName) -> Result<(), StepError> {
+    let inspect = &tools.inspect;
+    let site = inspect.inventory.published(region, &BTreeMap::new());
+    let broker =
+        site.and_then(|site| inspect.broker(&site)).map_err(|_| StepError::NoBroker(region.clone()))?;
+    let poll = async || match broker.ready().await {
+        Ok(()) => Poll::Ready(()),
+        Err(error) if error.is_unauthorized() => Poll::Failed(error.into()),
+        Err(error) => Poll::Pending(chain(&error)),
+    };
+    let subject = format!("broker {region}");
+    timed(poll_until(tools.deadline, poll, |reason| tools.events.progress(&subject, reason)).await)?;
+    tools.brokers.borrow_mut().insert(region.clone(), broker);
+    Ok(())
+}
+
+/// What waiting for something that has no log came to.
+fn timed<T>(waited: Result<T, WaitError<StepError>>) -> Result<T, StepError> {
+    waited.map_err(|error| match error {
+        WaitError::Aborted(error) => error,
+        WaitError::TimedOut(reason) => {
+            StepError::TimedOut { reason: reason.unwrap_or_else(|| "no answer".into()), log: String::new() }
+        }
+    })
 }
 
 /// What waiting for a broker that gives no answer comes to. Most engines accept connections for a container from its

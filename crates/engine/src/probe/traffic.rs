@@ -64,7 +64,10 @@ impl Probing<'_> {
         for (index, lane) in self.probe.lanes.iter().enumerate() {
             let Resource::Exchange(exchange) = &lane.resource else { continue };
             let downstreams = waited.iter().filter(|(of, _)| *of == index).map(|(_, downstream)| downstream);
-            let downstreams: Vec<&RegionName> = downstreams.collect();
+            let upstream = self.topology.region(&lane.upstream);
+            let named = downstreams
+                .filter_map(|name| Some((name, self.topology.region(name)?.as_downstream_of(upstream?))));
+            let downstreams: Vec<_> = named.collect();
             if lane.upstream == end.region && !downstreams.is_empty() {
                 let bound = end.broker.bound_downstreams(exchange, self.probe.key(), downstreams).await;
                 ready.extend(bound.unwrap_or_default().into_iter().map(|found| (index, found.clone())));

@@ -1,6 +1,6 @@
 //! What the management API answers, as far as fedctl reads it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use fedctl_model::{
     definition::{self, Permissions, Upstream},
     observed::{self, Owned, Resource},
     secret::Secret,
+    site::without_users,
 };
 
 #[derive(Debug, Deserialize)]
@@ -21,6 +22,12 @@ pub(super) struct User {
     pub name: String,
     #[serde(default)]
     pub password_hash: String,
+}
+
+/// Who asks.
+#[derive(Debug, Deserialize)]
+pub(super) struct Identity {
+    pub tags: BTreeSet<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,12 +272,14 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// The broker's own words, which may quote a URI.
     pub fn text(self) -> Option<String> {
-        match self.reason {
+        let text = match self.reason {
             Some(Value::String(reason)) => Some(reason),
             Some(other) => Some(other.to_string()),
             None => self.error,
-        }
+        };
+        text.map(|text| without_users(&text))
     }
 }
 

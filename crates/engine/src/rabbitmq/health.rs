@@ -41,12 +41,12 @@ impl Broker {
     }
 
     /// What the broker holds for its links.
-    pub async fn link_definitions(&self, ownership_parameter: &str) -> Result<LinkDefinitions> {
+    pub async fn link_definitions(&self) -> Result<LinkDefinitions> {
         let vhost = self.site.vhost.as_str();
         let (policies, upstreams, owned) = tokio::try_join!(
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["parameters", "federation-upstream", vhost], "columns=name"),
-            self.owned(ownership_parameter),
+            self.owned(),
         )?;
         Ok(LinkDefinitions {
             policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),

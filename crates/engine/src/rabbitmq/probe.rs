@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::{Broker, Result, answer};
 use fedctl_model::{
-    federation::{internal_exchanges, internal_queue},
+    federation::{Downstream, internal_exchanges, internal_queue},
     observed::Resource,
-    topology::RegionName,
 };
 
 /// Below every other policy's: one that already applies to what the probe uses has to go on applying.
@@ -16,21 +15,22 @@ const LOWEST_PRIORITY: i32 = -1000;
 
 impl Broker {
     /// Of which of these downstreams this broker, the upstream, knows the binding of an exchange with a key.
-    pub async fn bound_downstreams<'r>(
+    pub async fn bound_downstreams<R>(
         &self,
         exchange: &str,
         key: &str,
-        downstreams: impl IntoIterator<Item = &'r RegionName>,
-    ) -> Result<Vec<&'r RegionName>> {
+        downstreams: impl IntoIterator<Item = (R, Downstream)>,
+    ) -> Result<Vec<R>> {
         let path = ["exchanges", self.site.vhost.as_str(), exchange, "bindings", "source"];
         let bindings = self.get::<Vec<answer::Binding>>(path, "").await?;
-        let is_bound = |downstream: &&RegionName| {
+        let is_bound = |downstream: &Downstream| {
             let internal = internal_exchanges(&internal_queue(exchange, downstream));
             bindings
                 .iter()
                 .any(|binding| internal.contains(&binding.destination) && binding.routing_key == key)
         };
-        Ok(downstreams.into_iter().filter(is_bound).collect())
+        let bound = downstreams.into_iter().filter(|(_, downstream)| is_bound(downstream));
+        Ok(bound.map(|(region, _)| region).collect())
     }
 
     /// The state of each link that this broker, the downstream, reports for one of these exchanges and queues, with the

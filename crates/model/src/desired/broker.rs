@@ -1,49 +1,84 @@
 //! What a region's broker should hold.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{Broker, Passwords, User, password};
 use crate::{
     definition::{Permissions, Policy, Upstream, object},
-    federation::{all_but_internal_names, internal_names_of},
-    names::{APPLICATION, BROKER, container, link_user},
+    federation::{Downstream, all_but_internal_names, internal_names_of},
+    names::{APPLICATION, BROKER, container},
     secret::Secret,
-    site::{ADMINISTRATOR, VHOST, amqp_uri},
+    site::{ADMINISTRATOR, VHOST, amqp_uri, encoded, origin_on_network},
     topology::{
         AckMode, ApplyTo, FederationPolicy, Neighbours, Region, RegionName, Topology, UpstreamSettings,
     },
 };
 
-pub(super) fn broker(
-    topology: &Topology,
-    region: &Region,
-    neighbours: &Neighbours,
-    max_hops: u32,
-    passwords: &Passwords,
-) -> Broker {
-    let user = |name: String, permissions| {
-        let password = password(passwords, &region.name, &name).clone();
-        (name, User { password, permissions })
-    };
-    let policies = &topology.federation.policies;
-    let links = neighbours
-        .downstreams
-        .iter()
-        .map(|downstream| user(link_user(downstream), link_permissions(downstream, policies)));
-    let settings = upstream_settings(&topology.federation.upstream, max_hops);
-    let upstream = |name: &RegionName| {
-        let uri = upstream_uri(name, &region.name, topology.federation.upstream.heartbeat, passwords);
-        (name.to_string(), Upstream { uri, settings: settings.clone() })
-    };
-    Broker {
-        region: region.name.clone(),
-        container: container(&topology.name, &region.name, BROKER),
-        cluster_name: region.name.to_string(),
-        password: password(passwords, &region.name, ADMINISTRATOR).clone(),
-        users: links.chain([user(APPLICATION.into(), application_permissions())]).collect(),
-        upstreams: neighbours.upstreams.iter().map(upstream).collect(),
-        policies: policies.iter().map(|found| (found.name.clone(), policy(found))).collect(),
-        downstreams: neighbours.downstreams.iter().cloned().collect(),
+/// What every broker's desired state is made from.
+pub(super) struct Lowering<'t> {
+    pub topology: &'t Topology,
+    pub passwords: &'t Passwords,
+    pub max_hops: u32,
+    pub regions: BTreeMap<&'t RegionName, &'t Region>,
+}
+
+impl Lowering<'_> {
+    pub fn broker(&self, region: &Region, neighbours: &Neighbours) -> Broker {
+        let Self { topology, passwords, .. } = self;
+        let policies = &topology.federation.policies;
+        let upstream = |name: &RegionName| {
+            let uri = self.upstream_uri(self.regions[name], &region.name);
+            let settings = upstream_settings(&topology.federation.upstream, self.max_hops);
+            (name.to_string(), Upstream { uri, settings })
+        };
+        let downstream =
+            |name: &RegionName| (self.regions[name].as_downstream_of(region).to_string(), name.clone());
+        let started = region.broker.is_none();
+        Broker {
+            region: region.name.clone(),
+            container: started.then(|| container(&topology.name, &region.name, BROKER)),
+            cluster_name: region.cluster_name().to_owned(),
+            vhost: region.vhost().to_owned(),
+            password: started.then(|| password(passwords, &region.name, ADMINISTRATOR).clone()),
+            parameter: topology.ownership_parameter(region),
+            users: self.users(region, neighbours),
+            upstreams: neighbours.upstreams.iter().map(upstream).collect(),
+            policies: policies.iter().map(|found| (found.name.clone(), policy(found))).collect(),
+            downstreams: neighbours.downstreams.iter().map(downstream).collect(),
+        }
+    }
+
+    /// The users that fedctl makes.
+    fn users(&self, region: &Region, neighbours: &Neighbours) -> BTreeMap<String, User> {
+        let user = |name: String, permissions, downstream| {
+            let password = password(self.passwords, &region.name, &name).clone();
+            (name, User { password, permissions, downstream })
+        };
+        let policies = &self.topology.federation.policies;
+        let downstreams = neighbours.downstreams.iter().filter(|_| region.shared_link_user().is_none());
+        let links = downstreams.map(|name| {
+            let downstream = self.regions[name].as_downstream_of(region);
+            let permissions = link_permissions(&downstream, policies);
+            user(self.topology.link_user(region, name), permissions, Some(name.clone()))
+        });
+        let application = region.broker.is_none();
+        links.chain(application.then(|| user(APPLICATION.into(), application_permissions(), None))).collect()
+    }
+
+    fn upstream_uri(&self, upstream: &Region, downstream: &RegionName) -> Secret {
+        let user = self.topology.link_user(upstream, downstream);
+        let secret = password(self.passwords, &upstream.name, &user);
+        let given = upstream.shared_link_user().map(|_| Secret::new(encoded(secret.expose())));
+        let secret = given.as_ref().unwrap_or(secret);
+        let heartbeat = self.topology.federation.upstream.heartbeat;
+        let parameters = format!("heartbeat={heartbeat}&connection_timeout=5000");
+        let origin = match &upstream.broker {
+            None => origin_on_network(upstream.name.as_str()),
+            Some(broker) => broker.advertise.clone().unwrap_or_else(|| broker.amqp.clone()),
+        };
+        amqp_uri(&user, secret, &origin, upstream.vhost(), &parameters)
     }
 }
 
@@ -59,24 +94,12 @@ fn application_permissions() -> Permissions {
 
 /// What a link needs on the upstream and no more: its own internal queues and exchanges, and what is
 /// federated, to read it and to declare it if it does not exist yet.
-fn link_permissions(downstream: &RegionName, policies: &[FederationPolicy]) -> Permissions {
+fn link_permissions(downstream: &Downstream, policies: &[FederationPolicy]) -> Permissions {
     let internal = internal_names_of(downstream);
     let federated = policies.iter().map(|policy| policy.pattern.as_str());
     let readable: Vec<&str> = [internal.as_str()].into_iter().chain(federated).collect();
     let readable = format!("({})", readable.join(")|("));
     Permissions { configure: readable.clone(), write: internal, read: readable }
-}
-
-fn upstream_uri(
-    upstream: &RegionName,
-    downstream: &RegionName,
-    heartbeat: u32,
-    passwords: &Passwords,
-) -> Secret {
-    let user = link_user(downstream);
-    let secret = password(passwords, upstream, &user);
-    let parameters = format!("heartbeat={heartbeat}&connection_timeout=5000");
-    amqp_uri(&user, secret, upstream.as_str(), &parameters)
 }
 
 /// Every key is given, also with its default: to leave one out or to add one later is another definition to a broker,
@@ -141,6 +164,7 @@ fn administrator(password: &Secret) -> User {
     User {
         password: password.clone(),
         permissions: Permissions { configure: everything(), write: everything(), read: everything() },
+        downstream: None,
     }
 }
 
@@ -156,8 +180,9 @@ impl Broker {
     /// The cluster's name is not in it: that is in the broker's configuration, and set in one place only.
     #[must_use]
     pub fn definitions(&self) -> Secret {
-        let administrator = (ADMINISTRATOR.to_owned(), administrator(&self.password));
-        let users = || [(&administrator.0, &administrator.1)].into_iter().chain(&self.users);
+        let administrator =
+            self.password.as_ref().map(|password| (ADMINISTRATOR.to_owned(), administrator(password)));
+        let users = || administrator.iter().map(|(name, user)| (name, user)).chain(&self.users);
         let user = |(name, user): (&String, &User)| {
             let tags: &[&str] = if name == ADMINISTRATOR { &["administrator"] } else { &[] };
             json!({"name": name, "password": user.password.expose(), "tags": tags})

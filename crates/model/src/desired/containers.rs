@@ -16,7 +16,7 @@ use crate::{
     },
     observed::Plugin,
     secret::Secret,
-    site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, amqp_uri},
+    site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT, VHOST, amqp_uri, origin_on_network},
     topology::{Catalogue, Port, Region, RegionName, Service, Topology},
 };
 
@@ -51,9 +51,8 @@ pub(super) fn containers(
             .flat_map(|service| service.instances().map(move |instance| (service, instance)));
         instances.map(|(service, instance)| container(region, service, &instance)).collect()
     };
-    topology
-        .regions
-        .iter()
+    let started = topology.regions.iter().filter(|region| region.broker.is_none());
+    started
         .flat_map(|region| {
             [broker_container(topology, region, passwords)].into_iter().chain(services(region))
         })
@@ -158,7 +157,7 @@ impl Placed<'_> {
     fn container(&self, password: &Secret, service_image: &str) -> Container {
         let Self { topology: Topology { name: project, .. }, catalogue, region, service, instance } = *self;
         let built_in = service.image.is_none();
-        let uri = amqp_uri(APPLICATION, password, BROKER, "");
+        let uri = amqp_uri(APPLICATION, password, &origin_on_network(BROKER), VHOST, "");
         let command = if built_in && service.command.is_empty() {
             [SERVICE_EXECUTABLE, "service", &service.name].map(str::to_owned).into()
         } else {

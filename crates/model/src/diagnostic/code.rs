@@ -42,7 +42,7 @@ impl Code {
         let mut all = topology::codes();
         all.extend(status::CODES);
         all.extend(queues::CODES);
-        all.extend(plan::CODES);
+        all.extend(plan::codes());
         all.extend(site::CODES);
         all.extend(probe::CODES);
         all.sort_unstable();

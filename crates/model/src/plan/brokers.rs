@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use super::{
     Cause, Change, Operation, Plan, blocked,
     containers::Touched,
+    external,
     leftovers::{self, Before, Left},
 };
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream, difference},
     desired::{Broker, Desired, User},
     diagnostic::Place,
-    names::{APPLICATION, BROKER, container, link_user, ownership_parameter},
+    names::{APPLICATION, BROKER, container},
     observed::{Definitions, Owned, Plugin, Snapshot},
     password,
     site::Unavailable,
@@ -29,8 +30,9 @@ pub(super) fn unknown(
     observed: &Snapshot<Definitions>,
     touched: &Touched,
 ) -> BTreeSet<RegionName> {
+    let is_new = |container: &String| touched.new_volumes.contains(container);
     let is_unknown = |broker: &&Broker| {
-        observed.answer(&broker.region).is_none() && !touched.new_volumes.contains(&broker.container)
+        observed.answer(&broker.region).is_none() && !broker.container.as_ref().is_some_and(is_new)
     };
     desired.brokers.iter().filter(is_unknown).map(|broker| broker.region.clone()).collect()
 }
@@ -48,12 +50,19 @@ pub(super) fn reconcile(
     let mut known = Vec::new();
     for broker in &desired.brokers {
         let definitions = observed.answer(&broker.region);
-        let running = touched.running.get(&broker.container).copied();
+        let running = broker.container.as_ref().and_then(|name| touched.running.get(name)).copied();
+        if broker.container.is_none() {
+            plan.blocked.extend(external::obstacles(broker, observed));
+        }
         if running.is_some() || definitions.is_none() {
             let enabled = if running.is_none() { enable_plugins(plan, broker, observed) } else { None };
             let cause = if running.or(enabled).is_some() { Cause::Follows } else { Cause::Unknown };
             let step = Change::Await { container: broker.container.clone() }.at(&broker.region);
             awaited.insert(broker.region.clone(), plan.push(step, cause, running.or(enabled)));
+        }
+        if definitions.is_some_and(|held| held.lacks_vhost) {
+            let put = Change::PutVhost { name: broker.vhost.clone() }.at(&broker.region);
+            awaited.insert(broker.region.clone(), plan.push(put, Cause::NotFound, []));
         }
         if unknown.contains(&broker.region) {
             plan.provisional = true;
@@ -83,7 +92,7 @@ pub(super) fn reconcile(
         let Left { removed, kept } = left.unwrap_or_default();
         let after = await_step.into_iter().chain(removed);
         let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
-        record_ownership(plan, desired, broker, known, kept, after);
+        record_ownership(plan, broker, known, kept, after);
     }
     for &(broker, known) in &known {
         let named_step = named.get(&broker.region).copied();
@@ -102,7 +111,7 @@ fn enable_plugins(plan: &mut Plan, broker: &Broker, observed: &Snapshot<Definiti
         Plugin::Federation => vec![Plugin::Federation, Plugin::FederationManagement],
         Plugin::FederationManagement | Plugin::Management => vec![*missing],
     };
-    let container = broker.container.clone();
+    let container = broker.container.clone()?;
     let enabled = plan.push(Operation::EnablePlugins { container, plugins }, Cause::PluginDisabled, []);
     if *missing == Plugin::Federation {
         put_queue_policies_again(plan, broker, enabled);
@@ -123,9 +132,9 @@ fn put_queue_policies_again(plan: &mut Plan, broker: &Broker, after: usize) {
 }
 
 fn cluster_name(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Option<usize> {
-    // a new broker takes the name from its configuration
+    // a new broker takes the name from its configuration, and that of another is not fedctl's to change
     let found = known?.cluster_name.clone();
-    (found != broker.cluster_name).then(|| {
+    (found != broker.cluster_name && broker.container.is_some()).then(|| {
         let step = Change::PutClusterName { name: broker.cluster_name.clone() }.at(&broker.region);
         let key = "cluster name".to_owned();
         let (found, wanted) = (Some(found.into()), Some(broker.cluster_name.clone().into()));
@@ -138,10 +147,10 @@ fn users(
     broker: &Broker,
     known: Known<'_>,
     after: Option<usize>,
-    link_users: &mut BTreeMap<(RegionName, String), usize>,
+    link_users: &mut BTreeMap<(RegionName, RegionName), usize>,
     ready: &mut BTreeMap<RegionName, usize>,
 ) {
-    for (name, User { password, permissions }) in &broker.users {
+    for (name, User { password, permissions, downstream }) in &broker.users {
         let region = broker.region.clone();
         let cause = match known.and_then(|definitions| definitions.users.get(name)) {
             None => Some(Cause::NotFound),
@@ -160,8 +169,8 @@ fn users(
         if let Some(last) = permitted.or(put) {
             if name == APPLICATION {
                 ready.insert(region, last);
-            } else {
-                link_users.insert((region, name.clone()), last);
+            } else if let Some(downstream) = downstream {
+                link_users.insert((region, downstream.clone()), last);
             }
         }
     }
@@ -195,7 +204,7 @@ fn upstreams(
     broker: &Broker,
     known: Known<'_>,
     after: Option<usize>,
-    link_users: &BTreeMap<(RegionName, String), usize>,
+    link_users: &BTreeMap<(RegionName, RegionName), usize>,
     touched: &Touched,
     desired: &Desired,
 ) {
@@ -214,11 +223,11 @@ fn upstreams(
         }
         let upstream_region = RegionName::new(name);
         let upstream_broker = container(&desired.project, &upstream_region, BROKER);
-        let user = link_user(&broker.region);
+        let connected = broker.container.as_ref().and_then(|name| touched.connected.get(name));
         let needs = [
             after,
-            link_users.get(&(upstream_region, user)).copied(),
-            touched.connected.get(&broker.container).copied(),
+            link_users.get(&(upstream_region, broker.region.clone())).copied(),
+            connected.copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
         let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);
@@ -254,7 +263,6 @@ fn prune(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize
 
 fn record_ownership(
     plan: &mut Plan,
-    desired: &Desired,
     broker: &Broker,
     known: Known<'_>,
     kept: BTreeSet<String>,
@@ -268,7 +276,7 @@ fn record_ownership(
         Some(found) if *found != wanted => Cause::Follows,
         Some(_) => return,
     };
-    let parameter = ownership_parameter(&desired.project);
+    let parameter = broker.parameter.clone();
     plan.push(Change::RecordOwnership { parameter, owned: wanted }.at(&broker.region), cause, after);
 }
 
@@ -277,7 +285,7 @@ fn ownership(broker: &Broker) -> Owned {
         users: broker.users.keys().cloned().collect(),
         upstreams: broker.upstreams.keys().cloned().collect(),
         policies: broker.policies.keys().cloned().collect(),
-        downstreams: broker.downstreams.iter().map(ToString::to_string).collect(),
+        downstreams: broker.downstreams.keys().cloned().collect(),
         paused: BTreeSet::new(),
     }
 }

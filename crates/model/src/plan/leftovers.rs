@@ -46,21 +46,22 @@ pub(super) fn remove(
 ) -> Left {
     let recorded = definitions.owned.as_ref();
     let is_ours = |downstream: &str| {
-        broker.downstreams.contains(&RegionName::new(downstream))
+        broker.downstreams.contains_key(downstream)
             || recorded.is_some_and(|owned| owned.downstreams.contains(downstream))
     };
     let federated = Federated::of(desired, observed, broker);
     let is_left = |internal: &Internal<'_>| {
-        let downstream = RegionName::new(internal.downstream);
+        let downstream = region(broker, internal);
         let is_chosen = desired.brokers.iter().any(|broker| broker.region == downstream);
         // the links of a downstream that this plan does not touch go on by the policies that it has
-        let goes_on = broker.downstreams.contains(&downstream) && !is_chosen;
+        let goes_on = broker.downstreams.contains_key(internal.downstream) && !is_chosen;
         let is_known = !goes_on && !before.unknown.contains(&downstream);
-        let is_federated = federated.contains(internal) && !is_of_dead_probe(internal, observed);
+        let is_federated =
+            federated.contains(internal, &downstream) && !is_of_dead_probe(internal, &downstream, observed);
         is_known && is_ours(internal.downstream) && !is_federated
     };
     let needs = |internal: &Internal<'_>| -> Vec<usize> {
-        let downstream = RegionName::new(internal.downstream);
+        let downstream = region(broker, internal);
         let gone = before.removed.get(&container(&desired.project, &downstream, BROKER)).copied();
         let policies = before.policies.get(&downstream).into_iter().flatten().copied();
         policies.chain(gone).chain(await_step).collect()
@@ -98,15 +99,26 @@ pub(super) fn remove(
     left
 }
 
+/// The region that something is kept for. One that is no longer in the topology was called like its cluster, if fedctl
+/// started its broker.
+fn region(broker: &Broker, internal: &Internal<'_>) -> RegionName {
+    let known = broker.downstreams.get(internal.downstream);
+    known.cloned().unwrap_or_else(|| RegionName::new(internal.downstream))
+}
+
 /// Whether it was made for an exchange of a probe that its downstream no longer has: the probe was killed.
-fn is_of_dead_probe(internal: &Internal<'_>, observed: &Snapshot<Definitions>) -> bool {
-    let downstream = observed.answer(&RegionName::new(internal.downstream));
+fn is_of_dead_probe(
+    internal: &Internal<'_>,
+    downstream: &RegionName,
+    observed: &Snapshot<Definitions>,
+) -> bool {
+    let downstream = observed.answer(downstream);
     is_probe(internal.exchange)
         && downstream.is_some_and(|held| held.exchanges.iter().all(|name| name != internal.exchange))
 }
 
 fn backlog(broker: &Broker, queue: &Queue, internal: &Internal<'_>) -> Diagnostic {
-    let cause = if broker.downstreams.contains(&RegionName::new(internal.downstream)) {
+    let cause = if broker.downstreams.contains_key(internal.downstream) {
         format!("though no policy federates `{}` any more", internal.exchange)
     } else {
         "which is no longer in the topology".to_owned()
@@ -143,14 +155,14 @@ impl<'a> Federated<'a> {
             Some((broker.region.as_str(), patterns.collect()))
         });
         Self {
-            downstreams: broker.downstreams.iter().map(RegionName::as_str).collect(),
+            downstreams: broker.downstreams.keys().map(String::as_str).collect(),
             patterns: own.into_iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect(),
             foreign: foreign.collect(),
         }
     }
 
-    fn contains(&self, internal: &Internal<'_>) -> bool {
-        let foreign = self.foreign.get(internal.downstream).into_iter().flatten();
+    fn contains(&self, internal: &Internal<'_>, downstream: &RegionName) -> bool {
+        let foreign = self.foreign.get(downstream.as_str()).into_iter().flatten();
         self.downstreams.contains(internal.downstream)
             && self.patterns.iter().chain(foreign).any(|pattern| pattern.matches(internal.exchange))
     }

@@ -3,7 +3,6 @@
 use super::{Cause, Change, Plan};
 use crate::{
     desired::Broker,
-    names::ownership_parameter,
     observed::{Owned, Resource},
     topology::RegionName,
 };
@@ -11,10 +10,10 @@ use crate::{
 /// Plans to pause the links from `upstream` to the region of `broker`, which records it: messages for them wait on the
 /// upstream.
 #[must_use]
-pub fn pause(project: &str, broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
+pub fn pause(broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
     let mut plan = Plan::default();
     owned.paused.insert(upstream.to_string());
-    let recorded = record(&mut plan, project, broker, owned);
+    let recorded = record(&mut plan, broker, owned);
     let delete = Change::DeleteUpstream { name: upstream.to_string() }.at(&broker.region);
     plan.push(delete, Cause::Requested, [recorded]);
     plan
@@ -22,10 +21,10 @@ pub fn pause(project: &str, broker: &Broker, upstream: &RegionName, mut owned: O
 
 /// Plans to resume them. The record goes first: without it another `up` finishes what is cut short.
 #[must_use]
-pub fn resume(project: &str, broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
+pub fn resume(broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
     let mut plan = Plan::default();
     owned.paused.remove(upstream.as_str());
-    let recorded = record(&mut plan, project, broker, owned);
+    let recorded = record(&mut plan, broker, owned);
     if let Some(definition) = broker.upstreams.get(upstream.as_str()) {
         let (name, definition) = (upstream.to_string(), definition.clone());
         let put = Change::PutUpstream { name, upstream: definition }.at(&broker.region);
@@ -57,7 +56,7 @@ fn run(upstream: &RegionName) -> Change {
     Change::AwaitLinks { upstream: Some(upstream.clone()) }
 }
 
-fn record(plan: &mut Plan, project: &str, broker: &Broker, owned: Owned) -> usize {
-    let parameter = ownership_parameter(project);
+fn record(plan: &mut Plan, broker: &Broker, owned: Owned) -> usize {
+    let parameter = broker.parameter.clone();
     plan.push(Change::RecordOwnership { parameter, owned }.at(&broker.region), Cause::Requested, [])
 }

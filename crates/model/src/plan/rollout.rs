@@ -66,7 +66,7 @@ fn await_region(
     let touched = &containers.touched;
     let started = touched.running.get(&broker.name).copied();
     let connected = touched.connected.get(&broker.name).copied();
-    let accepts = Change::Await { container: broker.name.clone() }.at(&broker.region);
+    let accepts = Change::Await { container: Some(broker.name.clone()) }.at(&broker.region);
     let accepts = plan.push(accepts, Cause::Follows, started);
     let services = desired.containers.iter();
     let services = services.filter(|found| found.region == broker.region && found.service != BROKER);

@@ -145,6 +145,7 @@ impl Change {
             Self::EnableFeatureFlags => broker("enable all stable feature flags".into())
                 .sign(Sign::Change)
                 .risk("cannot be undone; a version that lacks one of them no longer starts on the broker's data"),
+            Self::PutVhost { name } => broker(format!("virtual host {name}")),
             Self::PutClusterName { name } => broker(format!("cluster name {name}")).sign(Sign::Change),
             Self::PutUser { name, .. } => broker(format!("user {name}")),
             Self::PutPermissions { user, .. } => broker(format!("permissions of {user}")),

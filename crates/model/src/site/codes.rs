@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 10] = [
+pub(crate) const ALL: [Code; 13] = [
     UNREACHABLE,
     STOPPED,
     MISSING,
@@ -13,6 +13,9 @@ pub(crate) const ALL: [Code; 10] = [
     UNRESPONSIVE,
     PLUGIN_DISABLED,
     OUT_OF_REACH,
+    NO_CREDENTIALS,
+    REJECTED,
+    NO_VHOST,
 ];
 
 pub(crate) const UNREACHABLE: Code = Code::error(
@@ -73,4 +76,21 @@ pub(super) const OUT_OF_REACH: Code = Code::error(
     "FED0611",
     "The engine is on another machine, and brokers are published on that machine's loopback address, so they cannot be \
      asked from here; they may well work. Run fedctl on the engine's machine, or forward the ports.",
+);
+pub(super) const NO_CREDENTIALS: Code = Code::error(
+    "FED0613",
+    "The region's broker was not started by fedctl, and the password of the user that fedctl works as is not known. \
+     `password: ${NAME}` in the region's `broker` takes it from an environment variable, `password-file` from the first \
+     line of a file, and without either it is looked for in `.fedctl/passwords.json`.",
+);
+pub(super) const REJECTED: Code = Code::error(
+    "FED0614",
+    "The broker answers and rejects the user that the topology gives, or its password. fedctl did not start this broker \
+     and changes no user that it did not make. The user needs the tags `monitoring` and `policymaker`, and permissions in \
+     the region's virtual host; `rabbitmqctl list_users` shows the tags.",
+);
+pub(super) const NO_VHOST: Code = Code::error(
+    "FED0615",
+    "The broker answers and has no virtual host of that name. `fedctl up` creates it if fedctl's user is an \
+     administrator; otherwise whoever runs the broker has to, and to give the user permissions in it.",
 );

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     federation::{internal_exchanges, internal_queue, is_internal},
-    names::{BROKER, container, is_link_user, link_user, wan},
+    names::{BROKER, container, is_link_user, wan},
     observed::{
         BrokerHealth, Consumer, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue,
         Resource, Snapshot,
@@ -16,7 +16,7 @@ use crate::{
     pattern::Pattern,
     probe::is_probe,
     site::Unavailable,
-    topology::{ApplyTo, RegionName, Topology},
+    topology::{ApplyTo, Region, RegionName, Topology},
 };
 
 /// Seconds for which a link may be `starting`; one that takes longer is black-holed.
@@ -29,11 +29,8 @@ const COUNTED_WITHIN: u64 = 15;
 #[must_use]
 pub fn links(topology: &Topology, found: &Snapshot<BrokerHealth>, remembered: &Federated) -> Vec<LinkStatus> {
     let expected = Expected::of(topology, found, remembered);
-    let ends: BTreeMap<&RegionName, End<'_>> = topology
-        .regions
-        .iter()
-        .map(|region| (&region.name, End::of(topology, &region.name, found)))
-        .collect();
+    let ends: BTreeMap<&RegionName, End<'_>> =
+        topology.regions.iter().map(|region| (&region.name, End::of(topology, region, found))).collect();
     let neighbours = topology.neighbours();
     let mut links = Vec::new();
     for region in &topology.regions {
@@ -68,6 +65,8 @@ pub fn unexplained(links: &[LinkStatus]) -> BTreeSet<RegionName> {
 
 /// A region as an end of links.
 struct End<'a> {
+    region: &'a Region,
+    project: &'a Topology,
     observed: Option<&'a Observed<BrokerHealth>>,
     health: Option<&'a BrokerHealth>,
     /// The network between the regions, if the region's broker is not attached to it.
@@ -82,11 +81,11 @@ struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    fn of(topology: &Topology, region: &RegionName, found: &'a Snapshot<BrokerHealth>) -> Self {
-        let observed = found.brokers.get(region);
+    fn of(topology: &'a Topology, region: &'a Region, found: &'a Snapshot<BrokerHealth>) -> Self {
+        let observed = found.brokers.get(&region.name);
         let health = observed.and_then(|observed| observed.answer.as_ref().ok());
         let network = wan(&topology.name);
-        let broker = found.engine.container(&container(&topology.name, region, BROKER));
+        let broker = found.engine.container(&container(&topology.name, &region.name, BROKER));
         let broker = broker.filter(|broker| broker.state == ContainerState::Running);
         let address = broker.and_then(|broker| broker.networks.get(&network));
         let off_network = broker.is_some() && address.is_none();
@@ -94,6 +93,8 @@ impl<'a> End<'a> {
         let queues = health.into_iter().flat_map(|health| &health.queues);
         let bindings = health.into_iter().flat_map(|health| &health.bindings);
         Self {
+            region,
+            project: topology,
             observed,
             health,
             off_network: off_network.then_some(network),
@@ -119,6 +120,21 @@ impl<'a> End<'a> {
         self.health?.consumers.as_deref()
     }
 
+    /// Its queue in which an exchange's messages wait for a downstream.
+    fn internal_queue(&self, exchange: &str, downstream: &End<'_>) -> String {
+        internal_queue(exchange, &downstream.region.as_downstream_of(self.region))
+    }
+
+    /// The user as which a downstream's links connect to it.
+    fn link_user(&self, downstream: &End<'_>) -> String {
+        self.project.link_user(self.region, &downstream.region.name)
+    }
+
+    /// Whether links connect to it as this user.
+    fn is_link_user(&self, user: &str) -> bool {
+        is_link_user(user) || self.region.shared_link_user().is_some_and(|shared| shared.name == user)
+    }
+
     /// Whether it lacks the plugin that links are.
     fn cannot_federate(&self) -> bool {
         self.health.is_some_and(|health| health.links == Err(Plugin::Federation))
@@ -138,7 +154,7 @@ fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstrea
         condition
     };
     let queue = match &link.resource {
-        Resource::Exchange(name) => internal_queue(name, &link.downstream),
+        Resource::Exchange(name) => upstream.internal_queue(name, downstream),
         Resource::Queue(name) => name.clone(),
     };
     let waiting = upstream.queues.get(queue.as_str()).copied();
@@ -249,29 +265,23 @@ fn missing_definition(topology: &Topology, link: &LinkRef, held: &LinkDefinition
 
 /// What is so of a link that is reported as running and does not work.
 fn belied(link: &LinkRef, age: Option<u64>, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
-    if is_stale(link, upstream, downstream) {
+    if is_stale(upstream, downstream) {
         return Some(Reason::Stale);
     }
     match &link.resource {
-        Resource::Exchange(exchange) => not_propagated(link, exchange, upstream, downstream),
+        Resource::Exchange(exchange) => not_propagated(exchange, upstream, downstream),
         Resource::Queue(queue) => {
-            fetches_nothing(link, queue, age, upstream, downstream).then_some(Reason::NotFetching)
+            fetches_nothing(queue, age, upstream, downstream).then_some(Reason::NotFetching)
         }
     }
 }
 
 /// Whether the link of a queue should fetch messages and does not. Brokers count their consumers every few seconds: of
 /// a link that has just started, and of whose upstream nothing waits, it is too early to say.
-fn fetches_nothing(
-    link: &LinkRef,
-    name: &str,
-    age: Option<u64>,
-    upstream: &End<'_>,
-    downstream: &End<'_>,
-) -> bool {
+fn fetches_nothing(name: &str, age: Option<u64>, upstream: &End<'_>, downstream: &End<'_>) -> bool {
     let (Some(above), Some(below)) = (upstream.consumers(), downstream.consumers()) else { return false };
-    let user = link_user(&link.downstream);
-    let is_local = |consumer: &Consumer| consumer.queue == name && !is_link_user(&consumer.user);
+    let user = upstream.link_user(downstream);
+    let is_local = |consumer: &Consumer| consumer.queue == name && !downstream.is_link_user(&consumer.user);
     let is_link = |consumer: &Consumer| consumer.queue == name && consumer.user == user;
     let ready = |end: &End<'_>| end.queues.get(name).map_or(0, |queue| queue.messages - queue.unacknowledged);
     let settled = age.is_some_and(|age| age >= COUNTED_WITHIN);
@@ -284,8 +294,8 @@ fn fetches_nothing(
 
 /// Whether the upstream still has the downstream's connections from an address that it had before: they are dead, and
 /// both sides notice only when their heartbeats fail.
-fn is_stale(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> bool {
-    let user = link_user(&link.downstream);
+fn is_stale(upstream: &End<'_>, downstream: &End<'_>) -> bool {
+    let user = upstream.link_user(downstream);
     let consumers = upstream.consumers().into_iter().flatten();
     let mut hosts = consumers.filter(|consumer| consumer.user == user).map(|consumer| consumer.host.as_str());
     downstream.address.is_some_and(|address| hosts.any(|host| !host.is_empty() && host != address))
@@ -293,14 +303,9 @@ fn is_stale(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> bool {
 
 /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
 /// of it, whatever the broker reports.
-fn not_propagated(
-    link: &LinkRef,
-    exchange: &str,
-    upstream: &End<'_>,
-    downstream: &End<'_>,
-) -> Option<Reason> {
+fn not_propagated(exchange: &str, upstream: &End<'_>, downstream: &End<'_>) -> Option<Reason> {
     upstream.health?;
-    let queue = internal_queue(exchange, &link.downstream);
+    let queue = upstream.internal_queue(exchange, downstream);
     let internal = internal_exchanges(&queue);
     let own = downstream
         .bindings

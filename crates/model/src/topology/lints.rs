@@ -6,6 +6,7 @@ mod acknowledgements;
 mod copies;
 mod distinct_names;
 mod exposed_passwords;
+mod external;
 mod host_ports;
 mod master;
 mod patterns;
@@ -21,11 +22,12 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 14] = [
+const ALL: [Lint; 15] = [
     acknowledgements::LINT,
     copies::LINT,
     distinct_names::LINT,
     exposed_passwords::LINT,
+    external::LINT,
     host_ports::LINT,
     master::LINT,
     patterns::LINT,

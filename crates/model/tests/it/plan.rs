@@ -11,7 +11,7 @@ use std::{
 use fedctl_model::{
     definition::Policy,
     desired::{self, Desired, Leftovers, Owner},
-    federation::internal_queue,
+    federation::{Downstream, internal_queue},
     names::{self, INSTANCE_LABEL, SERVICE_LABEL},
     observed::{ContainerState, Object, Queue, Resource},
     plan::{Change, Operation, Plan, Removal, Step, link, patience, plan, remove, repair},
@@ -638,7 +638,7 @@ fn queue(name: String, messages: u64) -> Queue {
 
 /// What a link of the exchange to this region leaves on every other broker.
 fn with_internal(world: &mut World, exchange: &str, downstream: &str, messages: u64) {
-    let name = internal_queue(exchange, &region(downstream));
+    let name = internal_queue(exchange, &Downstream::new(downstream, None));
     for (region, broker) in &mut world.brokers {
         if region.as_str() != downstream {
             broker.exchanges.extend([format!("{name} A"), format!("{name} B")]);
@@ -686,7 +686,7 @@ fn paused_links_stay_paused_until_they_are_resumed() {
     let mut world = World::of(&wanted(TWO));
     let (asia, europe) = (wanted_broker("asia"), region("europe"));
     let recorded = |world: &mut World| world.broker("asia").owned.clone().unwrap();
-    let pause = link::pause("shop", &asia, &europe, recorded(&mut world));
+    let pause = link::pause(&asia, &europe, recorded(&mut world));
     world.apply(&pause);
     assert!(world.broker("asia").upstreams.is_empty());
     assert!(plan(&wanted(TWO), &world.look()).is_empty(), "it is remembered");
@@ -697,7 +697,7 @@ fn paused_links_stay_paused_until_they_are_resumed() {
     assert_eq!(again, "- broker asia: upstream europe (its links are paused)\n");
     world.up(&wanted(TWO));
 
-    let resume = link::resume("shop", &asia, &europe, recorded(&mut world));
+    let resume = link::resume(&asia, &europe, recorded(&mut world));
     world.apply(&resume);
     assert_eq!(world.broker("asia").upstreams["europe"], asia.upstreams["europe"]);
     assert!(plan(&wanted(TWO), &world.look()).is_empty());
@@ -708,9 +708,9 @@ fn a_resumption_that_is_cut_short_is_finished_by_up() {
     let mut world = World::of(&wanted(TWO));
     let (asia, europe) = (wanted_broker("asia"), region("europe"));
     let recorded = |world: &mut World| world.broker("asia").owned.clone().unwrap();
-    let pause = link::pause("shop", &asia, &europe, recorded(&mut world));
+    let pause = link::pause(&asia, &europe, recorded(&mut world));
     world.apply(&pause);
-    let mut resume = link::resume("shop", &asia, &europe, recorded(&mut world));
+    let mut resume = link::resume(&asia, &europe, recorded(&mut world));
     resume.steps.truncate(1);
     world.apply(&resume);
     world.up(&wanted(TWO));

@@ -7,7 +7,7 @@ use fedctl_model::{
     definition::Policy,
     desired::Passwords,
     diagnostic::Place,
-    federation::internal_queue,
+    federation::{Downstream, internal_queue},
     names,
     observed::{
         Binding, BrokerHealth, Consumer, Container, ContainerState, EngineState, Federated, Link,
@@ -136,7 +136,9 @@ fn broker_health(others: &[RegionName]) -> BrokerHealth {
             age: Some(180),
         })
     });
-    let internal = others.iter().map(|downstream| queue(internal_queue(EXCHANGE, downstream), 0));
+    let internal = others
+        .iter()
+        .map(|downstream| queue(internal_queue(EXCHANGE, &Downstream::new(downstream.as_str(), None)), 0));
     BrokerHealth {
         version: "4.3.6".into(),
         uptime_ms: Some(185_000),
@@ -541,7 +543,7 @@ fn a_broker_off_the_network_between_the_regions_has_no_link_that_works() {
 fn a_connection_from_an_address_that_the_downstream_no_longer_has_is_dead() {
     let attached_as = |host: &str, address: &str| {
         let consumer = Consumer {
-            queue: internal_queue(EXCHANGE, &RegionName::new("asia")),
+            queue: internal_queue(EXCHANGE, &Downstream::new("asia", None)),
             user: "link-asia".into(),
             host: host.into(),
         };
@@ -671,7 +673,7 @@ fn a_link_that_runs_is_idle_moves_is_blocked_or_paused() {
             .find(|link| link.link.resource.name() == resource && link.link.downstream.as_str() == "asia");
         link.unwrap().activity
     };
-    let internal = internal_queue(EXCHANGE, &RegionName::new("asia"));
+    let internal = internal_queue(EXCHANGE, &Downstream::new("asia", None));
     let holding = |messages: u64, unacknowledged: u64| {
         let name = internal.clone();
         move |world: &mut World| {
@@ -749,7 +751,7 @@ fn an_alarm_is_not_healthy() {
 #[test]
 fn what_waits_is_counted_where_it_waits() {
     let mut world = World::of(TWO);
-    let to_asia = internal_queue(EXCHANGE, &RegionName::new("asia"));
+    let to_asia = internal_queue(EXCHANGE, &Downstream::new("asia", None));
     world.broker("europe").queues = vec![queue(to_asia, 19_930), queue(QUEUE.into(), 7)];
     world.broker("asia").queues[0].messages = 5;
     let waiting = |status: &Status, downstream: &str| {

@@ -568,7 +568,7 @@ prop_compose! {
         management in option::of(Just(1)),
         services in vec(service(), 0..4),
     ) -> Region {
-        Region { name: RegionName::new(name), ports: BrokerPorts { amqp, management }, services }
+        Region { name: RegionName::new(name), broker: None, ports: BrokerPorts { amqp, management }, services }
     }
 }
 

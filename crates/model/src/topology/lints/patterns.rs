@@ -62,7 +62,7 @@ fn internal_names(topology: &Topology) -> impl Iterator<Item = String> {
     let exchanges = [EXCHANGE.to_owned()].into_iter().chain(exchanges);
     exchanges.flat_map(|exchange| {
         topology.regions.iter().flat_map(move |region| {
-            let queue = internal_queue(&exchange, &region.name);
+            let queue = internal_queue(&exchange, &region.as_downstream_of(region));
             let exchanges = internal_exchanges(&queue);
             [queue].into_iter().chain(exchanges)
         })

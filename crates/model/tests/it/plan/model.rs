@@ -100,7 +100,9 @@ impl World {
         match step {
             Step::Engine(operation) => self.operate(operation),
             Step::Broker { region, change: Change::Await { container } } => {
-                assert!(self.runs(container), "`{container}` was waited for and does not run");
+                if let Some(container) = container {
+                    assert!(self.runs(container), "`{container}` was waited for and does not run");
+                }
                 self.brokers.entry(region.clone()).or_insert_with(|| Definitions {
                     cluster_name: region.to_string(),
                     ..Definitions::default()
@@ -188,6 +190,7 @@ impl World {
         let broker = self.asked(region);
         match change {
             Change::Await { .. } | Change::AwaitLinks { .. } | Change::EnableFeatureFlags => {}
+            Change::PutVhost { .. } => broker.lacks_vhost = false,
             Change::PutClusterName { name } => broker.cluster_name.clone_from(name),
             Change::PutUser { name, password } => {
                 broker.users.insert(name.clone(), password::hash_with_salt(password, [1, 2, 3, 4]));

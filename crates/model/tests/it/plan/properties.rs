@@ -2,7 +2,7 @@
 
 use fedctl_model::{
     desired::Desired,
-    federation::internal_queue,
+    federation::{Downstream, internal_queue},
     names,
     observed::{Container, ContainerState, Definitions},
     pattern::Pattern,
@@ -42,7 +42,7 @@ prop_compose! {
         };
         let own = own.into_iter().map(|name| service(name, None));
         let other = other.then(|| service("crawler", Some("crawler:1")));
-        Region { name: RegionName::new(name), ports: <_>::default(), services: own.chain(other).collect() }
+        Region { name: RegionName::new(name), broker: None, ports: <_>::default(), services: own.chain(other).collect() }
     }
 }
 
@@ -172,7 +172,7 @@ fn with_internal(world: &mut World, messages: u64) {
     let regions: Vec<RegionName> = world.brokers.keys().cloned().collect();
     for (upstream, broker) in &mut world.brokers {
         for downstream in regions.iter().filter(|region| *region != upstream) {
-            let name = internal_queue("orders.events", downstream);
+            let name = internal_queue("orders.events", &Downstream::new(downstream.as_str(), None));
             broker.exchanges.push(format!("{name} A"));
             broker.queues.push(super::queue(name, messages));
         }
