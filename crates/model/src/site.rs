@@ -236,12 +236,12 @@ impl fmt::Display for Unavailable {
                 )
             }
             Self::Rejected(user) => {
-                write!(f, "the broker rejects user `{user}` or the password given for it")
+                write!(f, "the broker rejects user `{user}`: its password is another, or it lacks the tag `monitoring`")
             }
             Self::NoVhost(vhost) => {
                 write!(
                     f,
-                    "it has no virtual host `{vhost}` yet, or `fedctl` may not use it: `fedctl up` creates it"
+                    "it has no virtual host `{vhost}`: `fedctl up` creates it"
                 )
             }
         }

@@ -50,7 +50,7 @@ pub struct Topology {
     pub federation: Federation,
 }
 
-/// The name of a region. It is also its broker's host name and its cluster name.
+/// The name of a region. It is also the host name and the cluster name of a broker that fedctl starts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct RegionName(#[schemars(length(min = 1, max = 32), regex(pattern = NAME))] String);

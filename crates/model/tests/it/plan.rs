@@ -1,5 +1,6 @@
 //! What fedctl decides to do: desired × observed → plan, against a model of the engine and the brokers.
 
+mod external;
 mod model;
 mod properties;
 
@@ -39,7 +40,8 @@ fn wanted(yaml: &str) -> Desired {
 fn wanted_of(topology: &Topology) -> Desired {
     let mut topology = topology.clone();
     catalogue().complete(&mut topology);
-    let passwords = desired::passwords(&topology).into_iter().map(|id| {
+    let given = topology.given_passwords().into_iter().map(|(id, _)| id);
+    let passwords = desired::passwords(&topology).into_iter().chain(given).map(|id| {
         let password = Secret::new(format!("hunter2-{}-{}", id.region, id.user));
         (id, password)
     });

@@ -694,3 +694,74 @@ proptest! {
         findings(&[&SHIPPED[..start], fragment, &SHIPPED[end..]].concat());
     }
 }
+
+/// A topology of two regions whose brokers run elsewhere.
+fn elsewhere(europe: &str, asia: &str) -> String {
+    format!("name: shop\nmaster: europe\nregions:\n- {{name: europe, {europe}}}\n- {{name: asia, {asia}}}\n")
+}
+
+const HERE: &str = "broker: {management: 'http://localhost:15672', amqp: 'amqp://localhost', vhost: asia}";
+
+#[test]
+fn brokers_that_run_elsewhere_have_no_findings() {
+    let tls = "broker: {management: 'https://a.example.com/proxy/', amqp: 'amqps://a.example.com', \
+               advertise: 'amqps://10.0.0.1:5679', password: '${A_1}', ca-file: ca.pem}";
+    check(&elsewhere(tls, HERE), &[]);
+    check(&elsewhere(&HERE.replace("asia", "'/'"), HERE), &[]);
+}
+
+#[test]
+fn the_address_of_a_broker_is_a_url_without_a_password() {
+    let broker = "broker: {management: 'amqp://localhost', amqp: 'amqp://me:hunter2@localhost', \
+                  advertise: 'amqp://localhost/vhost'}";
+    let found = findings(&elsewhere(broker, HERE));
+    let found: Vec<String> = found.iter().map(|found| format!("{} {}", found.code, found.message)).collect();
+    assert_eq!(
+        found,
+        [
+            "FED0140 not the URL of a broker: `amqp` is neither `http` nor `https`",
+            "FED0140 not the URL of a broker: user and password have keys of their own",
+            "FED0140 not the URL of a broker: nothing may follow the port",
+        ]
+    );
+}
+
+#[test]
+fn a_password_in_the_file_is_found_and_not_repeated() {
+    let broker = HERE.replace("vhost: asia", "password: hunter2");
+    let found = findings(&elsewhere(&broker, HERE));
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0141", "{found:?}");
+    assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    let both = HERE.replace("vhost: asia", "password: '${A}', password-file: a.txt");
+    let found = findings(&elsewhere(&both, HERE));
+    assert!(found[0].message.starts_with("both `password` and `password-file`"), "{found:?}");
+}
+
+#[test]
+fn what_needs_a_container_is_refused_elsewhere() {
+    let services = format!("{HERE}, services: [name: taxes], ports: {{amqp: 5672}}");
+    let codes: Vec<String> = findings(&elsewhere(&HERE.replace("asia", "eu"), &services))
+        .iter()
+        .map(|found| format!("{} {}", found.code, found.place))
+        .collect();
+    assert_eq!(codes, ["FED0142 5:103", "FED0142 5:128"]);
+    let found = findings(&elsewhere("services: []", HERE));
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0143", "{found:?}");
+    let apart = format!("{}federation: {{shape: pairs}}\n", elsewhere("services: []", HERE));
+    assert!(findings(&apart).iter().all(|found| found.code.as_str() != "FED0143"));
+}
+
+#[test]
+fn regions_that_federation_could_not_tell_apart_are_refused() {
+    let same = HERE.replace("vhost: asia", "cluster-name: asia");
+    let found = findings(&elsewhere(&same, &HERE.replace(", vhost: asia", "")));
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0144", "{found:?}");
+}
+
+#[test]
+fn a_password_that_crosses_a_network_in_clear_is_warned_of() {
+    let far = "broker: {management: 'http://10.0.0.1:15672', amqp: 'amqp://a.example.com'}";
+    let found = findings(&elsewhere(far, HERE));
+    let codes: Vec<&str> = found.iter().map(|found| found.code.as_str()).collect();
+    assert_eq!(codes, ["FED0240", "FED0240"], "{found:?}");
+}

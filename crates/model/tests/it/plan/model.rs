@@ -31,6 +31,8 @@ pub struct World {
     locked: BTreeSet<RegionName>,
     /// Brokers that lack a plugin.
     pub without_plugin: BTreeSet<RegionName>,
+    /// Brokers that run elsewhere.
+    pub elsewhere: BTreeSet<RegionName>,
     /// Containers whose files are in their volume.
     uploaded: BTreeSet<String>,
     /// The volume of each container.
@@ -49,7 +51,7 @@ impl World {
     /// What a look at it finds.
     pub fn look(&self) -> Snapshot<Definitions> {
         let brokers = self.brokers.iter().map(|(region, broker)| {
-            let answers = self.answering.contains(region) && self.runs(&self.name_of(region));
+            let answers = self.answering.contains(region) && self.is_up(region);
             let answer = match (answers, self.locked.contains(region)) {
                 (false, _) => Err(Unavailable::Unreachable("connection refused".into())),
                 (true, true) => Err(Unavailable::Unauthorized),
@@ -103,6 +105,7 @@ impl World {
                 if let Some(container) = container {
                     assert!(self.runs(container), "`{container}` was waited for and does not run");
                 }
+                assert!(container.is_some() || self.elsewhere.contains(region), "`{region}` has no broker");
                 self.brokers.entry(region.clone()).or_insert_with(|| Definitions {
                     cluster_name: region.to_string(),
                     ..Definitions::default()
@@ -255,7 +258,7 @@ impl World {
     fn asked(&mut self, region: &RegionName) -> &mut Definitions {
         let name = self.name_of(region);
         assert!(
-            self.runs(&name) && self.answering.contains(region),
+            self.is_up(region) && self.answering.contains(region),
             "`{name}` was asked and does not answer"
         );
         assert!(!self.without_plugin.contains(region), "`{name}` lacks a plugin");
@@ -264,6 +267,10 @@ impl World {
 
     fn name_of(&self, region: &RegionName) -> String {
         names::container(&self.project, region, BROKER)
+    }
+
+    fn is_up(&self, region: &RegionName) -> bool {
+        self.elsewhere.contains(region) || self.runs(&self.name_of(region))
     }
 
     fn runs(&self, name: &str) -> bool {
@@ -312,6 +319,14 @@ impl World {
     /// Makes a broker reject fedctl's administrator.
     pub fn lock(&mut self, region: &str) {
         self.locked.insert(RegionName::new(region));
+    }
+
+    /// Adds a broker that runs elsewhere.
+    pub fn add_elsewhere(&mut self, region: &str, held: Definitions) {
+        let region = RegionName::new(region);
+        self.elsewhere.insert(region.clone());
+        self.answering.insert(region.clone());
+        self.brokers.insert(region, held);
     }
 
     /// Makes a broker unreachable until it is waited for.
