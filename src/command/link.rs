@@ -32,7 +32,8 @@ pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcom
     let project = Project::load(global, output, false)?;
     let pair = pair(&project, named)?;
     let _lock = project.lock(global, &project.topology.name)?;
-    let engine = project.reachable_engine(global).await?;
+    let engine = project.engine(global).await?;
+    engine.check_ports()?;
     let passwords = project.completed(project.workdir.passwords()?)?;
     let needed = desired::passwords(&project.topology);
     if let Some(missing) = needed.iter().find(|needed| !passwords.contains_key(needed)) {

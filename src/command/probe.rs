@@ -43,9 +43,7 @@ async fn probe(
     stop: &Stop,
 ) -> Result<Outcome, Failure> {
     let inspect = project.inspect(global)?;
-    if project.topology.has_containers() {
-        inspect.engine.check_ports()?;
-    }
+    inspect.engine.check_ports()?;
     let probe = Probe::of(&project.topology, regions, nonce(), asked.count.into());
     let probing = Probing {
         inspect: &inspect,

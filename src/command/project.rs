@@ -100,26 +100,24 @@ impl Project {
     /// Locks this directory, and a project on its engine.
     pub fn lock(&self, global: &Global, project: &str) -> Result<[Lock; 2], Failure> {
         let directory = self.workdir.lock()?;
-        let engine = Engine::at(global.host.as_deref())?;
+        let engine = self.unchecked_engine(global)?;
         Ok([directory, Lock::of_project(project, &engine.address().url)?])
     }
 
     /// The engine, which is there if it is needed.
     pub async fn engine(&self, global: &Global) -> Result<Engine, Failure> {
-        let host = global.host.as_deref();
         if !self.topology.has_containers() {
-            return Ok(Engine::at(host)?);
+            return Ok(Engine::none()?);
         }
-        Ok(Engine::connect(host).await?)
+        Ok(Engine::connect(global.host.as_deref()).await?)
     }
 
-    /// The same, whose containers' ports can be reached from here.
-    pub async fn reachable_engine(&self, global: &Global) -> Result<Engine, Failure> {
-        let engine = self.engine(global).await?;
-        if self.topology.has_containers() {
-            engine.check_ports()?;
+    /// The same, to which nothing is sent yet.
+    fn unchecked_engine(&self, global: &Global) -> Result<Engine, Failure> {
+        if !self.topology.has_containers() {
+            return Ok(Engine::none()?);
         }
-        Ok(engine)
+        Ok(Engine::at(global.host.as_deref())?)
     }
 
     /// The passwords that are known by now.
@@ -151,7 +149,7 @@ impl Project {
 
     /// What reads the engine, the brokers and the services, for a report.
     pub fn inspect(&self, global: &Global) -> Result<Inspect, Failure> {
-        let engine = Engine::at(global.host.as_deref())?;
+        let engine = self.unchecked_engine(global)?;
         Ok(Inspect::for_reports(engine, &self.topology.name, self.inventory()?))
     }
 

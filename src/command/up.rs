@@ -29,7 +29,8 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let project = Project::load(global, output, true)?;
     let regions = project.regions(&asked.regions)?;
     let _lock = project.lock(global, &project.topology.name)?;
-    let engine = project.reachable_engine(global).await?;
+    let engine = project.engine(global).await?;
+    engine.check_ports()?;
     let executable = project.executable(&engine).await?;
     let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
     let passwords = project.completed(passwords)?;

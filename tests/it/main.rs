@@ -17,6 +17,7 @@
 mod cli;
 mod e2e;
 mod export;
+mod external;
 mod findings;
 mod harness;
 mod monitoring;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let independent = [
         cli::cases(),
         export::cases(),
+        external::cases(),
         findings::cases(),
         monitoring::cases(),
         probes::cases(),

@@ -1,7 +1,7 @@
 //! The services against a real broker, which all of these tests share, each in a vhost of its own.
 
 mod bad_requests;
-mod broker;
+pub mod broker;
 mod checkout;
 mod compute;
 mod profile;

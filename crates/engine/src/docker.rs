@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use address::Transport;
+use address::{Origin, Transport};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     exec::StartExecResults,
@@ -88,7 +88,24 @@ impl Engine {
         Ok(Self { docker, address: Arc::new(address), is_here, platform: None, uploads: Uploads::default() })
     }
 
-    /// The same, after checking that it is new enough. That takes some milliseconds, so reports do without.
+    /// No engine, for a project without a container. Nobody asks it.
+    pub fn none() -> Result<Self> {
+        let transport = Transport::Tcp { authority: "localhost:0".into(), certificates: None };
+        let address =
+            EngineAddress { url: "none".into(), transport, origin: Origin::Default, rootless: None };
+        let docker = docker(&address.transport).map_err(|source| {
+            EngineError::new(Operation::Connect, &address.url, source).connecting(&address)
+        })?;
+        Ok(Self {
+            docker,
+            address: Arc::new(address),
+            is_here: true,
+            platform: None,
+            uploads: Uploads::default(),
+        })
+    }
+
+    /// The engine at `host`, as above, after checking that it is new enough. That takes some milliseconds, so reports do without.
     pub async fn connect(host: Option<&str>) -> Result<Self> {
         let mut engine = Self::at(host)?;
         let found = engine.docker.version().await;

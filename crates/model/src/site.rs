@@ -236,13 +236,13 @@ impl fmt::Display for Unavailable {
                 )
             }
             Self::Rejected(user) => {
-                write!(f, "the broker rejects user `{user}`: its password is another, or it lacks the tag `monitoring`")
-            }
-            Self::NoVhost(vhost) => {
                 write!(
                     f,
-                    "it has no virtual host `{vhost}`: `fedctl up` creates it"
+                    "the broker rejects user `{user}`: its password is another, or it lacks the tag `monitoring`"
                 )
+            }
+            Self::NoVhost(vhost) => {
+                write!(f, "it has no virtual host `{vhost}`: `fedctl up` creates it")
             }
         }
     }

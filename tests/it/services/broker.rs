@@ -7,17 +7,18 @@ use std::thread;
 use std::time::Duration;
 
 use fedctl_engine::rabbitmq::speaks_amqp;
-use fedctl_model::site::Address;
+use fedctl_model::{observed::Plugin, site::Address};
+use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout};
 
 use super::region::{until, within};
 use crate::support::engine::{broker_image, docker, run};
@@ -25,7 +26,6 @@ use crate::support::engine::{broker_image, docker, run};
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
 /// Where the official image has it; others have it elsewhere.
 const PLUGINS: &str = "RABBITMQ_ENABLED_PLUGINS_FILE=/etc/rabbitmq/enabled_plugins";
-const DEFINITIONS: &str = "load_definitions = /etc/rabbitmq/test.json\n";
 
 /// A broker that is removed when dropped. Each test uses a vhost of its own, so tests can share it.
 pub struct Broker {
@@ -82,8 +82,12 @@ impl Broker {
         let directory = tempfile::tempdir().unwrap();
         let etc = directory.path().join("rabbitmq");
         std::fs::create_dir_all(etc.join("conf.d")).unwrap();
-        std::fs::write(etc.join("conf.d/90-test.conf"), DEFINITIONS).unwrap();
-        std::fs::write(etc.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_federation].\n").unwrap();
+        // without a name of its own the broker looks up its host's name for every federated message
+        let configuration =
+            format!("load_definitions = /etc/rabbitmq/test.json\ncluster_name = {}\n", self.container);
+        std::fs::write(etc.join("conf.d/90-test.conf"), configuration).unwrap();
+        let plugins = Plugin::ALL.map(Plugin::name).join(",");
+        std::fs::write(etc.join("enabled_plugins"), format!("[{plugins}].\n")).unwrap();
         std::fs::write(etc.join("test.json"), definitions.to_string()).unwrap();
         docker(&["cp", etc.to_str().unwrap(), &format!("{}:/etc", self.container)]);
     }
@@ -125,8 +129,6 @@ impl Broker {
     /// Two vhosts that no other test uses, each the upstream of the other for the exchanges whose names end in `.events`,
     /// as two regions are.
     pub fn federated_vhosts(&self) -> [String; 2] {
-        // without a name of its own the broker looks up its host's name for every message
-        self.put(&[("cluster-name".to_owned(), json!({"name": self.container}))]);
         let vhosts = [(); 2].map(|()| self.new_vhost());
         for (vhost, other) in vhosts.iter().zip(vhosts.iter().rev()) {
             let uri = format!("amqp://test:hush-hush@localhost/{other}");
@@ -160,11 +162,22 @@ impl Broker {
         blocking(until(&format!("{exchange} in {vhost} is forwarded"), forwarded));
     }
 
+    /// Where AMQP and the management API are reached.
+    pub fn addresses(&self) -> [String; 2] {
+        [self.amqp, self.management].map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The name of its cluster, by which it is also its container's.
+    pub fn cluster_name(&self) -> &str {
+        &self.container
+    }
+
     fn api(&self) -> String {
         format!("http://127.0.0.1:{}/api", self.management)
     }
 
-    fn put(&self, objects: &[(String, Value)]) {
+    /// Puts objects, each by its path below the API.
+    pub fn put(&self, objects: &[(String, Value)]) {
         blocking(async {
             rustls::crypto::ring::default_provider().install_default().ok();
             let client = Client::new();
@@ -242,6 +255,21 @@ impl Probe {
         let got = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap()?;
         got.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
         Some(got.delivery)
+    }
+
+    /// Consumes so many messages of `queue`, and acknowledges each; how many came before there was none for a while.
+    pub async fn consume(&self, queue: &str, count: usize) -> usize {
+        let options = BasicConsumeOptions::default();
+        let consumer = self.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default());
+        let mut deliveries = consumer.await.unwrap();
+        let mut received = 0;
+        while received < count
+            && let Ok(Some(delivery)) = timeout(BOOT_WITHIN, deliveries.next()).await
+        {
+            delivery.unwrap().acker.ack(BasicAckOptions::default()).await.unwrap();
+            received += 1;
+        }
+        received
     }
 
     /// How many messages are ready in `queue`, and how many consumers it has.

@@ -19,6 +19,8 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 pub struct Broker {
     region: String,
     base: String,
+    /// The virtual host, as paths spell it.
+    vhost: String,
     user: String,
     password: String,
 }
@@ -31,7 +33,18 @@ impl Broker {
     /// The same, as another user.
     pub fn of(region: &str, address: &str, (user, password): (&str, &str)) -> Self {
         let base = format!("http://{address}/api");
-        Self { region: region.to_owned(), base, user: user.to_owned(), password: password.to_owned() }
+        let [region, vhost, user, password] = [region, "%2F", user, password].map(str::to_owned);
+        Self { region, base, vhost, user, password }
+    }
+
+    /// The same in another virtual host.
+    pub fn in_vhost(self, vhost: &str) -> Self {
+        Self { vhost: vhost.to_owned(), ..self }
+    }
+
+    /// The path of something in its virtual host.
+    pub fn path(&self, kind: &str, name: &str) -> String {
+        format!("/{kind}/{}/{name}", self.vhost)
     }
 
     pub fn get(&self, path: &str) -> Value {
@@ -77,8 +90,9 @@ impl Broker {
     /// A queue that gets what an exchange gets with this key.
     pub fn tap(&self, exchange: &str, key: &str) -> String {
         let queue = format!("tap.{key}");
-        self.put(&format!("/queues/%2F/{queue}"), &json!({"durable": true}));
-        self.post(&format!("/bindings/%2F/e/{exchange}/q/{queue}"), &json!({"routing_key": key}));
+        self.put(&self.path("queues", &queue), &json!({"durable": true}));
+        let binding = self.path("bindings", &format!("e/{exchange}/q/{queue}"));
+        self.post(&binding, &json!({"routing_key": key}));
         queue
     }
 
@@ -86,14 +100,14 @@ impl Broker {
     pub fn publish(&self, exchange: &str, key: &str, payload: &str) -> bool {
         let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
             "payload_encoding": "string"});
-        self.post(&format!("/exchanges/%2F/{exchange}/publish"), &body)["routed"] == true
+        self.post(&self.path("exchanges", &format!("{exchange}/publish")), &body)["routed"] == true
     }
 
     /// Publishes a persistent message; whether the broker took it and routed it to any queue.
     pub fn try_publish(&self, exchange: &str, key: &str, payload: &str) -> bool {
         let body = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload,
             "payload_encoding": "string"});
-        let url = format!("{}/exchanges/%2F/{exchange}/publish", self.base);
+        let url = format!("{}/exchanges/{}/{exchange}/publish", self.base, self.vhost);
         let answer =
             http::ask_within(AT_ONCE, Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
         answer.is_some_and(|(status, answer)| status.is_success() && answer["routed"] == true)
@@ -102,7 +116,7 @@ impl Broker {
     /// Everything in a queue, which stays there; nothing where there is no such queue.
     pub fn peek(&self, queue: &str) -> Vec<String> {
         let body = json!({"count": 10_000, "ackmode": "ack_requeue_true", "encoding": "auto"});
-        let url = format!("{}/queues/%2F/{queue}/get", self.base);
+        let url = format!("{}/queues/{}/{queue}/get", self.base, self.vhost);
         let answer =
             http::ask_within(AT_ONCE, Method::POST, &url, Some((&self.user, &self.password)), Some(&body));
         let messages = answer.map(|(_, messages)| messages).unwrap_or_default();
@@ -113,14 +127,14 @@ impl Broker {
     /// Takes everything out of a queue.
     pub fn take(&self, queue: &str) -> Vec<String> {
         let body = json!({"count": 10_000, "ackmode": "ack_requeue_false", "encoding": "auto"});
-        let messages = self.post(&format!("/queues/%2F/{queue}/get"), &body);
+        let messages = self.post(&self.path("queues", &format!("{queue}/get")), &body);
         let payload = |message: &Value| message["payload"].as_str().unwrap().to_owned();
         messages.as_array().unwrap().iter().map(payload).collect()
     }
 
     /// Messages in a queue, counted at once.
     pub fn depth(&self, queue: &str) -> u64 {
-        let queues = self.get("/queues/%2F?disable_stats=true&enable_queue_totals=true");
+        let queues = self.get(&format!("/queues/{}?disable_stats=true&enable_queue_totals=true", self.vhost));
         let found = queues.as_array().unwrap().iter().find(|found| found["name"] == queue);
         found.and_then(|found| found["messages"].as_u64()).unwrap_or_default()
     }
@@ -129,7 +143,7 @@ impl Broker {
     pub fn await_binding(&self, exchange: &str, key: &str, downstream: &str) {
         let internal = format!("federation: {exchange} -> {downstream}");
         until(&format!("binding `{key}` of {downstream} in {}", self.region), || {
-            let bindings = self.get(&format!("/exchanges/%2F/{exchange}/bindings/source"));
+            let bindings = self.get(&self.path("exchanges", &format!("{exchange}/bindings/source")));
             bindings.as_array().unwrap().iter().find(|binding| {
                 binding["routing_key"] == key
                     && binding["destination"].as_str().unwrap().starts_with(&internal)
@@ -140,7 +154,7 @@ impl Broker {
 
     /// The links from an upstream; none if the broker fails to list them, as it does while they start and stop.
     pub fn links_from(&self, upstream: &str) -> Option<Vec<Value>> {
-        let links = self.try_get("/federation-links/%2F")?;
+        let links = self.try_get(&format!("/federation-links/{}", self.vhost))?;
         let links = links.as_array()?;
         Some(links.iter().filter(|link| link["upstream"] == upstream).cloned().collect())
     }

@@ -1,0 +1,14 @@
+//! Regions whose brokers fedctl did not start, as virtual hosts of one: what is configured, shown and carried.
+//!
+//! The intents of RabbitMQ's own suites for federation (`exchange_SUITE`, `queue_SUITE`,
+//! `triangular_bidirectional_exchange_federation_SUITE`, `federation_mgmt_SUITE` and others) are among the cases.
+
+mod federation;
+mod links;
+mod rights;
+
+use libtest_mimic::Trial;
+
+pub fn cases() -> Vec<Trial> {
+    [links::cases(), rights::cases()].into_iter().flatten().collect()
+}
