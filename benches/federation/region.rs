@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use fedctl_contract::http;
 use fedctl_model::{
     desired::PasswordId,
-    federation::internal_queue,
+    federation::{Downstream, internal_queue},
     names::{APPLICATION, BROKER, container},
     site::{ADMINISTRATOR, AMQP_PORT, MANAGEMENT_PORT},
     topology::RegionName,
@@ -98,7 +98,7 @@ impl Region {
     /// How many messages wait in this region's own queues, and of `exchange` for the links of `other`.
     pub async fn waiting(&self, other: &Region, exchange: &str) -> Result<(u64, u64)> {
         let queues = self.queues().await?;
-        let outgoing = internal_queue(exchange, &other.name);
+        let outgoing = internal_queue(exchange, &Downstream::new(other.name.as_str(), None));
         let own = queues.iter().filter(|(name, _)| !name.starts_with("federation: "));
         Ok((own.map(|(_, messages)| messages).sum(), queues.get(&outgoing).copied().unwrap_or_default()))
     }

@@ -1,8 +1,8 @@
 //! The program from outside: first the cases that disturb no other, side by side, then whole projects, each in order.
 //!
 //! Every case has a name of its own: `cargo test --test it -- --list` names them all, `-- e2e::put_back` runs those of
-//! one file. `services` and `e2e` need a Docker engine with the image of its brokers; `cargo test --test it --
-//! --skip services --skip e2e` runs the rest, and `cargo test -p fedctl-model` what the model decides.
+//! one file. `services`, `external` and `e2e` need a Docker engine with the image of its brokers; `cargo test --test it --
+//! --skip services --skip external --skip e2e` runs the rest, and `cargo test -p fedctl-model` what the model decides.
 //!
 //! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
 //! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.

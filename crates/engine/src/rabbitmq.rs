@@ -189,9 +189,12 @@ impl Connector {
     ///
     /// If fedctl has no password for it.
     pub fn broker(&self, site: &Site) -> std::result::Result<Broker, Unavailable> {
-        let unknown = || match site.is_ours() {
-            true => Unavailable::NoPassword,
-            false => Unavailable::NoCredentials(site.user.clone()),
+        let unknown = || {
+            if site.is_ours() {
+                Unavailable::NoPassword
+            } else {
+                Unavailable::NoCredentials(site.user.clone())
+            }
         };
         let password = site.password.clone().ok_or_else(unknown)?;
         let base = Url::parse(&site.api()).map_err(|error| Unavailable::OutOfReach(error.to_string()))?;

@@ -15,6 +15,7 @@ use crate::{
     secret::Secret,
     topology::{ExternalBroker, Region, RegionName, Topology},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 /// The address on which everything is published.
@@ -407,14 +408,13 @@ pub fn origin_on_network(host: &str) -> String {
     format!("{plain}://{host}:{AMQP_PORT}")
 }
 
+/// What a part of a URI may hold as it is (RFC 3986, section 2.3, unreserved characters).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A part of a URI, with what has a meaning there escaped.
 #[must_use]
 pub fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().fold(String::new(), |encoded, byte| match plain(byte) {
-        true => encoded + std::str::from_utf8(&[byte]).unwrap_or_default(),
-        false => format!("{encoded}%{byte:02X}"),
-    })
+    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// A text as it may be shown: without user and password of any URI in it.

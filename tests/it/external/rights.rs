@@ -86,13 +86,11 @@ fn an_address_at_which_nothing_answers_is_named_and_hinders_no_other() {
     let text = regions.text();
     let vhost = regions.vhost("asia");
     let [amqp, management] = regions.shared.addresses();
-    let lines = text.lines().map(|line| match line.contains(&vhost) {
-        true => line.replace(&amqp, "127.0.0.1:1").replace(&management, "127.0.0.1:2") + "\n",
-        false => format!("{line}\n"),
-    });
-    regions.write(&lines.collect::<String>());
-    let status = regions.fedctl(&["status", "-o", "json"]).exits(4).json();
-    let states: Vec<&str> = status["regions"]
+    let asia = text.lines().find(|line| line.contains(&vhost)).unwrap();
+    let moved = asia.replace(&amqp, "127.0.0.1:1").replace(&management, "127.0.0.1:2");
+    regions.edit(asia, &moved);
+    let found = regions.fedctl(&["status", "-o", "json"]).exits(4).json();
+    let states: Vec<&str> = found["regions"]
         .as_array()
         .unwrap()
         .iter()

@@ -64,4 +64,4 @@ pub fn stop(name: &str) -> (i64, Duration) {
 
 const NEEDED: &str = "This test needs a Docker engine, its `docker` command and the image of the brokers \
     (`cargo run -- pull`). `cargo test --workspace --lib`, `cargo test -p fedctl-model` and \
-    `cargo test --test it -- --skip services --skip e2e` need none of them.";
+    `cargo test --test it -- --skip services --skip external --skip e2e` need none of them.";
