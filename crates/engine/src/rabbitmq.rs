@@ -49,7 +49,24 @@ pub struct Broker {
     password: Secret,
     base: Url,
     client: Client,
-    slots: Arc<Semaphore>,
+    turns: Turns,
+}
+
+/// What the requests to one broker share, also those for its other virtual hosts.
+#[derive(Debug, Clone)]
+struct Turns {
+    /// Requests at a time.
+    requests: Arc<Semaphore>,
+    /// Changes of upstreams and policies, one after the other. A broker tells links of such a change without a lock, and by
+    /// the upstream's name alone, whatever the virtual host: of two changes at once one can fail halfway with a 500
+    /// (`rabbit_federation_link_sup:adjust/3`, seen on 4.0.5).
+    changes: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { requests: Arc::new(Semaphore::new(http::AT_ONCE)), changes: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// A request to a broker that failed.
@@ -140,6 +157,8 @@ pub struct Connector {
     timeout: Duration,
     plain: Client,
     encrypted: Arc<Mutex<BTreeMap<Option<String>, Client>>>,
+    /// By where the management API begins.
+    turns: Arc<Mutex<BTreeMap<String, Turns>>>,
 }
 
 impl Default for Connector {
@@ -159,7 +178,7 @@ impl Connector {
     pub fn within(timeout: Duration) -> Self {
         let plain = client(timeout).tls_certs_only([]).build();
         let plain = plain.expect("a client without certificates can always be built");
-        Self { timeout, plain, encrypted: Arc::default() }
+        Self { timeout, plain, encrypted: Arc::default(), turns: Arc::default() }
     }
 
     fn client(&self, site: &Site) -> std::result::Result<Client, String> {
@@ -199,8 +218,9 @@ impl Connector {
         let password = site.password.clone().ok_or_else(unknown)?;
         let base = Url::parse(&site.api()).map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
         let client = self.client(site).map_err(Unavailable::OutOfReach)?;
-        let slots = Arc::new(Semaphore::new(http::AT_ONCE));
-        Ok(Broker { site: site.clone(), password, base, client, slots })
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = turns.entry(site.api()).or_default().clone();
+        Ok(Broker { site: site.clone(), password, base, client, turns })
     }
 }
 
@@ -250,6 +270,25 @@ impl Broker {
 
     /// Makes one change of a plan. To wait is not a change: the broker is ready when this returns.
     pub async fn change(&self, change: &Change) -> Result<()> {
+        let _turn = match change {
+            Change::PutUpstream { .. }
+            | Change::PutPolicy { .. }
+            | Change::DeleteUpstream { .. }
+            | Change::DeletePolicy { .. }
+            | Change::RestartLink { .. } => Some(self.turns.changes.acquire().await),
+            Change::Await { .. }
+            | Change::AwaitLinks { .. }
+            | Change::EnableFeatureFlags
+            | Change::PutVhost { .. }
+            | Change::PutClusterName { .. }
+            | Change::PutUser { .. }
+            | Change::PutPermissions { .. }
+            | Change::RecordOwnership { .. }
+            | Change::DeleteUser { .. }
+            | Change::DeleteExchange { .. }
+            | Change::DeleteEmptyQueue { .. }
+            | Change::DeleteQueue { .. } => None,
+        };
         match change {
             Change::Await { .. } | Change::AwaitLinks { .. } => self.ready().await,
             Change::EnableFeatureFlags => self.enable_feature_flags().await,

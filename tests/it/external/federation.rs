@@ -27,6 +27,7 @@ pub struct Federation {
     pub name: String,
     pub shared: Arc<Shared>,
     directory: TempDir,
+    regions: Vec<String>,
 }
 
 impl Federation {
@@ -38,8 +39,10 @@ impl Federation {
     /// The same, with other settings of the regions' `broker`. They reach each other within it.
     pub fn with(regions: &[&str], federation: &str, settings: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("external-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let federation = Self { name, shared: Shared::shared(), directory: tempfile::tempdir().unwrap() }
+        let name = format!("e{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let directory = tempfile::tempdir().unwrap();
+        let all = regions.iter().copied().map(str::to_owned).collect();
+        let federation = Self { name, shared: Shared::shared(), directory, regions: all }
             .written(regions, federation, settings);
         rustls::crypto::ring::default_provider().install_default().ok();
         federation
@@ -48,12 +51,13 @@ impl Federation {
     fn written(self, regions: &[&str], federation: &str, settings: &str) -> Self {
         let [amqp, management] = self.shared.addresses();
         let cluster = self.shared.cluster_name();
-        let mut text = format!("name: {}\nmaster: {}\nregions:\n", self.name, regions[0]);
+        let mut text = format!("name: {}\nmaster: {}\nregions:\n", self.name, self.at(regions[0]));
         for region in regions {
             writeln!(
                 text,
-                "- name: {region}\n  broker: {{management: 'http://{management}', amqp: 'amqp://{amqp}', advertise: \
+                "- name: {}\n  broker: {{management: 'http://{management}', amqp: 'amqp://{amqp}', advertise: \
                  'amqp://', cluster-name: {cluster}, vhost: {}, {settings}}}",
+                self.at(region),
                 self.vhost(region)
             )
             .unwrap();
@@ -61,6 +65,12 @@ impl Federation {
         writeln!(text, "federation: {{{federation}}}").unwrap();
         self.write(&text);
         self
+    }
+
+    /// The whole name of a region. A broker tells links of a changed upstream by its name alone, in all virtual hosts, so
+    /// that no two tests may have upstreams of the same name.
+    pub fn at(&self, region: &str) -> String {
+        format!("{region}-{}", self.name)
     }
 
     /// The virtual host that a region is.
@@ -84,8 +94,7 @@ impl Federation {
 
     /// Creates the regions' virtual hosts, as somebody else would.
     pub fn declare_vhosts(&self) {
-        let text = self.text();
-        for region in text.lines().filter_map(|line| line.strip_prefix("- name: ")) {
+        for region in &self.regions {
             self.shared.put(&[(format!("vhosts/{}", self.vhost(region)), json!({}))]);
         }
     }
@@ -153,7 +162,15 @@ impl Drop for Federation {
     fn drop(&mut self) {
         let all = Broker::of("shared", &self.shared.addresses()[1], ADMINISTRATOR);
         let own = format!("{}.", self.name);
-        for vhost in all.names("/vhosts").iter().filter(|vhost| vhost.starts_with(&own)) {
+        // links first: those that try to connect to a virtual host that is gone end those of others
+        for vhost in self.regions.iter().map(|region| self.vhost(region)) {
+            let policies = all.try_get(&format!("/policies/{vhost}")).unwrap_or_default();
+            for policy in policies.as_array().into_iter().flatten().filter_map(|found| found["name"].as_str())
+            {
+                all.try_delete(&format!("/policies/{vhost}/{policy}"));
+            }
+        }
+        for vhost in self.regions.iter().map(|region| self.vhost(region)) {
             all.try_delete(&format!("/vhosts/{vhost}"));
         }
         let users = format!("link-{}-", self.name);

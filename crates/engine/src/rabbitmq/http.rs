@@ -85,7 +85,7 @@ impl Broker {
             None => request,
         };
         // kept until the answer is read, so that the next request finds a connection free
-        let _slot = self.slots.acquire().await;
+        let _turn = self.turns.requests.acquire().await;
         let answer = async { self.read_to_end(request.send().await.map_err(unanswered)?).await };
         answer.await.map_err(|cause| self.failed(method, path, cause))
     }
