@@ -6,9 +6,10 @@
 mod federation;
 mod links;
 mod rights;
+mod tls;
 
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [links::cases(), rights::cases()].into_iter().flatten().collect()
+    [links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
 }

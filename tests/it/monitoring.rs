@@ -337,7 +337,7 @@ fn what_cannot_be_asked_is_unknown() {
             (broker.code, broker.error) = (Some(missing.code()), Some(missing.to_string()));
         },
         "FEDCTL UNKNOWN - 4 of 4 links running; broker `asia`: plugin `rabbitmq_federation_management` is not enabled: \
-         `fedctl up` enables it (FED0609)",
+         rabbitmq-plugins enable rabbitmq_federation_management (FED0609)",
         3,
     );
 }

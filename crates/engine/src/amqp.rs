@@ -1,6 +1,6 @@
 //! A broker over AMQP, in its own terms.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use lapin::{
@@ -14,7 +14,8 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use fedctl_model::site::Site;
+use crate::tls;
+use fedctl_model::site::{LOOPBACK, Site};
 
 /// How long a broker may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -66,14 +67,17 @@ impl Session {
     /// Connects; the broker shows the connection under `name`.
     pub async fn connect(site: &Site, name: &str) -> Result<Self, AmqpError> {
         let password = site.password.as_ref().ok_or(AmqpError::NoPassword)?;
+        let address = site.amqp.to_string();
+        let (host, port) = reached(site)
+            .await
+            .map_err(|source| AmqpError::Connect { address: address.clone(), source: Error::from(source) })?;
         let userinfo = AMQPUserInfo { username: site.user.clone(), password: password.expose().to_owned() };
         let uri = AMQPUri {
             scheme: AMQPScheme::AMQP,
-            authority: AMQPAuthority { userinfo, host: site.amqp.host.clone(), port: site.amqp.port },
+            authority: AMQPAuthority { userinfo, host, port },
             vhost: site.vhost.clone(),
             query: AMQPQueryString { frame_max: Some(FRAME_MAX), ..AMQPQueryString::default() },
         };
-        let address = site.amqp.to_string();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connecting = async {
             let connection = Connection::connect_uri(uri, properties).await?;
@@ -138,6 +142,15 @@ impl Session {
     pub async fn close(self) {
         timeout(CLOSE_WITHIN, self.connection.close(200, "OK".into())).await.ok();
     }
+}
+
+/// Where a client that speaks no TLS connects to.
+async fn reached(site: &Site) -> io::Result<(String, u16)> {
+    if !site.amqp.tls {
+        return Ok((site.amqp.host.clone(), site.amqp.port));
+    }
+    let relayed = timeout(CONNECT_WITHIN, tls::relay(&site.amqp, site.ca_file.as_deref())).await;
+    Ok((LOOPBACK.to_owned(), relayed.map_err(io::Error::other)??))
 }
 
 fn refused(what: String) -> impl FnOnce(Error) -> AmqpError {

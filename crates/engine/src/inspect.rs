@@ -317,7 +317,9 @@ async fn answer<T>(
         Some(speaks) => speaks,
         None => timeout(GREETING, speaks_amqp(amqp)).await.unwrap_or_default(),
     };
-    Err(match (speaks, error.is_unreachable() && !error.is_timeout()) {
+    // what is between may answer for a broker that fedctl did not start
+    let refused = site.is_ours() && error.is_unreachable() && !error.is_timeout();
+    Err(match (speaks, refused) {
         (true, true) => Unavailable::PluginDisabled(Plugin::Management),
         (true, false) => Unavailable::Unresponsive(chain(&error)),
         (false, _) => Unavailable::Unreachable(chain(&error)),

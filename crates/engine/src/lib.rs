@@ -13,6 +13,7 @@ mod links;
 pub mod probe;
 pub mod rabbitmq;
 pub mod recipe;
+pub mod tls;
 pub mod up;
 pub mod wait;
 pub mod workdir;

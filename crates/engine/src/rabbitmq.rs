@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, Url, redirect::Policy as Redirects};
+use reqwest::{Client, ClientBuilder, Method, StatusCode, Url, redirect::Policy as Redirects};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::chain::chain;
+use crate::{chain::chain, tls};
 use fedctl_model::{
     definition::{Permissions, Policy},
     observed::{Definitions, Owned, Plugin, Resource},
@@ -189,15 +189,9 @@ impl Connector {
         if let Some(client) = known.get(&site.ca_file) {
             return Ok(client.clone());
         }
-        let mut builder = client(self.timeout);
-        if let Some(file) = &site.ca_file {
-            let unusable =
-                |reason: &dyn std::fmt::Display| format!("cannot use the certificates in `{file}`: {reason}");
-            let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-            builder =
-                builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?);
-        }
-        let client = builder.build().map_err(|error| chain(&error))?;
+        let trusted = tls::config(site.ca_file.as_deref())?;
+        let client = client(self.timeout).tls_backend_preconfigured(trusted).build();
+        let client = client.map_err(|error| chain(&error))?;
         known.insert(site.ca_file.clone(), client.clone());
         Ok(client)
     }

@@ -228,7 +228,11 @@ impl fmt::Display for Unavailable {
                 write!(f, "the broker is up, but its management API does not answer as it should: {reason}")
             }
             Self::PluginDisabled(plugin) => {
-                write!(f, "plugin `{}` is not enabled: `fedctl up` enables it", plugin.name())
+                write!(
+                    f,
+                    "plugin `{name}` is not enabled: rabbitmq-plugins enable {name}",
+                    name = plugin.name()
+                )
             }
             Self::NoCredentials(user) => {
                 write!(

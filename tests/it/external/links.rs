@@ -342,7 +342,7 @@ fn a_link_that_cannot_connect_is_named_with_its_error() {
     regions.declare(X, &TWO);
     let ran = regions.fedctl(&["up", "--timeout", "4s"]).exits(75);
     ran.says("connection refused").conceals("link-");
-    assert_eq!(regions.links("down").len(), 2);
+    until("both are down", || (regions.links("down").len() == 2).then_some(()));
     regions.edit("advertise: 'amqp://localhost:1'", "advertise: 'amqp://'");
     regions.up().says("2 links running");
 }

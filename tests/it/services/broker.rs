@@ -50,10 +50,32 @@ impl Broker {
 
     /// A broker that is not started yet, on ports that stay the same when it is restarted.
     pub fn create() -> Self {
+        let broker = Self::made([5672, 15672]);
+        broker.configure("", &[]);
+        broker
+    }
+
+    /// The same, whose listeners encrypt: with `ca.pem`, `cert.pem` and `key.pem`.
+    pub fn encrypted(files: &[(&str, String)]) -> Self {
+        let broker = Self::made([5671, 15671]);
+        let options = ["cacertfile = ", "certfile = ", "keyfile = "].into_iter().zip(files);
+        let options = options.fold(String::new(), |text, (key, (file, _))| {
+            let value = format!("{key}/etc/rabbitmq/{file}");
+            text + &format!("ssl_options.{value}\nmanagement.ssl.{value}\n")
+        });
+        broker.configure(
+            &format!("listeners.ssl.default = 5671\nmanagement.ssl.port = 15671\n{options}"),
+            files,
+        );
+        broker
+    }
+
+    /// Its container, which publishes these ports.
+    fn made([amqps, https]: [u16; 2]) -> Self {
         let [amqp, management] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let [amqp, management] = [amqp, management].map(|free| free.local_addr().unwrap().port());
         let container = format!("fedctl-test-{}", uuid::Uuid::now_v7());
-        let publish = [format!("127.0.0.1:{amqp}:5672"), format!("127.0.0.1:{management}:15672")];
+        let publish = [format!("127.0.0.1:{amqp}:{amqps}"), format!("127.0.0.1:{management}:{https}")];
         docker(&[
             "create",
             "--label",
@@ -68,12 +90,10 @@ impl Broker {
             &publish[1],
             &broker_image(),
         ]);
-        let broker = Self { container, amqp, management, vhosts: AtomicUsize::new(0) };
-        broker.configure();
-        broker
+        Self { container, amqp, management, vhosts: AtomicUsize::new(0) }
     }
 
-    fn configure(&self) {
+    fn configure(&self, settings: &str, files: &[(&str, String)]) {
         let definitions = json!({
             "users": [{"name": "test", "password": "hush-hush", "tags": "administrator"}],
             "vhosts": [{"name": "/"}],
@@ -83,19 +103,29 @@ impl Broker {
         let etc = directory.path().join("rabbitmq");
         std::fs::create_dir_all(etc.join("conf.d")).unwrap();
         // without a name of its own the broker looks up its host's name for every federated message
-        let configuration =
-            format!("load_definitions = /etc/rabbitmq/test.json\ncluster_name = {}\n", self.container);
+        let configuration = format!(
+            "load_definitions = /etc/rabbitmq/test.json\ncluster_name = {}\n{settings}",
+            self.container
+        );
         std::fs::write(etc.join("conf.d/90-test.conf"), configuration).unwrap();
         let plugins = Plugin::ALL.map(Plugin::name).join(",");
         std::fs::write(etc.join("enabled_plugins"), format!("[{plugins}].\n")).unwrap();
         std::fs::write(etc.join("test.json"), definitions.to_string()).unwrap();
+        for (name, content) in files {
+            std::fs::write(etc.join(name), content).unwrap();
+        }
         docker(&["cp", etc.to_str().unwrap(), &format!("{}:/etc", self.container)]);
     }
 
     /// Starts it and waits until it speaks AMQP.
     pub fn start(&self) {
-        docker(&["start", &self.container]);
+        self.begin();
         self.wait();
+    }
+
+    /// Starts it.
+    pub fn begin(&self) {
+        docker(&["start", &self.container]);
     }
 
     /// Restarts it.

@@ -73,12 +73,14 @@ impl Lowering<'_> {
         let given = upstream.shared_link_user().map(|_| Secret::new(encoded(secret.expose())));
         let secret = given.as_ref().unwrap_or(secret);
         let heartbeat = self.topology.federation.upstream.heartbeat;
-        let parameters = format!("heartbeat={heartbeat}&connection_timeout=5000");
         let origin = match &upstream.broker {
             None => origin_on_network(upstream.name.as_str()),
             Some(broker) => broker.advertise.clone().unwrap_or_else(|| broker.amqp.clone()),
         };
-        amqp_uri(&user, secret, &origin, upstream.vhost(), &parameters)
+        let (origin, given) = origin.split_once('?').unwrap_or((&origin, ""));
+        let given = if given.is_empty() { String::new() } else { format!("&{given}") };
+        let parameters = format!("heartbeat={heartbeat}&connection_timeout=5000{given}");
+        amqp_uri(&user, secret, origin, upstream.vhost(), &parameters)
     }
 }
 

@@ -46,14 +46,10 @@ pub(super) fn obstacles(broker: &Broker, observed: &Snapshot<Definitions>) -> Ve
 
 fn permanent(broker: &Broker, unavailable: &Unavailable) -> Option<Diagnostic> {
     match unavailable {
-        Unavailable::NoCredentials(_) | Unavailable::Rejected(_) | Unavailable::OutOfReach(_) => {
-            Some(unavailable.diagnostic(&broker.region))
-        }
-        Unavailable::PluginDisabled(plugin) => Some(
-            unavailable
-                .diagnostic(&broker.region)
-                .help(format!("rabbitmq-plugins enable {} on every node of it", plugin.name())),
-        ),
+        Unavailable::NoCredentials(_)
+        | Unavailable::Rejected(_)
+        | Unavailable::OutOfReach(_)
+        | Unavailable::PluginDisabled(_) => Some(unavailable.diagnostic(&broker.region)),
         Unavailable::Missing
         | Unavailable::Stopped(_)
         | Unavailable::Paused

@@ -43,6 +43,7 @@ fn remedy(condition: &Condition) -> Option<Remedy> {
             | Reason::PolicyOverridden { .. }
             | Reason::UpstreamMissing
             | Reason::VhostRefused
+            | Reason::TlsAlert { .. }
             | Reason::ConnectionRefused
             | Reason::UnknownHost
             | Reason::NoRoute

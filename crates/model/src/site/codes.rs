@@ -69,8 +69,8 @@ pub(super) const PLUGIN_DISABLED: Code = Code::error(
     "FED0609",
     "The broker runs and lacks a plugin. Without `rabbitmq_management` it cannot be asked for anything; without \
      `rabbitmq_federation` no exchange can be federated from or to it; without \
-     `rabbitmq_federation_management` the state of its links is unknown. `fedctl up` enables it, as does \
-     `rabbitmq-plugins enable NAME` on the broker.",
+     `rabbitmq_federation_management` the state of its links is unknown. `fedctl up` enables it on a \
+     broker that it started; on any, `rabbitmq-plugins enable NAME` does.",
 );
 pub(super) const OUT_OF_REACH: Code = Code::error(
     "FED0611",

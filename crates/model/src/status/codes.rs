@@ -2,7 +2,8 @@
 
 use crate::diagnostic::Code;
 
-pub(crate) const ALL: [Code; 33] = [
+pub(crate) const ALL: [Code; 34] = [
+    TLS_ALERT,
     BINDING_NOT_PROPAGATED,
     ACCESS_REFUSED,
     VHOST_REFUSED,
@@ -166,7 +167,7 @@ pub(super) const PLUGIN_DISABLED: Code = Code::error(
     "FED0321",
     "A broker runs without the federation plugin. A downstream without it has no links; an upstream without it cannot \
      keep messages of an exchange for its downstreams (from RabbitMQ 4.0 on such links fail with `404 NOT_FOUND`). \
-     `fedctl up` enables it, as does `rabbitmq-plugins enable rabbitmq_federation` on that broker.",
+     `fedctl up` enables it on a broker that it started; on any, `rabbitmq-plugins enable rabbitmq_federation` does.",
 );
 pub(super) const NOT_DECLARED: Code = Code::error(
     "FED0322",
@@ -243,4 +244,11 @@ pub(super) const LAG: Code = Code::warning(
      its messages are, so fedctl compares what its own looks count, which is kept in `.fedctl/links.json`. After a \
      first look, and after more than fifteen minutes without one, the lag is unknown and exceeds no limit. `fedctl \
      status -o wide` shows the link's state and how its backlog moves.",
+);
+pub(super) const TLS_ALERT: Code = Code::error(
+    "FED0332",
+    "The link and its upstream could not agree on an encrypted connection. `unknown ca` and `bad certificate` mean that \
+     the downstream's broker does not trust the upstream's certificate: `cacertfile` in the upstream's URI names, on that \
+     broker, the certificates of those who signed it. `handshake failure` often means that the certificate is for another \
+     host name than the URI's. The upstream keeps the messages until the link runs.",
 );

@@ -87,6 +87,8 @@ pub enum Reason {
     NotStarted,
     /// The broker has it, and the topology does not require it.
     NotInTopology,
+    /// It does not trust the upstream's certificate, or the other way round: TLS's word for it.
+    TlsAlert { alert: String },
     /// Something that fedctl does not know, in the broker's own words: the set of them is open.
     Other {
         /// RabbitMQ's word.
@@ -109,6 +111,13 @@ impl Reason {
         // an answer of the upstream says more than where the link broke
         if let Some(text) = texts {
             return Reason::RefusedByUpstream { text };
+        }
+        let alert = tokens.windows(2).find_map(|pair| match pair {
+            [Token::Atom("tls_alert"), Token::Atom(alert)] => Some((*alert).to_owned()),
+            _ => None,
+        });
+        if let Some(alert) = alert {
+            return Reason::TlsAlert { alert };
         }
         let has = |atom: &str| status == atom || tokens.contains(&Token::Atom(atom));
         let known = [
@@ -155,6 +164,7 @@ impl Reason {
             | Reason::DownstreamChannelLost
             | Reason::RefusedByUpstream { .. }
             | Reason::StartingTooLong { .. }
+            | Reason::TlsAlert { .. }
             | Reason::Other { .. } => LinkState::Down,
             Reason::NotDeclared
             | Reason::PolicyMissing { .. }
@@ -195,6 +205,7 @@ impl Reason {
             Reason::StartingTooLong { .. } => codes::STARTING_TOO_LONG,
             Reason::NotStarted => codes::NOT_STARTED,
             Reason::NotInTopology => codes::NOT_IN_TOPOLOGY,
+            Reason::TlsAlert { .. } => codes::TLS_ALERT,
             Reason::Other { .. } => codes::OTHER,
         }
     }
@@ -215,7 +226,7 @@ impl fmt::Display for Reason {
             Reason::DownstreamUnavailable(unavailable) => write!(f, "the downstream is down: {unavailable}"),
             Reason::PluginDisabled { region } => {
                 let plugin = Plugin::Federation.name();
-                write!(f, "plugin `{plugin}` is not enabled in `{region}`: `fedctl up` enables it")
+                write!(f, "plugin `{plugin}` is not enabled in `{region}`: rabbitmq-plugins enable {plugin}")
             }
             Reason::PolicyMissing { policy } => {
                 write!(f, "the downstream lacks policy `{policy}`: `fedctl up` puts it back")
@@ -228,6 +239,9 @@ impl fmt::Display for Reason {
             Reason::RefusedByUpstream { text } => write!(f, "the upstream refuses: {text}"),
             Reason::StartingTooLong { seconds } => {
                 write!(f, "connecting for {seconds} s: the upstream does not answer")
+            }
+            Reason::TlsAlert { alert } => {
+                write!(f, "TLS with the upstream failed: {}", alert.replace('_', " "))
             }
             Reason::Other { status, error: None } => f.write_str(&status.replace('_', " ")),
             Reason::Other { status, error: Some(error) } => write!(f, "{}: {error}", status.replace('_', " ")),
@@ -324,6 +338,11 @@ mod tests {
             ("error", "timeout", Reason::TimedOut),
             ("error", "{auth_failure,\"ACCESS_REFUSED - Login was refused\"}", Reason::AccessRefused),
             ("error", "not_allowed", Reason::VhostRefused),
+            (
+                "error",
+                "{tls_alert,{unknown_ca,\"TLS client: In state certify: Fatal - timeout\"}}",
+                Reason::TlsAlert { alert: "unknown_ca".into() },
+            ),
             ("heartbeat_timeout", "", Reason::Silent),
             ("error", "heartbeat_timeout", Reason::Silent),
             ("upstream_channel_down", "normal", Reason::ConnectionLost),

@@ -19,8 +19,9 @@ pub struct ExternalBroker {
     pub management: String,
     /// The AMQP listener, by `amqp` or `amqps`: without user, password and virtual host.
     pub amqp: String,
-    /// The same as the brokers of other regions reach it, if they do it by another address. `amqp://` alone is the
-    /// same broker, for regions that are virtual hosts of one.
+    /// The same as the brokers of other regions reach it, if they do it by another address, or with parameters of
+    /// RabbitMQ's client such as `?verify=verify_peer&cacertfile=/etc/rabbitmq/ca.pem`. `amqp://` alone is the same
+    /// broker, for regions that are virtual hosts of one.
     #[serde(default)]
     pub advertise: Option<String>,
     /// The virtual host; `up` creates one that does not exist.

@@ -564,7 +564,7 @@ fn a_connection_from_an_address_that_the_downstream_no_longer_has_is_dead() {
 
 #[test]
 fn a_broker_without_the_federation_plugin_is_named_and_not_called_silent() {
-    let reason = "Down: plugin `rabbitmq_federation` is not enabled in `asia`: `fedctl up` enables it";
+    let reason = "Down: plugin `rabbitmq_federation` is not enabled in `asia`: rabbitmq-plugins enable rabbitmq_federation";
     let mut world = World::of(TWO);
     world.broker("asia").links = Err(Plugin::Federation);
     let status = world.status();

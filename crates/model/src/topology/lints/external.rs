@@ -62,10 +62,11 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
 }
 
 fn addresses(broker: &ExternalBroker, path: &str, places: &mut Places<'_, '_, '_>) {
-    let advertised = broker.advertise.as_ref().filter(|url| *url != ITSELF);
+    let advertised = broker.advertise.as_deref().filter(|url| *url != ITSELF);
+    let advertised = advertised.map(|url| url.split_once('?').map_or(url, |(address, _)| address));
     let given = [
-        ("management", Some(&broker.management), HTTP),
-        ("amqp", Some(&broker.amqp), AMQP),
+        ("management", Some(broker.management.as_str()), HTTP),
+        ("amqp", Some(broker.amqp.as_str()), AMQP),
         ("advertise", advertised, AMQP),
     ];
     for (key, url, schemes) in given {
