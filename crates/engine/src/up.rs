@@ -1,7 +1,8 @@
 //! Plan, apply, and wait until every expected link runs.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{cell::RefCell, collections::BTreeSet, pin::pin};
 
+use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,9 @@ pub enum UpError {
     Interrupted,
 }
 
+/// What a look at the links found.
+type Looked = Result<Result<links::Found, String>, EngineError>;
+
 fn blocked_changes(count: usize) -> String {
     if count == 1 { "1 change is blocked".into() } else { format!("{count} changes are blocked") }
 }
@@ -103,9 +107,9 @@ impl Up<'_> {
     pub async fn run(&self) -> Result<Done, UpError> {
         let mut done = 0;
         let mut rounds = 0;
-        loop {
-            let plan = tokio::select! {
-                planned = self.plan() => planned?,
+        let looked = loop {
+            let (plan, looked) = tokio::select! {
+                planned = self.plan_and_look() => planned?,
                 () = self.stop.cancelled() => return Err(UpError::Interrupted),
             };
             if !plan.blocked.is_empty() {
@@ -115,13 +119,13 @@ impl Up<'_> {
             done += self.apply(&plan).await?;
             rounds += 1;
             match plan.provisional {
-                false => break,
+                false => break looked,
                 true if rounds == ROUNDS => return Err(UpError::Unsettled),
                 true => {}
             }
-        }
+        };
         tokio::select! {
-            waited = self.await_links() => {
+            waited = self.await_links(looked) => {
                 let (links, federated) = waited?;
                 Ok(Done { steps: done, links, federated })
             }
@@ -163,6 +167,21 @@ impl Up<'_> {
         }
     }
 
+    /// A plan, and a look at the links, which mostly is all that is left to do: one does not wait for the other.
+    async fn plan_and_look(&self) -> Result<(Plan, Option<Looked>), UpError> {
+        let (planning, looking) = (pin!(self.plan()), pin!(links::now(self.tools)));
+        let (plan, looked) = match select(planning, looking).await {
+            Either::Left((plan, looking)) => {
+                let plan = plan?;
+                let looked = if plan.is_empty() { Some(looking.await) } else { None };
+                (plan, looked)
+            }
+            Either::Right((looked, planning)) => (planning.await?, Some(looked)),
+        };
+        let looked = looked.filter(|_| plan.is_empty());
+        Ok((plan, looked))
+    }
+
     async fn plan(&self) -> Result<Plan, UpError> {
         let inspect = &self.tools.inspect;
         let found = inspect.definitions(self.desired).await?;
@@ -170,13 +189,17 @@ impl Up<'_> {
         Ok(plan(self.desired, &found))
     }
 
-    async fn await_links(&self) -> Result<(Vec<LinkStatus>, Federated), UpError> {
+    async fn await_links(&self, mut looked: Option<Looked>) -> Result<(Vec<LinkStatus>, Federated), UpError> {
         let started = Instant::now();
         let events = &self.tools.events;
         let seen = RefCell::new((0, 0));
         let mut repairs = Repairs::default();
         let look = async || {
-            let (found, links) = match links::now(self.tools).await {
+            let found = match looked.take() {
+                Some(found) => found,
+                None => links::now(self.tools).await,
+            };
+            let (found, links) = match found {
                 Ok(Ok(found)) => found,
                 Ok(Err(reason)) => return Poll::Pending(reason),
                 Err(error) => return Poll::Failed(error.into()),
