@@ -1,5 +1,6 @@
 //! The command line: commands, flags, and where their defaults come from.
 
+mod change;
 mod exporter;
 mod link;
 mod values;
@@ -11,6 +12,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
+pub use change::{Apply, Choices, Plan, Up};
 pub use exporter::Exporter;
 use fedctl_contract::program::Program;
 use fedctl_model::status::Limits;
@@ -59,6 +61,8 @@ pub enum Command {
     Up(Up),
     /// Show what `up` would change, without changing anything
     Plan(Plan),
+    /// Show what would change, ask, and change it; or apply a plan from a file, and nothing else
+    Apply(Apply),
     /// Pull the images ahead of time; build the broker image if it cannot be pulled
     #[command(
         before_help = "Examples:\n  fedctl pull                        the images of regions.yaml\n  fedctl pull --file systems.yaml    those of another topology"
@@ -124,58 +128,6 @@ pub enum Command {
         #[arg(value_name = "SERVICE", value_parser = program())]
         program: Program,
     },
-}
-
-/// `fedctl up`.
-#[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  fedctl up                  every region\n  fedctl up europe asia      only these, and the links between them"
-)]
-pub struct Up {
-    /// Only these regions
-    #[arg(value_name = "REGION")]
-    pub regions: Vec<String>,
-    /// How long to wait for brokers, services and links
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
-    /// End with a probe, as `fedctl probe` does it, and with its exit code
-    #[arg(long)]
-    pub verify: bool,
-    #[command(flatten)]
-    pub choices: Choices,
-}
-
-/// What `up` does only if it is told to.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Choices {
-    /// Take over a project that belongs to another topology file
-    #[arg(long)]
-    pub take_over: bool,
-    /// Keep messages of links that the topology no longer has, and add no more to their queues
-    #[arg(long, conflicts_with = "discard")]
-    pub keep: bool,
-    /// Discard messages of links that the topology no longer has
-    #[arg(long)]
-    pub discard: bool,
-}
-
-/// `fedctl plan`.
-#[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  fedctl plan                         what would change, and why\n  fedctl plan --detailed-exitcode     exit with 2 if there are changes"
-)]
-pub struct Plan {
-    /// Only these regions
-    #[arg(value_name = "REGION")]
-    pub regions: Vec<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: TextFormat,
-    /// Exit with 2 if there are changes to make
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-    #[command(flatten)]
-    pub choices: Choices,
 }
 
 /// `fedctl status`.

@@ -1,5 +1,6 @@
 //! One match over the commands; here everything is wired.
 
+mod apply;
 mod complete;
 mod demo;
 mod doctor;
@@ -54,6 +55,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
     match command {
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
+        Command::Apply(apply) => apply::run(&global, &apply, output).await,
         Command::Pull => pull::run(&global, output).await,
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Exporter(exporter) => exporter::run(global, exporter, output).await,

@@ -117,6 +117,9 @@ impl Failure {
                 Self::new(Outcome::Failed, error.into())
             }
             UpError::Steps(report) => Self::of_report(report, interrupted, output),
+            UpError::Moved => {
+                Self::new(Outcome::Failed, error.into()).hint("`fedctl plan` shows what is to be done now")
+            }
             UpError::Unsettled => {
                 Self::new(Outcome::Failed, error.into()).hint("see `fedctl logs` for the brokers' output")
             }

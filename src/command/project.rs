@@ -179,14 +179,19 @@ impl Project {
         let packed_image = executable.map_or(SERVICE_IMAGE, Executable::reference);
         let mut desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
         desired.owner = self.topology.has_containers().then(|| self.owner(choices.take_over)).transpose()?;
-        desired.leftovers = match (choices.keep, choices.discard) {
-            (true, _) => Leftovers::Keep,
-            (false, true) => Leftovers::Discard,
-            (false, false) => Leftovers::Refuse,
-        };
+        desired.leftovers = leftovers(choices);
         desired.interrupted = self.workdir.changing()?;
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })
+    }
+}
+
+/// What was chosen for messages of links that exist no more.
+pub fn leftovers(choices: Choices) -> Leftovers {
+    match (choices.keep, choices.discard) {
+        (true, _) => Leftovers::Keep,
+        (false, true) => Leftovers::Discard,
+        (false, false) => Leftovers::Refuse,
     }
 }
 

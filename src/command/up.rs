@@ -23,6 +23,16 @@ use super::{
 pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Outcome, Failure> {
+    carry_out(global, asked, None, output).await
+}
+
+/// Brings the regions up; if a plan was agreed to, by its digest, only with that one.
+pub async fn carry_out(
+    global: &Global,
+    asked: &cli::Up,
+    agreed: Option<&str>,
+    output: Output,
+) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let deadline = started + asked.timeout;
     let stop = Stop::listen()?;
@@ -39,7 +49,7 @@ pub async fn run(global: &Global, asked: &cli::Up, output: Output) -> Result<Out
     let inventory = Inventory::of(&project.topology, &passwords).only(&regions);
     let wanted = desired.brokers.clone();
     let tools = project::tools(&project, engine, inventory, wanted, executable, events, deadline);
-    let up = Up { desired: &desired, tools: &tools, workdir: &project.workdir, stop: &stop.token };
+    let up = Up { desired: &desired, tools: &tools, workdir: &project.workdir, stop: &stop.token, agreed };
     match up.run().await {
         Ok(Done { steps, mut links, federated }) => {
             let known: Vec<RegionName> = project.regions(&[])?;

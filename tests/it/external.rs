@@ -3,6 +3,7 @@
 //! The intents of RabbitMQ's own suites for federation (`exchange_SUITE`, `queue_SUITE`,
 //! `triangular_bidirectional_exchange_federation_SUITE`, `federation_mgmt_SUITE` and others) are among the cases.
 
+mod apply;
 mod federation;
 mod links;
 mod rights;
@@ -11,5 +12,5 @@ mod tls;
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
+    [apply::cases(), links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
 }

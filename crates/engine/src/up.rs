@@ -34,6 +34,9 @@ pub enum UpError {
     /// What is being changed could not be recorded.
     #[error(transparent)]
     Workdir(#[from] WorkdirError),
+    /// The plan is no longer the one that was agreed to.
+    #[error("something has changed since the plan was made; nothing was applied")]
+    Moved,
     /// A change would lose data or take over what is not the project's, so nothing was applied.
     #[error("{}; nothing was applied", blocked_changes(.0.len()))]
     Blocked(Vec<Diagnostic>),
@@ -86,6 +89,8 @@ pub struct Up<'a> {
     pub workdir: &'a Workdir,
     /// Cancelled to interrupt.
     pub stop: &'a CancellationToken,
+    /// The digest of the plan that was agreed to, if only that one may be applied.
+    pub agreed: Option<&'a str>,
 }
 
 /// What came of it.
@@ -114,6 +119,9 @@ impl Up<'_> {
             };
             if !plan.blocked.is_empty() {
                 return Err(UpError::Blocked(plan.blocked));
+            }
+            if rounds == 0 && self.agreed.is_some_and(|agreed| plan.digest() != agreed) {
+                return Err(UpError::Moved);
             }
             self.note_images(&plan);
             done += self.apply(&plan).await?;

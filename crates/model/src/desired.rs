@@ -5,6 +5,8 @@ mod containers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 pub use containers::{COOKIE_FILE, DEFINITIONS, SERVICE_ID, readiness_checks, service_store};
 
 use crate::{
@@ -67,7 +69,8 @@ pub struct Owner {
 }
 
 /// What becomes of the internal queues that links left with messages in them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Leftovers {
     /// Nothing is changed as long as there is one.
     #[default]

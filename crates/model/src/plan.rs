@@ -11,6 +11,7 @@ mod ownership;
 mod removal;
 mod repair;
 mod rollout;
+mod saved;
 mod text;
 mod upgrade;
 
@@ -18,6 +19,7 @@ pub use diff::plan;
 pub use ownership::conflict;
 pub use removal::{Removal, remove};
 pub use repair::{patience, repair};
+pub use saved::SavedPlan;
 pub use text::{Description, Sign};
 
 use std::collections::BTreeSet;

@@ -87,6 +87,28 @@ impl Federation {
         std::fs::read_to_string(self.directory.path().join("regions.yaml")).unwrap()
     }
 
+    /// The path of a file beside the topology.
+    pub fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    /// The passwords that fedctl made, as text.
+    pub fn passwords(&self) -> String {
+        let text = std::fs::read_to_string(self.path(".fedctl/passwords.json")).unwrap();
+        let all: Value = serde_json::from_str(&text).unwrap();
+        all.as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .to_string()
+    }
+
     /// Writes a file beside the topology.
     pub fn file(&self, name: &str, text: &str) {
         std::fs::write(self.directory.path().join(name), text).unwrap();
