@@ -120,7 +120,7 @@ impl Failure {
             UpError::Moved => {
                 Self::new(Outcome::Failed, error.into()).hint("`fedctl plan` shows what is to be done now")
             }
-            UpError::Unsettled => {
+            UpError::Unsettled(_) => {
                 Self::new(Outcome::Failed, error.into()).hint("see `fedctl logs` for the brokers' output")
             }
             UpError::Links { .. } => Self::new(Outcome::TimedOut, error.into())

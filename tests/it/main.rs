@@ -20,6 +20,7 @@ mod export;
 mod external;
 mod findings;
 mod harness;
+mod hostile;
 mod monitoring;
 mod probes;
 mod services;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         export::cases(),
         external::cases(),
         findings::cases(),
+        hostile::cases(),
         monitoring::cases(),
         probes::cases(),
         services::cases(),

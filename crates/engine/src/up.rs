@@ -43,9 +43,9 @@ pub enum UpError {
     /// Some steps failed or were interrupted.
     #[error("some steps failed")]
     Steps(Report),
-    /// Brokers kept restarting while their definitions were read.
-    #[error("brokers kept restarting; could not read their definitions")]
-    Unsettled,
+    /// A broker answers, and what it holds could not be read; with why.
+    #[error("cannot read what brokers hold: {0}")]
+    Unsettled(String),
     /// The links did not run in time.
     #[error("timed out waiting for {missing} of {expected} links: {first}")]
     Links {
@@ -62,6 +62,15 @@ pub enum UpError {
     /// Interrupted while reading or waiting.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// A plan, with what else was found.
+struct Planned {
+    plan: Plan,
+    /// The links, if they were looked at since and nothing is to be changed.
+    looked: Option<Looked>,
+    /// The first broker that did not say what it holds, and why.
+    unread: Option<String>,
 }
 
 /// What a look at the links found.
@@ -113,7 +122,7 @@ impl Up<'_> {
         let mut done = 0;
         let mut rounds = 0;
         let looked = loop {
-            let (plan, looked) = tokio::select! {
+            let Planned { plan, looked, unread } = tokio::select! {
                 planned = self.plan_and_look() => planned?,
                 () = self.stop.cancelled() => return Err(UpError::Interrupted),
             };
@@ -128,7 +137,10 @@ impl Up<'_> {
             rounds += 1;
             match plan.provisional {
                 false => break looked,
-                true if rounds == ROUNDS => return Err(UpError::Unsettled),
+                true if rounds == ROUNDS => {
+                    let unread = unread.unwrap_or_else(|| "they kept restarting".into());
+                    return Err(UpError::Unsettled(unread));
+                }
                 true => {}
             }
         };
@@ -176,25 +188,30 @@ impl Up<'_> {
     }
 
     /// A plan, and a look at the links, which mostly is all that is left to do: one does not wait for the other.
-    async fn plan_and_look(&self) -> Result<(Plan, Option<Looked>), UpError> {
+    async fn plan_and_look(&self) -> Result<Planned, UpError> {
         let (planning, looking) = (pin!(self.plan()), pin!(links::now(self.tools)));
-        let (plan, looked) = match select(planning, looking).await {
-            Either::Left((plan, looking)) => {
-                let plan = plan?;
-                let looked = if plan.is_empty() { Some(looking.await) } else { None };
-                (plan, looked)
+        let mut planned = match select(planning, looking).await {
+            Either::Left((planned, looking)) => {
+                let mut planned = planned?;
+                if planned.plan.is_empty() {
+                    planned.looked = Some(looking.await);
+                }
+                planned
             }
-            Either::Right((looked, planning)) => (planning.await?, Some(looked)),
+            Either::Right((looked, planning)) => Planned { looked: Some(looked), ..planning.await? },
         };
-        let looked = looked.filter(|_| plan.is_empty());
-        Ok((plan, looked))
+        planned.looked = planned.looked.filter(|_| planned.plan.is_empty());
+        Ok(planned)
     }
 
-    async fn plan(&self) -> Result<Plan, UpError> {
+    async fn plan(&self) -> Result<Planned, UpError> {
         let inspect = &self.tools.inspect;
         let found = inspect.definitions(self.desired).await?;
         self.tools.brokers.borrow_mut().extend(inspect.brokers(&found.engine));
-        Ok(plan(self.desired, &found))
+        let mut unread =
+            found.brokers.iter().filter_map(|(region, found)| Some((region, found.answer.as_ref().err()?)));
+        let unread = unread.next().map(|(region, unavailable)| format!("broker {region}: {unavailable}"));
+        Ok(Planned { plan: plan(self.desired, &found), looked: None, unread })
     }
 
     async fn await_links(&self, mut looked: Option<Looked>) -> Result<(Vec<LinkStatus>, Federated), UpError> {

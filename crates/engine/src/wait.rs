@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Between two polls: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_RETRY: Duration = Duration::from_millis(50);
 
 /// What a poll found.
 #[derive(Debug)]
@@ -70,6 +71,13 @@ pub async fn quiet(time: Duration, mut happened: impl FnMut() -> bool) {
             since = Instant::now();
         }
     }
+}
+
+/// Before something is tried again, the first time with 0: twice as long every time, and by chance up to half shorter, so
+/// that those who failed together do not come back together.
+pub async fn before_retry(number: u32) {
+    let longest = FIRST_RETRY * 2_u32.saturating_pow(number);
+    sleep(longest.mul_f64(rand::random_range(0.5..=1.0))).await;
 }
 
 /// A second, between two reports of a watch.

@@ -5,10 +5,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Broker, BrokerError, Cause, Result, answer};
+use crate::wait::before_retry;
 
 /// How many requests a broker has at once. More connections cost both sides more than they save: the broker answers
 /// each in about a millisecond, and a new one takes half of that.
 pub(super) const AT_ONCE: usize = 2;
+/// How often a request is made that fails for a moment.
+const ATTEMPTS: u32 = 3;
 /// The largest answer that is read, in bytes: some hundred thousand queues.
 const LONGEST_ANSWER: usize = 256 << 20;
 
@@ -65,8 +68,27 @@ impl Broker {
         Err(self.failed(method, path, Cause::Refused { status: answer.status, reason }))
     }
 
-    /// The answer to a request, whether or not it is that of a success.
+    /// The answer to a request, whether or not it is that of a success. What is between here and a broker that fedctl did
+    /// not start may fail for a moment: then it is tried again, since whatever is asked for more than once is the same.
     pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let attempts = if self.site.is_ours() || method == Method::POST { 1 } else { ATTEMPTS };
+        for number in 1..attempts {
+            let answer = self.attempt(method.clone(), path, query, body).await;
+            if !is_passing(&answer) {
+                return answer;
+            }
+            before_retry(number - 1).await;
+        }
+        self.attempt(method, path, query, body).await
+    }
+
+    async fn attempt(
         &self,
         method: Method,
         path: &[&str],
@@ -115,6 +137,17 @@ impl Broker {
 
     pub(super) fn failed(&self, method: Method, path: &[&str], cause: Cause) -> BrokerError {
         BrokerError { method, path: path.join(" "), region: self.site.region.clone(), cause }
+    }
+}
+
+/// Whether it is worth to ask again: the connection failed, or a proxy's own words say that it will pass.
+fn is_passing(answer: &Result<Answer>) -> bool {
+    match answer {
+        Ok(answer) => matches!(
+            answer.status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ),
+        Err(error) => error.is_unreachable() && !error.is_timeout(),
     }
 }
 
