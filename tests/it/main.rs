@@ -7,7 +7,12 @@
 //! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
 //! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic at the first surprise"
+)]
 
 mod cli;
 mod e2e;

@@ -21,6 +21,8 @@ pub fn paused_links_lose_nothing_and_stay_paused_until_they_are_resumed(project:
     }
     until("the backlog", || (europe.depth(internal) >= BACKLOG as u64).then_some(()));
     project.up().says("nothing to do");
+    let probed = project.fedctl(&["up", "--verify"]).exits(0).says("‖ not probed: paused");
+    probed.says("10 of 12 links moved 20 messages, each once").says("2 are paused");
     project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
     let refused = project.fedctl(&["link", "restart", "europe", "asia"]).exits(1);
     refused.says("the links europe → asia are paused").says("fedctl link resume europe asia");
