@@ -244,24 +244,27 @@ impl Broker {
 
     async fn all_definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
         let vhost = self.site.vhost.as_str();
-        let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+        let (version, cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+            self.version(),
             self.get::<answer::Name>(["cluster-name"], ""),
             self.get::<Vec<answer::User>>(["users"], ""),
             self.get::<Vec<answer::Permission>>(["vhosts", vhost, "permissions"], ""),
             self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
-            self.queues(),
+            self.listed_queues(),
             self.owned(ownership_parameter),
         )?;
         Ok(Definitions {
+            version: Some(version),
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
             upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
             policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
-            queues,
+            internal: queues.iter().filter_map(answer::Queue::internal).collect(),
+            queues: queues.into_iter().map(Into::into).collect(),
             owned,
         })
     }

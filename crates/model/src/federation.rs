@@ -10,6 +10,10 @@ const PREFIX: &str = "federation: ";
 const ARROW: &str = " -> ";
 const EXCHANGE_SUFFIXES: [&str; 2] = [" A", " B"];
 
+/// The keys of an upstream with which a link declares its internal queue, and the queue's argument for each.
+pub(crate) const DECLARED: [(&str, &str); 3] =
+    [("expires", "x-expires"), ("message-ttl", "x-message-ttl"), ("queue-type", "x-queue-type")];
+
 /// The queue on an upstream in which an exchange's messages wait for a downstream.
 #[must_use]
 pub fn internal_queue(exchange: &str, downstream: &RegionName) -> String {

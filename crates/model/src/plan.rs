@@ -7,11 +7,13 @@ mod diff;
 mod leftovers;
 pub mod link;
 mod ownership;
+mod redeclare;
 mod removal;
 mod repair;
 mod rollout;
 mod text;
 mod upgrade;
+mod versions;
 
 pub(crate) use blocked::CODES;
 pub use diff::plan;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use fedctl_model::{
     definition::{self, Permissions, Upstream},
+    federation::is_internal,
     observed::{self, Owned, Resource},
     secret::Secret,
 };
@@ -64,10 +65,21 @@ pub(super) struct Queue {
     messages_unacknowledged: u64,
     #[serde(default)]
     r#type: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+impl Queue {
+    /// Its name and arguments, if it is the internal one of a link.
+    pub fn internal(&self) -> Option<(String, Map<String, Value>)> {
+        let arguments = self.arguments.as_object().cloned().unwrap_or_default();
+        is_internal(&self.name).then(|| (self.name.clone(), arguments))
+    }
 }
 
 impl From<Queue> for observed::Queue {
-    fn from(Queue { name, messages, messages_unacknowledged: unacknowledged, r#type }: Queue) -> Self {
+    fn from(queue: Queue) -> Self {
+        let Queue { name, messages, messages_unacknowledged: unacknowledged, r#type, .. } = queue;
         Self { name, messages, unacknowledged, is_stream: r#type == "stream" }
     }
 }

@@ -115,7 +115,7 @@ fn backlog(broker: &Broker, queue: &Queue, internal: &Internal<'_>) -> Diagnosti
 }
 
 /// What the downstreams of a broker federate.
-struct Federated<'a> {
+pub(super) struct Federated<'a> {
     downstreams: BTreeSet<&'a str>,
     patterns: Vec<Pattern>,
     /// Patterns of policies of others that federate, by the region that has them.
@@ -123,7 +123,7 @@ struct Federated<'a> {
 }
 
 impl<'a> Federated<'a> {
-    fn of(desired: &'a Desired, observed: &'a Snapshot<Definitions>, broker: &'a Broker) -> Self {
+    pub fn of(desired: &'a Desired, observed: &'a Snapshot<Definitions>, broker: &'a Broker) -> Self {
         let applies = |apply_to: &str| apply_to == ApplyTo::Exchanges.as_str() || apply_to == "all";
         let own = desired.brokers.iter().flat_map(|broker| broker.policies.values());
         let own = own.filter(|policy| applies(&policy.apply_to)).map(|policy| policy.pattern.as_str());
@@ -149,7 +149,7 @@ impl<'a> Federated<'a> {
         }
     }
 
-    fn contains(&self, internal: &Internal<'_>) -> bool {
+    pub fn contains(&self, internal: &Internal<'_>) -> bool {
         let foreign = self.foreign.get(internal.downstream).into_iter().flatten();
         self.downstreams.contains(internal.downstream)
             && self.patterns.iter().chain(foreign).any(|pattern| pattern.matches(internal.exchange))

@@ -7,6 +7,7 @@ mod copies;
 mod distinct_names;
 mod exposed_passwords;
 mod host_ports;
+mod limited_waiting;
 mod master;
 mod patterns;
 mod readiness;
@@ -21,12 +22,13 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 14] = [
+const ALL: [Lint; 15] = [
     acknowledgements::LINT,
     copies::LINT,
     distinct_names::LINT,
     exposed_passwords::LINT,
     host_ports::LINT,
+    limited_waiting::LINT,
     master::LINT,
     patterns::LINT,
     readiness::LINT,

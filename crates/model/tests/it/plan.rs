@@ -2,6 +2,7 @@
 
 mod model;
 mod properties;
+mod upstreams;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,8 +6,8 @@ use crate::catalogue::catalogue;
 use fedctl_model::{
     diagnostic::{Diagnostic, Place, Position},
     topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, Readiness,
-        Region, RegionName, Service, Shape, Topology, UpstreamSettings,
+        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, QueueType,
+        Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
     },
 };
 use proptest::{
@@ -526,6 +526,39 @@ fn settings_that_may_lose_messages_are_warnings() {
 }
 
 #[test]
+fn a_limit_on_how_long_messages_wait_is_a_warning_and_a_short_one_another() {
+    let check =
+        |keys: &str, expected: &[&str]| check(&format!("{THREE_REGIONS}  upstream: {{{keys}}}\n"), expected);
+    check(
+        "expires: 1209600000, message-ttl: 5400000",
+        &[
+            "FED0240 5:23 the queue of an exchange's link is deleted, with its messages, once the link is away for 14 days; \
+             leave it out to lose nothing",
+            "FED0240 5:48 messages of an exchange are lost that wait for a link for more than 90 minutes; leave it out to \
+             lose nothing",
+        ],
+    );
+    check(
+        "message-ttl: 299999",
+        &[
+            "FED0241 5:27 messages of an exchange are lost that wait for a link for more than 299999 milliseconds, and a \
+           restart may take longer; at least `message-ttl: 300000`, or leave it out",
+        ],
+    );
+    check(
+        "expires: 0",
+        &[
+            "FED0108 5:23 `expires` must be between 1 and 4294967295, not 0; milliseconds after which the queue of an exchange's link is deleted, with the messages in it, if the link stays away",
+        ],
+    );
+    check(
+        "queue-type: stream",
+        &["FED0107 5:26 `queue-type` cannot be `stream`; choose one of `classic`, `quorum`"],
+    );
+    check("queue-type: quorum, trust-user-id: true, bind-nowait: true", &[]);
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_do_not_shift_the_place() {
     let yaml = "\u{feff}name: shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n";
     let found = findings(yaml);
@@ -577,6 +610,8 @@ prop_compose! {
         prefetch_count in 1_u32..=65_535,
         reconnect_delay in 1_u32..=3600,
         heartbeat in 1_u32..=3600,
+        (trust_user_id, bind_nowait) in any::<(bool, bool)>(),
+        queue_type in select(&[None, Some(QueueType::Classic), Some(QueueType::Quorum)][..]),
         policies in vec(("\\PC{0,12}", "[a-z]{1,8}", any::<bool>(), any::<i32>()), 1..4),
     ) -> Federation {
         let policies = policies.into_iter().enumerate().map(|(index, (name, word, queues, priority))| {
@@ -595,6 +630,7 @@ prop_compose! {
             allow_duplicates: false,
             upstream: UpstreamSettings {
                 ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: Some(1), heartbeat,
+                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait,
             },
             policies: policies.collect(),
         }
