@@ -107,11 +107,13 @@ fn upstream_settings(settings: &UpstreamSettings, max_hops: u32) -> Map<String, 
 }
 
 fn policy(policy: &FederationPolicy) -> Policy {
+    let mut definition = policy.definition.clone();
+    definition.insert("federation-upstream-set".into(), json!("all"));
     Policy {
         pattern: policy.pattern.clone(),
         apply_to: policy.apply_to.as_str().to_owned(),
         priority: policy.priority,
-        definition: object([("federation-upstream-set", json!("all"))]),
+        definition,
     }
 }
 

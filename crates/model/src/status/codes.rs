@@ -183,8 +183,8 @@ pub(super) const POLICY_OVERRIDDEN: Code = Code::error(
     "FED0324",
     "RabbitMQ applies one policy to an exchange or queue: of those that match, the one with the highest priority, and \
      with equal ones any. Policies do not add up. Another policy of the broker wins over the topology's, so the \
-     exchange or queue is not federated. Give the topology's policy a higher `priority`, put the keys of both into \
-     one policy, or narrow the other's pattern. fedctl changes nothing here: the other policy belongs to someone \
+     exchange or queue is not federated. Give the topology's policy a higher `priority` and the other's keys in its \
+     `definition`, or narrow the other's pattern. fedctl changes nothing here: the other policy belongs to someone \
      else.",
 );
 pub(super) const UPSTREAM_MISSING: Code = Code::error(

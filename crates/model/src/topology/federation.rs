@@ -1,7 +1,8 @@
 //! The federation settings of the file.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::RegionName;
 
@@ -42,12 +43,14 @@ impl Default for Federation {
                     pattern: r"\.events$".into(),
                     apply_to: ApplyTo::Exchanges,
                     priority: 0,
+                    definition: Map::new(),
                 },
                 FederationPolicy {
                     name: "fed".into(),
                     pattern: r"^fed\.".into(),
                     apply_to: ApplyTo::Queues,
                     priority: 0,
+                    definition: Map::new(),
                 },
             ],
         }
@@ -199,6 +202,17 @@ pub struct FederationPolicy {
     #[serde(default)]
     #[schemars(range(min = i32::MIN, max = i32::MAX))]
     pub priority: i32,
+    /// Other keys of RabbitMQ's policies that apply to them, such as `max-length` or `dead-letter-exchange`.
+    ///
+    /// Of all policies that match an exchange or queue one alone applies, so it has to carry them all.
+    #[serde(default)]
+    #[schemars(schema_with = "policy_keys")]
+    pub definition: Map<String, Value>,
+}
+
+/// What a policy's keys may be set to.
+fn policy_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}})
 }
 
 /// What a policy applies to.

@@ -10,6 +10,7 @@ mod host_ports;
 mod limited_waiting;
 mod master;
 mod patterns;
+mod policy_definitions;
 mod readiness;
 mod reserved_names;
 mod reserved_variables;
@@ -22,7 +23,7 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 15] = [
+const ALL: [Lint; 16] = [
     acknowledgements::LINT,
     copies::LINT,
     distinct_names::LINT,
@@ -31,6 +32,7 @@ const ALL: [Lint; 15] = [
     limited_waiting::LINT,
     master::LINT,
     patterns::LINT,
+    policy_definitions::LINT,
     readiness::LINT,
     reserved_names::LINT,
     reserved_variables::LINT,

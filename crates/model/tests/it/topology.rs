@@ -16,6 +16,7 @@ use proptest::{
     prelude::*,
     sample::select,
 };
+use serde_json::json;
 
 const SHIPPED: &str = include_str!("../../../../regions.yaml");
 const ONE_REGION: &str = "name: shop\nmaster: europe\nregions:\n- name: europe\n";
@@ -559,6 +560,29 @@ fn a_limit_on_how_long_messages_wait_is_a_warning_and_a_short_one_another() {
 }
 
 #[test]
+fn a_policy_may_have_other_keys_and_none_of_federation() {
+    let check = |definition: &str, expected: &[&str]| {
+        let policy =
+            format!("{{name: fed, pattern: '^q\\.', apply-to: queues, definition: {{{definition}}}}}");
+        check(&format!("{THREE_REGIONS}  policies: [{policy}]\n"), expected);
+    };
+    check("max-length: 5, dead-letter-exchange: dead, queue-version: 2", &[]);
+    check(
+        "max-length: [5]",
+        &[
+            "FED0106 5:86 `max-length` must be text or a whole number or `true` or `false`, not a list; no help",
+        ],
+    );
+    check(
+        "max-length: 5, federation-upstream-set: all",
+        &[
+            "FED0140 5:89 fedctl itself sets `federation-upstream-set`; remove it; `shape` of `federation` says which regions \
+           are linked",
+        ],
+    );
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_do_not_shift_the_place() {
     let yaml = "\u{feff}name: shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n";
     let found = findings(yaml);
@@ -620,6 +644,7 @@ prop_compose! {
                 pattern: if queues { format!(r"^{word}\.") } else { format!(r"\.{word}$") },
                 apply_to: if queues { ApplyTo::Queues } else { ApplyTo::Exchanges },
                 priority,
+                definition: [("max-length".to_owned(), json!(priority)), ("overflow".into(), json!(word))].into_iter().collect(),
             }
         });
         Federation {

@@ -1,4 +1,4 @@
-//! Keys of upstreams, and the internal queues that are declared with them.
+//! Keys of upstreams and policies, and the internal queues that are declared with them.
 
 use fedctl_model::{
     desired::{Desired, Leftovers},
@@ -203,4 +203,36 @@ fn a_queue_of_paused_links_is_in_the_way_too() {
     world.up(&wanted);
     assert!(world.broker("europe").queues.is_empty());
     assert!(world.broker("asia").upstreams.is_empty(), "they stay paused");
+}
+
+#[test]
+fn other_keys_of_a_policy_are_put_beside_its_upstreams_and_compared_by_value() {
+    let wanted_with = |definition: &str| {
+        let policy = format!("{{name: fed, pattern: '^fed\\.', apply-to: queues{definition}}}");
+        wanted(&format!("{TWO}federation: {{policies: [{policy}]}}\n"))
+    };
+    let mut world = World::of(&wanted_with(""));
+    let with_keys = wanted_with(", definition: {max-length: 5, overflow: reject-publish}");
+    let risk = "[restarts the links of what it matches; queued messages are kept]";
+    check_plan(
+        &with_keys,
+        &mut world,
+        &[
+            &format!("~ broker europe: policy fed on queues (max-length none → 5) {risk}"),
+            &format!("~ broker asia: policy fed on queues (max-length none → 5) {risk}"),
+        ],
+    );
+    let definition = &mut world.broker("asia").policies.get_mut("fed").unwrap().definition;
+    assert_eq!(
+        json!(definition),
+        json!({"federation-upstream-set": "all", "max-length": 5, "overflow": "reject-publish"})
+    );
+    definition.insert("max-length".into(), json!(5.0));
+    assert!(plan(&with_keys, &world.look()).is_empty());
+    world.broker("asia").policies.get_mut("fed").unwrap().definition.remove("overflow");
+    let text = plan(&with_keys, &world.look()).to_string();
+    assert_eq!(
+        text,
+        format!("~ broker asia: policy fed on queues (overflow none → reject-publish) {risk}\n")
+    );
 }
