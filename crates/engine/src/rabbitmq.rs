@@ -244,9 +244,10 @@ impl Broker {
 
     async fn all_definitions(&self, ownership_parameter: &str) -> Result<Definitions> {
         let vhost = self.site.vhost.as_str();
-        let (version, cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
-            self.version(),
-            self.get::<answer::Name>(["cluster-name"], ""),
+        let itself =
+            async { tokio::try_join!(self.version(), self.get::<answer::Name>(["cluster-name"], "")) };
+        let (itself, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+            itself,
             self.get::<Vec<answer::User>>(["users"], ""),
             self.get::<Vec<answer::Permission>>(["vhosts", vhost, "permissions"], ""),
             self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
@@ -255,6 +256,7 @@ impl Broker {
             self.listed_queues(),
             self.owned(ownership_parameter),
         )?;
+        let (version, cluster_name) = itself;
         Ok(Definitions {
             version: Some(version),
             cluster_name: cluster_name.name,

@@ -309,6 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn arguments_are_kept_of_internal_queues_alone() {
+        let internal = |name, arguments| {
+            serde_json::from_value::<Queue>(json!({"name": name, "arguments": arguments})).unwrap().internal()
+        };
+        let name = "federation: x.events -> asia";
+        let given = internal(name, json!({"x-expires": 5})).unwrap();
+        assert_eq!((given.0.as_str(), json!(given.1)), (name, json!({"x-expires": 5})));
+        // no arguments are an empty list
+        assert_eq!(internal(name, json!([])), Some((name.into(), Map::new())));
+        assert_eq!(internal("orders", json!({"x-expires": 5})), None);
+    }
+
+    #[test]
     fn the_age_of_a_link_is_known_at_any_hour() {
         for (text, age) in [("2026-11-22 2:55:20", 40), ("2026-11-22 02:55:20", 40)] {
             let link = json!({"exchange": "x", "upstream": "asia", "status": "running", "timestamp": text});

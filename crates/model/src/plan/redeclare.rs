@@ -101,22 +101,19 @@ fn in_the_way<'q>(
     downstream: &Broker,
     wanted: &Upstream,
 ) -> Vec<(&'q Queue, Difference)> {
-    let Some(broker) = desired.brokers.iter().find(|broker| broker.region == *upstream) else {
-        return Vec::new();
-    };
+    let differing = definitions.internal.iter().filter_map(|(queue, arguments)| {
+        let internal = of_queue(queue)?;
+        let is_theirs = internal.downstream == downstream.region.as_str() && !is_probe(internal.exchange);
+        is_theirs.then_some(())?;
+        Some((queue, internal, changed(&declared(|_, argument| arguments.get(argument)), wanted)?))
+    });
+    let differing: Vec<_> = differing.collect();
+    let broker = desired.brokers.iter().find(|broker| broker.region == *upstream);
+    let Some(broker) = broker.filter(|_| !differing.is_empty()) else { return Vec::new() };
     let federated = Federated::of(desired, observed, broker);
-    let queues = definitions.queues.iter().filter(|queue| {
-        of_queue(&queue.name).is_some_and(|internal| {
-            internal.downstream == downstream.region.as_str()
-                && !is_probe(internal.exchange)
-                && federated.contains(&internal)
-        })
-    });
-    let changed = queues.filter_map(|queue| {
-        let arguments = definitions.internal.get(&queue.name)?;
-        Some((queue, changed(&declared(|_, argument| arguments.get(argument)), wanted)?))
-    });
-    changed.collect()
+    let declared_again = differing.into_iter().filter(|(_, internal, _)| federated.contains(internal));
+    let found = |name: &String| definitions.queues.iter().find(|queue| queue.name == *name);
+    declared_again.filter_map(|(name, _, changed)| Some((found(name)?, changed))).collect()
 }
 
 /// The first of the keys in which these values differ, found and wanted.
