@@ -11,6 +11,7 @@ use fedctl_engine::{
     apply::{Tools, apply},
     docker::Engine,
     rabbitmq,
+    up::UpError,
 };
 use fedctl_model::{
     counted::counted,
@@ -53,6 +54,9 @@ pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcom
     let deadline = started + named.timeout;
     let tools = project::tools(&project, engine, inventory, wanted, None, events, deadline);
     let plan = plan(asked, &pair, &tools).await?;
+    if !plan.blocked.is_empty() {
+        return Err(Failure::of_up(UpError::Blocked(plan.blocked), stop.outcome(), output));
+    }
     let report = apply(&plan, &tools, &stop.token).await;
     if report.interrupted || !report.failures.is_empty() {
         return Err(Failure::of_report(report, stop.outcome(), output));
@@ -101,7 +105,16 @@ async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure>
     };
     match asked {
         Link::Pause(_) => Ok(link::pause(project, wanted, upstream, owned)),
-        Link::Resume(_) => Ok(link::resume(project, wanted, upstream, owned)),
+        Link::Resume(_) => {
+            let held = async |broker: &rabbitmq::Broker| broker.definitions(&parameter).await;
+            let held = Box::pin(tools.inspect.ask_region(&found, upstream, held)).await;
+            let mut plan = link::resume(project, wanted, upstream, owned);
+            // links do not run while their upstream does not answer, and what it holds is not known
+            if let Ok(Ok(held)) = held {
+                plan.blocked = link::in_the_way(wanted, upstream, &held);
+            }
+            Ok(plan)
+        }
         Link::Restart(_) => {
             paused(pair, &owned)?;
             let listed = async |broker: &rabbitmq::Broker| broker.link_states(|name| !is_probe(name)).await;

@@ -34,6 +34,15 @@ pub fn a_queue_that_a_link_would_declare_otherwise_needs_a_decision(project: &Pr
     let key = format!("reconnect-delay: 1\n    message-ttl: {TTL}");
     project.edit("reconnect-delay: 1", &key);
     let what = format!("queue `{INTERNAL}` in `europe`: exists, and cannot be declared anew for message-ttl");
+    project.fedctl(&["link", "pause", "europe", "asia"]).exits(0);
+    project
+        .fedctl(&["link", "resume", "europe", "asia"])
+        .exits(1)
+        .says("1 change is blocked")
+        .says("FED0520");
+    project.edit(&key, "reconnect-delay: 1");
+    project.fedctl(&["link", "resume", "europe", "asia"]).exits(0);
+    project.edit("reconnect-delay: 1", &key);
     let blocked = project.fedctl(&["up"]).exits(1).says("6 changes are blocked; nothing was applied");
     blocked
         .says(&format!("{what} none → {TTL}: it is empty now"))

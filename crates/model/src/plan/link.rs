@@ -1,10 +1,11 @@
 //! Plans for the links from one region to another.
 
-use super::{Cause, Change, Plan};
+use super::{Cause, Change, Plan, blocked, redeclare};
 use crate::{
     desired::Broker,
+    diagnostic::Diagnostic,
     names::ownership_parameter,
-    observed::{Owned, Resource},
+    observed::{Definitions, Owned, Resource},
     topology::RegionName,
 };
 
@@ -33,6 +34,16 @@ pub fn resume(project: &str, broker: &Broker, upstream: &RegionName, mut owned: 
         plan.push(run(upstream).at(&broker.region), Cause::Follows, [put]);
     }
     plan
+}
+
+/// What keeps them from being resumed: queues that `upstream` holds and that they would declare otherwise, since the
+/// topology was changed while they were paused.
+#[must_use]
+pub fn in_the_way(broker: &Broker, upstream: &RegionName, held: &Definitions) -> Vec<Diagnostic> {
+    let wanted = broker.upstreams.get(upstream.as_str()).into_iter();
+    let differing = wanted.flat_map(|wanted| redeclare::differing(held, &broker.region, wanted));
+    let block = |(queue, changed)| blocked::declared_otherwise(upstream, queue, &broker.region, &changed);
+    differing.map(block).collect()
 }
 
 /// Plans to restart the links of these exchanges and queues.

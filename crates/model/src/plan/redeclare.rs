@@ -101,19 +101,30 @@ fn in_the_way<'q>(
     downstream: &Broker,
     wanted: &Upstream,
 ) -> Vec<(&'q Queue, Difference)> {
-    let differing = definitions.internal.iter().filter_map(|(queue, arguments)| {
-        let internal = of_queue(queue)?;
-        let is_theirs = internal.downstream == downstream.region.as_str() && !is_probe(internal.exchange);
-        is_theirs.then_some(())?;
-        Some((queue, internal, changed(&declared(|_, argument| arguments.get(argument)), wanted)?))
-    });
-    let differing: Vec<_> = differing.collect();
+    let differing = differing(definitions, &downstream.region, wanted);
     let broker = desired.brokers.iter().find(|broker| broker.region == *upstream);
     let Some(broker) = broker.filter(|_| !differing.is_empty()) else { return Vec::new() };
     let federated = Federated::of(desired, observed, broker);
-    let declared_again = differing.into_iter().filter(|(_, internal, _)| federated.contains(internal));
-    let found = |name: &String| definitions.queues.iter().find(|queue| queue.name == *name);
-    declared_again.filter_map(|(name, _, changed)| Some((found(name)?, changed))).collect()
+    let declared_again = differing
+        .into_iter()
+        .filter(|(queue, _)| of_queue(&queue.name).is_some_and(|internal| federated.contains(&internal)));
+    declared_again.collect()
+}
+
+/// The queues for `downstream`, of those that its upstream holds, that differ from what this definition declares.
+pub(super) fn differing<'q>(
+    held: &'q Definitions,
+    downstream: &RegionName,
+    wanted: &Upstream,
+) -> Vec<(&'q Queue, Difference)> {
+    let differing = held.internal.iter().filter_map(|(name, arguments)| {
+        let internal = of_queue(name)?;
+        let is_theirs = internal.downstream == downstream.as_str() && !is_probe(internal.exchange);
+        is_theirs.then_some(())?;
+        let changed = changed(&declared(|_, argument| arguments.get(argument)), wanted)?;
+        Some((held.queues.iter().find(|queue| queue.name == *name)?, changed))
+    });
+    differing.collect()
 }
 
 /// The first of the keys in which these values differ, found and wanted.

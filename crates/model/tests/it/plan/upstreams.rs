@@ -4,7 +4,7 @@ use fedctl_model::{
     desired::{Desired, Leftovers},
     federation::internal_queue,
     observed::Definitions,
-    plan::plan,
+    plan::{link, plan},
 };
 use serde_json::{Map, Value, json};
 
@@ -198,9 +198,15 @@ fn a_queue_of_paused_links_is_in_the_way_too() {
     broker.upstreams.clear();
     broker.owned.as_mut().unwrap().paused.insert("europe".into());
     let mut wanted = with_keys("message-ttl: 600000");
-    assert_eq!(plan(&wanted, &world.look()).blocked.len(), 1);
+    let planned = plan(&wanted, &world.look()).blocked;
+    assert_eq!(planned.len(), 1);
+    let asia = &wanted.brokers[1];
+    let resumed = link::in_the_way(asia, &region("europe"), world.broker("europe"));
+    assert_eq!(resumed, planned);
     wanted.leftovers = Leftovers::Discard;
     world.up(&wanted);
+    let asia = &wanted.brokers[1];
+    assert_eq!(link::in_the_way(asia, &region("europe"), world.broker("europe")), []);
     assert!(world.broker("europe").queues.is_empty());
     assert!(world.broker("asia").upstreams.is_empty(), "they stay paused");
 }
