@@ -34,7 +34,7 @@ pub struct Choices {
     /// Keep messages of links that the topology no longer has, and add no more to their queues
     #[arg(long, conflicts_with = "discard")]
     pub keep: bool,
-    /// Discard messages of links that the topology no longer has
+    /// Discard messages of links that the topology no longer has, or whose queues it declares otherwise
     #[arg(long)]
     pub discard: bool,
 }

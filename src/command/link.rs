@@ -7,15 +7,19 @@ use crate::{
     cli::{self, Global, Link},
     output::{Output, progress},
 };
-use fedctl_engine::apply::{Tools, apply};
+use fedctl_engine::{
+    apply::{Tools, apply},
+    rabbitmq,
+    up::UpError,
+};
 use fedctl_model::{
     counted::counted,
     desired::{self, Broker},
-    observed::{Federated, Owned},
+    observed::Owned,
     outcome::Outcome,
     plan::{Plan, link},
+    probe::is_probe,
     site::Unavailable,
-    status::{self, LinkState},
     topology::{Pair, RegionName},
 };
 
@@ -40,14 +44,17 @@ pub async fn run(global: &Global, asked: &Link, output: Output) -> Result<Outcom
         let error = anyhow!("fedctl has no password of `{}` in `{}`", missing.user, missing.region);
         return Err(Failure::new(Outcome::Failed, error).hint("`fedctl up` generates new ones"));
     }
-    let brokers = desired::brokers(&project.topology, &passwords);
-    let ends = |broker: &Broker| [&pair.upstream, &pair.downstream].contains(&&broker.region);
+    let ends = [pair.upstream.clone(), pair.downstream.clone()];
+    let brokers = desired::brokers(&project.topology, &passwords).into_iter();
+    let wanted: Vec<Broker> = brokers.filter(|broker| ends.contains(&broker.region)).collect();
     let events = progress::events(global.progress, output);
-    let wanted: Vec<Broker> = brokers.into_iter().filter(ends).collect();
-    let inventory = project.inventory()?;
+    let inventory = project.inventory()?.only(&ends);
     let deadline = started + named.timeout;
     let tools = project::tools(&project, engine, inventory, wanted, None, events, deadline);
     let plan = plan(asked, &pair, &tools).await?;
+    if !plan.blocked.is_empty() {
+        return Err(Failure::of_up(UpError::Blocked(plan.blocked), stop.outcome(), output));
+    }
     let report = apply(&plan, &tools, &stop.token).await;
     if report.interrupted || !report.failures.is_empty() {
         return Err(Failure::of_report(report, stop.outcome(), output));
@@ -80,32 +87,37 @@ fn pair(project: &Project, named: &cli::Pair) -> Result<Pair, Failure> {
 
 async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure> {
     let Pair { upstream, downstream } = pair;
-    let found = tools.inspect.health(&tools.topology).await?;
-    tools.brokers.borrow_mut().extend(tools.inspect.brokers(&found.engine));
-    if let Some(unavailable) = found.unavailable(downstream) {
-        return Err(unreachable(downstream, unavailable));
-    }
+    let found = tools.inspect.containers().await?;
+    tools.brokers.borrow_mut().extend(tools.inspect.brokers(&found));
+    let unreachable = |unavailable: Unavailable| {
+        Failure::new(Outcome::Unreachable, anyhow!("broker `{downstream}`: {unavailable}"))
+    };
     let project = &tools.topology.name;
-    let broker = tools.brokers.borrow().get(downstream).cloned();
-    let broker = broker.ok_or_else(|| unreachable(downstream, &Unavailable::Missing))?;
-    let owned = broker.owned().await;
-    let owned = owned.map_err(|error| Failure::new(Outcome::Unreachable, error.into()))?;
-    let wanted = tools.wanted.iter().find(|broker| broker.region == *downstream);
-    let (Some(owned), Some(wanted)) = (owned, wanted) else {
+    let owned = tools.inspect.ask_region(&found, downstream, rabbitmq::Broker::owned);
+    let owned = owned.await.map_err(unreachable)?;
+    let of = |region: &RegionName| tools.wanted.iter().find(|broker| broker.region == *region);
+    let (Some(owned), Some(wanted)) = (owned, of(downstream)) else {
         let error = anyhow!("broker `{downstream}` holds nothing of project `{project}` yet");
         return Err(Failure::new(Outcome::Failed, error).hint("fedctl up"));
     };
     match asked {
         Link::Pause(_) => Ok(link::pause(wanted, upstream, owned)),
-        Link::Resume(_) => Ok(link::resume(wanted, upstream, owned)),
+        Link::Resume(_) => {
+            let held = tools.inspect.ask_region(&found, upstream, rabbitmq::Broker::definitions);
+            let held = Box::pin(held).await;
+            let mut plan = link::resume(wanted, upstream, owned);
+            // links do not run while their upstream does not answer, and what it holds is not known
+            if let (Ok(Ok(held)), Some(upstream)) = (held, of(upstream)) {
+                plan.blocked = link::in_the_way(wanted, upstream, &held);
+            }
+            Ok(plan)
+        }
         Link::Restart(_) => {
             paused(pair, &owned)?;
-            let links = status::links(&tools.topology, &found, &Federated::new());
-            let links = links.into_iter().filter(|found| {
-                let ends = (&found.link.upstream, &found.link.downstream);
-                ends == (upstream, downstream) && found.state() != LinkState::Missing
-            });
-            let links: Vec<_> = links.map(|found| found.link.resource).collect();
+            let listed = async |broker: &rabbitmq::Broker| broker.link_states(|name| !is_probe(name)).await;
+            let listed = tools.inspect.ask_region(&found, downstream, listed).await.map_err(unreachable)?;
+            let links = listed.into_iter().filter(|(of, ..)| of == upstream.as_str());
+            let links: Vec<_> = links.map(|(_, resource, _)| resource).collect();
             tools.events.note(format!("{} from {upstream} to {downstream}", counted(links.len(), "link")));
             Ok(link::restart(upstream, downstream, links))
         }
@@ -120,8 +132,4 @@ fn paused(pair: &Pair, owned: &Owned) -> Result<(), Failure> {
     }
     let error = anyhow!("the links {upstream} → {downstream} are paused");
     Err(Failure::new(Outcome::Failed, error).hint(format!("fedctl link resume {upstream} {downstream}")))
-}
-
-fn unreachable(region: &RegionName, unavailable: &Unavailable) -> Failure {
-    Failure::new(Outcome::Unreachable, anyhow!("broker `{region}`: {unavailable}"))
 }

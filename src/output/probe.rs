@@ -10,6 +10,7 @@ use fedctl_model::{
     diagnostic::{Code, Diagnostic},
     observed::Resource,
     probe::{LinkProbe, ProbeReport, ProbeState},
+    status::Condition,
     topology::RegionName,
 };
 
@@ -47,9 +48,15 @@ fn totals(report: &ProbeReport) -> String {
             "no links were probed\n".into()
         };
     }
-    let moved = links.iter().filter(|link| link.state == ProbeState::Moved).count();
-    let links = counted(links.len(), "link");
-    format!("{moved} of {links} moved {}, each once, in {seconds:.1} s\n", counted(*count, "message"))
+    let of = |state: ProbeState| links.iter().filter(|link| link.state == state).count();
+    let (moved, links, messages) =
+        (of(ProbeState::Moved), counted(links.len(), "link"), counted(*count, "message"));
+    let paused = match of(ProbeState::Paused) {
+        0 => String::new(),
+        1 => "; 1 is paused".into(),
+        paused => format!("; {paused} are paused"),
+    };
+    format!("{moved} of {links} moved {messages}, each once, in {seconds:.1} s{paused}\n")
 }
 
 /// A row for each upstream and a column for each downstream: the slowest link of the pair, or what is wrong.
@@ -86,6 +93,7 @@ fn cell(links: &[&LinkProbe]) -> String {
             let (p50, p99) = (slowest(|link| link.p50_ms), slowest(|link| link.p99_ms));
             paint(worst, &format!("✓ {p50:.1} / {p99:.1} ms"))
         }
+        ProbeState::Paused => paint(worst, "‖ paused"),
         ProbeState::NotProbed => paint(worst, "? not probed"),
         ProbeState::Duplicated => paint(worst, &format!("✗ {} duplicated", sum(|link| link.duplicated))),
         ProbeState::Lost => paint(worst, &format!("✗ {} lost", sum(|link| link.lost))),
@@ -94,11 +102,11 @@ fn cell(links: &[&LinkProbe]) -> String {
 
 /// The links that did not move everything once: those of one cause under it, those of one pair in a line.
 fn problems(report: &ProbeReport) -> String {
-    type Cause<'a> = (ProbeState, &'a str, Option<Code>);
+    type Cause = (ProbeState, String, Option<Code>);
     type Pair<'a> = (&'a RegionName, &'a RegionName);
-    let mut causes: Vec<(Cause<'_>, Vec<&LinkProbe>)> = Vec::new();
+    let mut causes: Vec<(Cause, Vec<&LinkProbe>)> = Vec::new();
     for found in report.links.iter().filter(|link| link.state != ProbeState::Moved) {
-        let cause = (found.state, found.error.as_deref().unwrap_or_default(), found.code);
+        let cause = (found.state, reason(found), found.code);
         match causes.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, links)) => links.push(found),
             None => causes.push((cause, vec![found])),
@@ -106,7 +114,7 @@ fn problems(report: &ProbeReport) -> String {
     }
     let mut text = String::new();
     for ((found, error, code), links) in causes {
-        writeln!(text, "{}  {}", state(found), explained(error, code)).ok();
+        writeln!(text, "{}  {}", state(found), explained(&error, code)).ok();
         let mut pairs: BTreeMap<Pair<'_>, Vec<String>> = BTreeMap::new();
         for LinkProbe { link, policy, .. } in links {
             let named = format!("{} (policy {policy})", kind_of(&link.resource));
@@ -147,10 +155,20 @@ fn every_link(report: &ProbeReport) -> String {
             found.published.to_string(),
             found.lost.to_string(),
             found.duplicated.to_string(),
-            found.error.as_deref().map_or_else(String::new, |error| explained(error, found.code)),
+            explained(&reason(found), found.code),
         ]);
     }
     format!("{}\n", table.build().with(Style::blank()))
+}
+
+/// What is wrong with a link, or why it was not tried.
+fn reason(found: &LinkProbe) -> String {
+    match found.state {
+        ProbeState::Paused => Condition::Paused.to_string(),
+        ProbeState::Moved | ProbeState::NotProbed | ProbeState::Duplicated | ProbeState::Lost => {
+            found.error.clone().unwrap_or_default()
+        }
+    }
 }
 
 fn explained(error: &str, code: Option<Code>) -> String {
@@ -167,6 +185,7 @@ fn kind_of(resource: &Resource) -> &'static str {
 fn state(state: ProbeState) -> String {
     let text = match state {
         ProbeState::Moved => "✓ moved",
+        ProbeState::Paused => "‖ not probed: paused",
         ProbeState::NotProbed => "? not probed",
         ProbeState::Duplicated => "✗ duplicated",
         ProbeState::Lost => "✗ lost",
@@ -177,7 +196,7 @@ fn state(state: ProbeState) -> String {
 fn paint(state: ProbeState, text: &str) -> String {
     match state {
         ProbeState::Moved => text.green().to_string(),
-        ProbeState::NotProbed => text.yellow().to_string(),
+        ProbeState::Paused | ProbeState::NotProbed => text.yellow().to_string(),
         ProbeState::Duplicated | ProbeState::Lost => text.red().to_string(),
     }
 }

@@ -13,6 +13,7 @@ mod hardening;
 mod interrupts;
 mod limits;
 mod links;
+mod load;
 mod nameko;
 mod neighbours;
 mod probe;
@@ -25,6 +26,7 @@ mod systems;
 mod truth;
 mod up;
 mod uploads;
+mod upstream_keys;
 
 use libtest_mimic::Trial;
 
@@ -65,6 +67,9 @@ fn three_regions() -> Vec<Trial> {
             status::an_unexpected_link_is_shown_and_left_alone,
             links::links_are_restarted_by_name,
             links::paused_links_lose_nothing_and_stay_paused_until_they_are_resumed,
+            links::links_between_two_regions_are_paused_and_resumed_though_another_is_silent,
+            load::a_pause_while_messages_are_published_loses_none,
+            upstream_keys::a_queue_that_a_link_would_declare_otherwise_needs_a_decision,
             shapes::events_cross_as_many_links_as_a_shape_needs,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,
             exporter::a_scrape_counts_every_link_and_shows_a_paused_broker_at_once,

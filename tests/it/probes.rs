@@ -87,9 +87,27 @@ fn failed() -> ProbeReport {
     report
 }
 
+/// The links from europe to asia are paused.
+fn paused() -> ProbeReport {
+    let mut report = passed();
+    let [europe, asia] = ["europe", "asia"].map(RegionName::new);
+    let ends = |link: &LinkRef| link.upstream == europe && link.downstream == asia;
+    for link in report.links.iter_mut().filter(|found| ends(&found.link)) {
+        (link.state, link.published, link.p50_ms, link.p99_ms) = (ProbeState::Paused, 0, None, None);
+    }
+    report
+}
+
 fn the_matrix_has_the_times_of_every_pair_or_what_is_wrong() {
     insta::assert_snapshot!(strip_str(&render(&passed(), false)));
     insta::assert_snapshot!(strip_str(&render(&failed(), false)));
+}
+
+fn paused_links_are_shown_and_counted_apart() {
+    insta::assert_snapshot!(strip_str(&render(&paused(), false)));
+    let wide = strip_str(&render(&paused(), true)).to_string();
+    let line = wide.lines().find(|line| line.contains("‖ not probed: paused"));
+    assert!(line.is_some_and(|line| line.contains("until `fedctl link resume`")), "{wide}");
 }
 
 fn the_wide_table_has_a_line_for_every_link() {
@@ -107,6 +125,7 @@ fn without_links_it_is_said_why() {
 pub fn cases() -> Vec<Trial> {
     cases! {
         the_matrix_has_the_times_of_every_pair_or_what_is_wrong,
+        paused_links_are_shown_and_counted_apart,
         the_wide_table_has_a_line_for_every_link,
         without_links_it_is_said_why,
     }

@@ -196,6 +196,17 @@ impl Inspect {
         Ok(Snapshot { engine, brokers, not_ready })
     }
 
+    /// What the broker of one region answers, or why it does not.
+    pub async fn ask_region<T>(
+        &self,
+        engine: &EngineState,
+        region: &RegionName,
+        question: impl AsyncFn(&Broker) -> Result<T, BrokerError>,
+    ) -> Result<T, Unavailable> {
+        let site = self.inventory.sites(engine).remove(region).unwrap_or(Err(Unavailable::Missing))?;
+        answer(&self.broker(&site)?, &question).await
+    }
+
     /// Asks every broker at once. Each has an entry, whether it answers or not.
     async fn ask<T>(
         &self,

@@ -25,7 +25,7 @@ use fedctl_model::{
     counted::counted,
     event::{Event, Events},
     probe::{Evidence, Left, Nonce, Probe, ProbeReport, Problem, Tally},
-    topology::{RegionName, Topology},
+    topology::{Pair, RegionName, Topology},
 };
 
 /// How long a queue stays that no probe uses any more.
@@ -171,7 +171,7 @@ impl Probing<'_> {
         let ready_by = seen.began + self.timeout.mul_f64(0.6);
         self.events.progress(SUBJECT, "declaring its exchanges and queues");
         let prepared = brokers.iter().map(async |(region, broker)| {
-            let prepared = timeout_at(ready_by, self.prepare(region, broker)).await;
+            let prepared = timeout_at(ready_by, self.prepare(region, broker, seen)).await;
             (region, prepared.unwrap_or(Err(Refusal::TimedOut)))
         });
         for (region, prepared) in join_all(prepared).await {
@@ -187,14 +187,22 @@ impl Probing<'_> {
         }
     }
 
-    /// Declares what a region needs, and consumes it. One that is not probed gets only the policy.
-    async fn prepare(&self, region: &RegionName, broker: &Broker) -> Result<Option<End>, Refusal> {
+    /// Declares what a region needs, and consumes it; which links to it are paused. One that is not probed gets only the
+    /// policy.
+    async fn prepare(
+        &self,
+        region: &RegionName,
+        broker: &Broker,
+        seen: &Seen,
+    ) -> Result<Option<End>, Refusal> {
         let probe = self.probe;
         let (expires, nonce) = (EXPIRES, &probe.nonce);
         broker.let_expire(nonce.mark(), &nonce.pattern(), expires).await?;
         if !probe.regions.contains(region) {
             return Ok(None);
         }
+        let owned = broker.owned().await?;
+        seen.paused(region, owned.unwrap_or_default().paused);
         let session = Session::connect(broker.site(), "fedctl probe").await?;
         let inbox = probe.inbox(region);
         session.declare_queue(&inbox, self.inbox_expires(region)).await?;
@@ -230,6 +238,12 @@ impl Seen {
     /// A region takes no part.
     fn out(&self, region: &RegionName, problem: Problem) {
         self.evidence.borrow_mut().problems.entry(region.clone()).or_insert(problem);
+    }
+
+    /// The links to a region from these upstreams are paused.
+    fn paused(&self, downstream: &RegionName, upstreams: impl IntoIterator<Item = String>) {
+        let pair = |upstream| Pair { upstream: RegionName::new(upstream), downstream: downstream.clone() };
+        self.evidence.borrow_mut().paused.extend(upstreams.into_iter().map(pair));
     }
 
     fn elapsed(&self) -> Duration {

@@ -351,26 +351,31 @@ impl Broker {
     /// With users and their permissions only for an administrator.
     async fn all_definitions(&self, administers: bool) -> Result<Definitions> {
         let vhost = self.site.vhost.as_str();
-        let (cluster_name, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
-            self.get::<answer::Name>(["cluster-name"], ""),
+        let itself =
+            async { tokio::try_join!(self.version(), self.get::<answer::Name>(["cluster-name"], "")) };
+        let (itself, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+            itself,
             self.if_allowed::<answer::User>(administers, ["users"]),
             self.if_allowed::<answer::Permission>(administers, ["vhosts", vhost, "permissions"]),
             self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
-            self.queues(),
+            self.listed_queues(),
             self.owned(),
         )?;
+        let (version, cluster_name) = itself;
         Ok(Definitions {
             tags: None,
             lacks_vhost: false,
+            version: Some(version),
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
             upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
             policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
             exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
-            queues,
+            internal: queues.iter().filter_map(answer::Queue::internal).collect(),
+            queues: queues.into_iter().map(Into::into).collect(),
             owned,
         })
     }

@@ -77,9 +77,9 @@ impl Upstream {
     #[must_use]
     pub fn perturbed(&self) -> Self {
         let mut other = self.clone();
-        // false is its default
-        if other.settings.remove("trust-user-id").is_none() {
-            other.settings.insert("trust-user-id".into(), false.into());
+        // its default, and no key of a topology
+        if other.settings.remove("channel-use-mode").is_none() {
+            other.settings.insert("channel-use-mode".into(), "multiple".into());
         }
         other
     }

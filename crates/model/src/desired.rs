@@ -214,6 +214,14 @@ pub struct Broker {
     pub downstreams: BTreeMap<String, RegionName>,
 }
 
+impl Broker {
+    /// What its internal queues call a downstream.
+    pub(crate) fn name_of(&self, downstream: &RegionName) -> Option<&str> {
+        let named = self.downstreams.iter().find(|(_, region)| *region == downstream);
+        named.map(|(name, _)| name.as_str())
+    }
+}
+
 /// A user of a broker, and what it may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

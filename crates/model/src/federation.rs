@@ -33,6 +33,9 @@ impl fmt::Display for Downstream {
         self.vhost.as_ref().map_or(Ok(()), |vhost| write!(f, "{SEPARATOR}{vhost}"))
     }
 }
+/// The keys of an upstream with which a link declares its internal queue, and the queue's argument for each.
+pub(crate) const DECLARED: [(&str, &str); 3] =
+    [("expires", "x-expires"), ("message-ttl", "x-message-ttl"), ("queue-type", "x-queue-type")];
 
 /// The queue on an upstream in which an exchange's messages wait for a downstream.
 #[must_use]

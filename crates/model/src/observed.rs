@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Map, Value};
+
 use crate::{
     definition::{Permissions, Policy, Upstream},
     site::{Site, Unavailable},
@@ -118,6 +120,8 @@ pub enum ContainerState {
 /// The definitions that a broker holds, as far as fedctl looks at them.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
+    /// RabbitMQ's version, if it is known.
+    pub version: Option<String>,
     /// The cluster name.
     pub cluster_name: String,
     /// Password hashes by user name.
@@ -132,6 +136,8 @@ pub struct Definitions {
     pub exchanges: Vec<String>,
     /// Queues.
     pub queues: Vec<Queue>,
+    /// The arguments of the internal queues among them, by name.
+    pub internal: BTreeMap<String, Map<String, Value>>,
     /// What this project recorded as its own; none if it has not recorded anything yet.
     pub owned: Option<Owned>,
     /// Of a broker that fedctl did not start: the virtual host does not exist, and so nothing in it.

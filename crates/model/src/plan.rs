@@ -8,12 +8,14 @@ mod external;
 mod leftovers;
 pub mod link;
 mod ownership;
+mod redeclare;
 mod removal;
 mod repair;
 mod rollout;
 mod saved;
 mod text;
 mod upgrade;
+mod versions;
 
 pub use diff::plan;
 pub use ownership::conflict;

@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
 pub use external::{ExternalBroker, LinkUser, PasswordSource};
-pub use federation::{AckMode, ApplyTo, Federation, FederationPolicy, Pair, Shape, UpstreamSettings};
+pub use federation::{
+    AckMode, ApplyTo, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
+};
 use findings::Findings;
 pub use routes::{Copies, Neighbours};
 

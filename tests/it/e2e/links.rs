@@ -1,8 +1,8 @@
 //! Links that are restarted, paused and resumed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use crate::support::{Project, until};
+use crate::support::{Project, engine::docker, until};
 
 /// Messages that wait while their link is paused.
 const BACKLOG: usize = 50;
@@ -21,6 +21,8 @@ pub fn paused_links_lose_nothing_and_stay_paused_until_they_are_resumed(project:
     }
     until("the backlog", || (europe.depth(internal) >= BACKLOG as u64).then_some(()));
     project.up().says("nothing to do");
+    let probed = project.fedctl(&["up", "--verify"]).exits(0).says("‖ not probed: paused");
+    probed.says("10 of 12 links moved 20 messages, each once").says("2 are paused");
     project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
     let refused = project.fedctl(&["link", "restart", "europe", "asia"]).exits(1);
     refused.says("the links europe → asia are paused").says("fedctl link resume europe asia");
@@ -39,4 +41,14 @@ pub fn links_are_restarted_by_name(project: &Project) {
     project.fedctl(&["status"]).exits(0);
     project.fedctl(&["link", "restart", "asia", "mars"]).exits(64).says("there is no region `mars`");
     project.fedctl(&["link", "pause", "asia", "asia"]).exits(64).says("no links asia → asia");
+}
+
+pub fn links_between_two_regions_are_paused_and_resumed_though_another_is_silent(project: &Project) {
+    let america = project.container("america", "broker");
+    docker(&["pause", &america]);
+    for verb in ["pause", "resume"] {
+        project.fedctl(&["link", verb, "europe", "asia"]).exits(0).within(Duration::from_secs(5));
+    }
+    docker(&["unpause", &america]);
+    project.up();
 }

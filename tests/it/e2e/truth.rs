@@ -67,6 +67,15 @@ pub fn another_policy_that_wins_is_named_and_up_changes_nothing(project: &Projec
     let ran = project.fedctl(&["up", "--progress", "json", "--timeout", "60s"]).exits(4).says(cause);
     assert!(started.elapsed() < Duration::from_secs(5), "{ran}");
     assert_eq!(changes(&ran), [""; 0], "{ran}");
+    // as it says, with a higher priority and the other's keys
+    let (lower, higher) = ("queues}", "queues, priority: 11, definition: {max-length: 100000}}");
+    project.edit(lower, higher);
+    project.up();
+    project.fedctl(&["status"]).exits(0).says("48 of 48 links running");
+    let limit = &europe.get("/policies/%2F/fed")["definition"]["max-length"];
+    assert_eq!(*limit, json!(100_000));
+    project.fedctl(&["plan", "--detailed-exitcode"]).exits(0);
+    project.edit(higher, lower);
     europe.delete("/policies/%2F/limits");
     demo::passes_again(project);
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use fedctl_model::{
     definition::{self, Permissions, Upstream},
+    federation::is_internal,
     observed::{self, Owned, Resource},
     secret::Secret,
     site::without_users,
@@ -71,10 +72,21 @@ pub(super) struct Queue {
     messages_unacknowledged: u64,
     #[serde(default)]
     r#type: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+impl Queue {
+    /// Its name and arguments, if it is the internal one of a link.
+    pub fn internal(&self) -> Option<(String, Map<String, Value>)> {
+        let arguments = self.arguments.as_object().cloned().unwrap_or_default();
+        is_internal(&self.name).then(|| (self.name.clone(), arguments))
+    }
 }
 
 impl From<Queue> for observed::Queue {
-    fn from(Queue { name, messages, messages_unacknowledged: unacknowledged, r#type }: Queue) -> Self {
+    fn from(queue: Queue) -> Self {
+        let Queue { name, messages, messages_unacknowledged: unacknowledged, r#type, .. } = queue;
         Self { name, messages, unacknowledged, is_stream: r#type == "stream" }
     }
 }
@@ -303,6 +315,19 @@ mod tests {
         let answer = answer.as_object_mut().unwrap();
         assert_eq!((answer.remove("name"), answer.remove("vhost")), (Some(name.into()), Some("/".into())));
         assert_eq!(policy.value(), *answer);
+    }
+
+    #[test]
+    fn arguments_are_kept_of_internal_queues_alone() {
+        let internal = |name, arguments| {
+            serde_json::from_value::<Queue>(json!({"name": name, "arguments": arguments})).unwrap().internal()
+        };
+        let name = "federation: x.events -> asia";
+        let given = internal(name, json!({"x-expires": 5})).unwrap();
+        assert_eq!((given.0.as_str(), json!(given.1)), (name, json!({"x-expires": 5})));
+        // no arguments are an empty list
+        assert_eq!(internal(name, json!([])), Some((name.into(), Map::new())));
+        assert_eq!(internal("orders", json!({"x-expires": 5})), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Broker {
     }
 
     /// RabbitMQ's version: asked for alone from 4.0.5 on, which costs a quarter of the overview.
-    async fn version(&self) -> Result<String> {
+    pub(super) async fn version(&self) -> Result<String> {
         match self.get::<String>(["version"], "").await {
             Err(error) if error.is_not_found() => {
                 let overview = self
@@ -115,10 +115,13 @@ impl Broker {
     }
 
     pub(super) async fn queues(&self) -> Result<Vec<Queue>> {
-        let vhost = self.site.vhost.as_str();
+        Ok(self.listed_queues().await?.into_iter().map(Into::into).collect())
+    }
+
+    /// The queues with their depths as of now, and nothing that the broker counts now and then.
+    pub(super) async fn listed_queues(&self) -> Result<Vec<answer::Queue>> {
         let query = "disable_stats=true&enable_queue_totals=true";
-        let queues = self.get::<Vec<answer::Queue>>(["queues", vhost], query).await?;
-        Ok(queues.into_iter().map(Into::into).collect())
+        self.get(["queues", &self.site.vhost], query).await
     }
 
     /// The links, and the broker's clock. While links start and stop the broker may fail, because it looks up

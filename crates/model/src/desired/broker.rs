@@ -104,30 +104,41 @@ fn link_permissions(downstream: &Downstream, policies: &[FederationPolicy]) -> P
     Permissions { configure: readable.clone(), write: internal, read: readable }
 }
 
-/// Every key is given, also with its default: to leave one out or to add one later is another definition to a broker,
-/// which then restarts all links of the upstream.
+/// These keys are given also with their defaults: to leave one out or to add one later is another definition to a broker,
+/// which then restarts all links of the upstream. The others are given only if the topology sets them.
 fn upstream_settings(settings: &UpstreamSettings, max_hops: u32) -> Map<String, Value> {
     let ack_mode = match settings.ack_mode {
         AckMode::OnConfirm => "on-confirm",
         AckMode::OnPublish => "on-publish",
         AckMode::NoAck => "no-ack",
     };
-    object([
+    let mut given = object([
         ("ack-mode", json!(ack_mode)),
         ("max-hops", json!(max_hops)),
         ("prefetch-count", json!(settings.prefetch_count)),
         ("reconnect-delay", json!(settings.reconnect_delay)),
         // the default destroys the backlog whenever a link restarts
         ("resource-cleanup-mode", json!("never")),
-    ])
+    ]);
+    let others = [
+        ("bind-nowait", settings.bind_nowait.then_some(Value::Bool(true))),
+        ("expires", settings.expires.map(Value::from)),
+        ("message-ttl", settings.message_ttl.map(Value::from)),
+        ("queue-type", settings.queue_type.map(|queue_type| json!(queue_type.as_str()))),
+        ("trust-user-id", settings.trust_user_id.then_some(Value::Bool(true))),
+    ];
+    given.extend(others.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    given
 }
 
 fn policy(policy: &FederationPolicy) -> Policy {
+    let mut definition = policy.definition.clone();
+    definition.insert("federation-upstream-set".into(), json!("all"));
     Policy {
         pattern: policy.pattern.clone(),
         apply_to: policy.apply_to.as_str().to_owned(),
         priority: policy.priority,
-        definition: object([("federation-upstream-set", json!("all"))]),
+        definition,
     }
 }
 

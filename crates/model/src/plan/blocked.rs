@@ -4,13 +4,24 @@ use serde::Serialize;
 
 use crate::{
     counted::counted,
+    definition::Difference,
     diagnostic::{Code, Diagnostic, Place},
+    federation::of_queue,
     observed::Queue,
     topology::RegionName,
 };
 
-pub(crate) const CODES: [Code; 6] =
-    [FOREIGN_OBJECT, FOREIGN_DEFINITION, BACKLOG, OWNED_BY_ANOTHER, RENAMED, UPGRADE];
+pub(crate) const CODES: [Code; 9] = [
+    FOREIGN_OBJECT,
+    FOREIGN_DEFINITION,
+    BACKLOG,
+    OWNED_BY_ANOTHER,
+    RENAMED,
+    UPGRADE,
+    DECLARED_OTHERWISE,
+    UNSEEN_QUEUES,
+    UNKNOWN_KEY,
+];
 
 const FOREIGN_OBJECT: Code = Code::error(
     "FED0501",
@@ -55,6 +66,28 @@ const UPGRADE: Code = Code::error(
      applied. Go through the versions in between, one at a time, with all feature flags enabled on each before the next.",
 );
 
+const DECLARED_OTHERWISE: Code = Code::error(
+    "FED0520",
+    "A link declares its internal queue with the `expires`, `message-ttl` and `queue-type` of its upstream, and RabbitMQ \
+     refuses one that exists with others (`PRECONDITION_FAILED`): the link would stay down while messages go on waiting in \
+     the queue, so nothing was applied. The queue has to be deleted, and what is published before the link has declared it \
+     anew is not kept for its downstream. To lose nothing, wait until `fedctl status` shows that no message waits, stop \
+     publishing to the exchange in the upstream's region, run `fedctl up --discard`, and publish again. Or put the old \
+     value back.",
+);
+const UNSEEN_QUEUES: Code = Code::error(
+    "FED0521",
+    "The change of an upstream needs its internal queues to be declared anew, and the region that has them is not among \
+     those that this command was told to work on, so nothing is known of the messages in them. Nothing was applied. Name \
+     that region too, or none.",
+);
+const UNKNOWN_KEY: Code = Code::error(
+    "FED0522",
+    "A broker refuses an upstream with a key that its version of RabbitMQ does not know (`Unrecognised terms`). The \
+     downstream's broker holds the upstream's definition, so its version counts. Nothing was applied: leave the key out of \
+     `federation.upstream`, or give `broker` a newer image.",
+);
+
 pub(super) fn foreign_network(name: &str, project: &str) -> Diagnostic {
     foreign_object(Place::Network { name: name.to_owned() }, "network", name, project)
 }
@@ -86,6 +119,46 @@ pub(super) fn backlog(region: &RegionName, queue: &Queue, downstream: &str, caus
         "put back what the topology no longer has until they are delivered, or choose: `fedctl up --keep` (they stay, \
          and no more are added) or `fedctl up --discard` (they are lost)",
     )
+}
+
+/// A link would declare its queue with another value of a key.
+pub(super) fn declared_otherwise(
+    upstream: &RegionName,
+    queue: &Queue,
+    downstream: &RegionName,
+    changed: &Difference,
+) -> Diagnostic {
+    let place = Place::Queue { region: upstream.clone(), name: queue.name.clone() };
+    let waits = match queue.messages {
+        0 => "it is empty now".into(),
+        1 => "1 message waits in it".into(),
+        messages => format!("{} wait in it", counted(messages, "message")),
+    };
+    let exchange = of_queue(&queue.name).map_or(queue.name.as_str(), |internal| internal.exchange);
+    let message = format!("exists, and cannot be declared anew for {changed}: {waits}");
+    Diagnostic::new(DECLARED_OTHERWISE, place, message).help(format!(
+        "put the old value back, or wait until none wait, stop publishing to `{exchange}` in `{upstream}`, and delete \
+         the queue: `fedctl up --discard` (what is in it, or published meanwhile, is lost for `{downstream}`)"
+    ))
+}
+
+/// Nothing is known of the queues that a link would declare with another value of a key.
+pub(super) fn unseen_queues(
+    downstream: &RegionName,
+    upstream: &RegionName,
+    changed: &Difference,
+) -> Diagnostic {
+    let place = Place::Upstream { region: downstream.clone(), name: upstream.to_string() };
+    let message = format!("{changed} needs the queues in `{upstream}` to be declared anew");
+    Diagnostic::new(UNSEEN_QUEUES, place, message).help(format!("name `{upstream}` too, or no region"))
+}
+
+/// A broker's version does not know a key of an upstream.
+pub(super) fn unknown_key(region: &RegionName, version: &str, key: &str, since: [u32; 3]) -> Diagnostic {
+    let place = Place::Broker { region: region.clone() };
+    let since = since.map(|number| number.to_string()).join(".");
+    Diagnostic::new(UNKNOWN_KEY, place, format!("RabbitMQ {version} does not know `{key}` of upstreams"))
+        .help(format!("leave it out, or use an image with RabbitMQ {since} or newer"))
 }
 
 /// The project is another topology file's.

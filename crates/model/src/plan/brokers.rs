@@ -9,6 +9,7 @@ use super::{
     containers::Touched,
     external,
     leftovers::{self, Before, Left},
+    redeclare::{self, Way, Ways},
 };
 use crate::{
     definition::{Difference, Permissions, Policy, Upstream, difference},
@@ -94,9 +95,11 @@ pub(super) fn reconcile(
         let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
         record_ownership(plan, broker, known, kept, after);
     }
+    let ways = redeclare::make_way(plan, desired, observed, &known, &awaited, unknown);
+    let before = BeforeUpstreams { link_users: &link_users, touched, ways: &ways };
     for &(broker, known) in &known {
         let named_step = named.get(&broker.region).copied();
-        upstreams(plan, broker, known, named_step, &link_users, touched, desired);
+        upstreams(plan, broker, known, named_step, &before, desired);
     }
     ready
 }
@@ -199,24 +202,39 @@ fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<us
     steps
 }
 
+/// The steps that come before an upstream's.
+struct BeforeUpstreams<'a> {
+    /// Those that put the links' users, by region and user.
+    link_users: &'a BTreeMap<(RegionName, RegionName), usize>,
+    touched: &'a Touched,
+    ways: &'a Ways,
+}
+
 fn upstreams(
     plan: &mut Plan,
     broker: &Broker,
     known: Known<'_>,
     after: Option<usize>,
-    link_users: &BTreeMap<(RegionName, RegionName), usize>,
-    touched: &Touched,
+    before: &BeforeUpstreams<'_>,
     desired: &Desired,
 ) {
+    let BeforeUpstreams { link_users, touched, ways } = before;
     let paused = paused(broker, known);
     for (name, upstream) in broker.upstreams.iter().filter(|(name, _)| !paused.contains(*name)) {
+        let id = (broker.region.clone(), name.clone());
+        let deleted = match ways.get(&id) {
+            Some(Way::Withheld) => continue,
+            Some(Way::After(steps)) => steps.as_slice(),
+            None => &[],
+        };
+        let anew = (!deleted.is_empty()).then_some(Cause::Follows);
         let found = known.and_then(|definitions| definitions.upstreams.get(name));
         let shown = cause_of(&upstream.shown(), found.map(Upstream::shown));
         let secret = found.filter(|found| found.uri != upstream.uri).map(|_| Cause::PasswordDiffers);
-        let interrupted = desired.interrupted.contains(&(broker.region.clone(), name.clone()));
+        let interrupted = desired.interrupted.contains(&id);
         let again = (found.is_some() && interrupted).then_some(Cause::ChangeInterrupted);
-        let is_equal = shown.is_none() && secret.is_none();
-        let Some(cause) = shown.or(secret).or(again) else { continue };
+        let is_equal = shown.is_none() && secret.is_none() && anew.is_none();
+        let Some(cause) = shown.or(secret).or(again).or(anew.clone()) else { continue };
         if is_foreign(&cause, known, |owned| &owned.upstreams, name) {
             let (region, name) = (broker.region.clone(), name.clone());
             plan.blocked.push(blocked::foreign_definition(Place::Upstream { region, name }));
@@ -230,8 +248,9 @@ fn upstreams(
             connected.copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
+        let cause = anew.filter(|_| found.is_some()).unwrap_or(cause);
         let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);
-        let needs = needs.into_iter().flatten();
+        let needs = needs.into_iter().flatten().chain(deleted.iter().copied());
         // an equal definition is told to no link
         let between = is_equal.then(|| plan.push(put(upstream.perturbed()), cause.clone(), needs.clone()));
         plan.push(put(upstream.clone()), cause, needs.chain(between));

@@ -7,7 +7,7 @@ use super::{
     containers::{self, Containers, Objects},
     ownership,
     removal::{is_ours, remove_container},
-    rollout, upgrade,
+    rollout, upgrade, versions,
 };
 use crate::{
     desired::Desired,
@@ -23,6 +23,7 @@ use crate::{
 pub fn plan(desired: &Desired, observed: &Snapshot<Definitions>) -> Plan {
     let mut plan = Plan { blocked: foreign(desired, observed), ..Plan::default() };
     plan.blocked.extend(upgrade::refused(desired, observed));
+    plan.blocked.extend(versions::unknown_keys(desired, observed));
     if containers::provide_broker_images(&mut plan, desired, observed) {
         return plan;
     }

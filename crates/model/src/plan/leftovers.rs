@@ -127,7 +127,7 @@ fn backlog(broker: &Broker, queue: &Queue, internal: &Internal<'_>) -> Diagnosti
 }
 
 /// What the downstreams of a broker federate.
-struct Federated<'a> {
+pub(super) struct Federated<'a> {
     downstreams: BTreeSet<&'a str>,
     patterns: Vec<Pattern>,
     /// Patterns of policies of others that federate, by the region that has them.
@@ -135,7 +135,7 @@ struct Federated<'a> {
 }
 
 impl<'a> Federated<'a> {
-    fn of(desired: &'a Desired, observed: &'a Snapshot<Definitions>, broker: &'a Broker) -> Self {
+    pub fn of(desired: &'a Desired, observed: &'a Snapshot<Definitions>, broker: &'a Broker) -> Self {
         let applies = |apply_to: &str| apply_to == ApplyTo::Exchanges.as_str() || apply_to == "all";
         let own = desired.brokers.iter().flat_map(|broker| broker.policies.values());
         let own = own.filter(|policy| applies(&policy.apply_to)).map(|policy| policy.pattern.as_str());
@@ -161,7 +161,7 @@ impl<'a> Federated<'a> {
         }
     }
 
-    fn contains(&self, internal: &Internal<'_>, downstream: &RegionName) -> bool {
+    pub fn contains(&self, internal: &Internal<'_>, downstream: &RegionName) -> bool {
         let foreign = self.foreign.get(downstream.as_str()).into_iter().flatten();
         self.downstreams.contains(internal.downstream)
             && self.patterns.iter().chain(foreign).any(|pattern| pattern.matches(internal.exchange))

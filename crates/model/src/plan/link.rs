@@ -1,9 +1,10 @@
 //! Plans for the links from one region to another.
 
-use super::{Cause, Change, Plan};
+use super::{Cause, Change, Plan, blocked, redeclare};
 use crate::{
     desired::Broker,
-    observed::{Owned, Resource},
+    diagnostic::Diagnostic,
+    observed::{Definitions, Owned, Resource},
     topology::RegionName,
 };
 
@@ -32,6 +33,17 @@ pub fn resume(broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan 
         plan.push(run(upstream).at(&broker.region), Cause::Follows, [put]);
     }
     plan
+}
+
+/// What keeps them from being resumed: queues that `upstream` holds and that they would declare otherwise, since the
+/// topology was changed while they were paused.
+#[must_use]
+pub fn in_the_way(broker: &Broker, upstream: &Broker, held: &Definitions) -> Vec<Diagnostic> {
+    let wanted = broker.upstreams.get(upstream.region.as_str()).into_iter();
+    let differing = wanted.flat_map(|wanted| redeclare::differing(held, upstream, &broker.region, wanted));
+    let block =
+        |(queue, changed)| blocked::declared_otherwise(&upstream.region, queue, &broker.region, &changed);
+    differing.map(block).collect()
 }
 
 /// Plans to restart the links of these exchanges and queues.

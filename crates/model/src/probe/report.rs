@@ -27,7 +27,7 @@ pub struct ProbeReport {
     pub version: u32,
     /// The project.
     pub project: String,
-    /// Whether every link moved every message, once.
+    /// Whether every link that is not paused moved every message, once.
     pub passed: bool,
     /// How many messages each link should move.
     pub count: usize,
@@ -76,6 +76,8 @@ pub struct LinkProbe {
 pub enum ProbeState {
     /// Every message arrived, once.
     Moved,
+    /// It was not tried, since it is paused with `fedctl link pause`.
+    Paused,
     /// It could not be tried.
     NotProbed,
     /// Every message arrived, and some more than once.
@@ -146,7 +148,7 @@ impl ProbeReport {
         Self {
             version: FORMAT_VERSION,
             project: probe.project.clone(),
-            passed: links.iter().all(|link| link.state == ProbeState::Moved),
+            passed: links.iter().all(|link| matches!(link.state, ProbeState::Moved | ProbeState::Paused)),
             count: probe.count,
             seconds,
             regions: probe.regions.clone(),
@@ -157,7 +159,9 @@ impl ProbeReport {
 }
 
 fn link_probe(probe: &Probe, tally: &Tally, evidence: &Evidence, lane: usize, link: LinkRef) -> LinkProbe {
-    let counts = tally.of_link(lane, &link.downstream);
+    // what is published for others waits for it on the upstream
+    let is_paused = evidence.is_paused(&link.upstream, &link.downstream);
+    let counts = if is_paused { Counts::default() } else { tally.of_link(lane, &link.downstream) };
     let key = (lane, link.downstream.clone());
     let reported = evidence.reported.get(&key).cloned();
     let not_ready = evidence.not_ready.contains(&key);
@@ -191,6 +195,9 @@ fn verdict(
     if let Some((region, problem)) = problem {
         let message = format!("`{region}` takes no part: {}", problem.message);
         return (ProbeState::NotProbed, Some(Problem { message, code: problem.code }));
+    }
+    if evidence.is_paused(&link.upstream, &link.downstream) {
+        return (ProbeState::Paused, None);
     }
     let Counts { published, lost, duplicated, .. } = *counts;
     if published == 0 {

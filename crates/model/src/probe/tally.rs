@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Nonce, Probe, Problem};
-use crate::{status::LinkRef, topology::RegionName};
+use crate::{
+    status::LinkRef,
+    topology::{Pair, RegionName},
+};
 
 /// What a message says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,8 @@ pub struct Tally {
 pub struct Evidence {
     /// Why regions could not take part.
     pub problems: BTreeMap<RegionName, Problem>,
+    /// The regions whose links are paused: messages for them wait on the upstream, and none would arrive.
+    pub paused: BTreeSet<Pair>,
     /// The links, by lane and downstream, that were not ready when it was published: their binding was not known to the
     /// upstream, or they did not run.
     pub not_ready: BTreeSet<(usize, RegionName)>,
@@ -63,11 +68,16 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether both ends of a lane's link take part.
+    /// Whether both ends of a lane's link take part, and it is not paused.
     #[must_use]
     pub fn takes_part(&self, probe: &Probe, lane: usize, downstream: &RegionName) -> bool {
         let out = |region: &RegionName| self.problems.contains_key(region);
-        probe.lanes.get(lane).is_some_and(|lane| !out(&lane.upstream)) && !out(downstream)
+        let Some(upstream) = probe.lanes.get(lane).map(|lane| &lane.upstream) else { return false };
+        !out(upstream) && !out(downstream) && !self.is_paused(upstream, downstream)
+    }
+
+    pub(super) fn is_paused(&self, upstream: &RegionName, downstream: &RegionName) -> bool {
+        self.paused.contains(&Pair { upstream: upstream.clone(), downstream: downstream.clone() })
     }
 }
 

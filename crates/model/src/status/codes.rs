@@ -114,8 +114,8 @@ pub(super) const REFUSED_BY_UPSTREAM: Code = Code::error(
     "The upstream answered the link with an AMQP error, which the message quotes. 403 means that the link's user lacks \
      a permission, which `fedctl up` restores; 404 that an exchange or queue does not exist. 406 means that the link's \
      internal queue exists with other arguments, as it does when `expires`, `message-ttl` or `queue-type` of an \
-     upstream were changed while the link could not reach it: the link stays down until that queue is drained and \
-     deleted on the upstream.",
+     upstream were changed while the link could not reach it: the link stays down, and messages wait in that queue. \
+     `fedctl up` names the queue and says what to do (`FED0520`).",
 );
 pub(super) const STARTING_TOO_LONG: Code = Code::error(
     "FED0313",
@@ -184,8 +184,8 @@ pub(super) const POLICY_OVERRIDDEN: Code = Code::error(
     "FED0324",
     "RabbitMQ applies one policy to an exchange or queue: of those that match, the one with the highest priority, and \
      with equal ones any. Policies do not add up. Another policy of the broker wins over the topology's, so the \
-     exchange or queue is not federated. Give the topology's policy a higher `priority`, put the keys of both into \
-     one policy, or narrow the other's pattern. fedctl changes nothing here: the other policy belongs to someone \
+     exchange or queue is not federated. Give the topology's policy a higher `priority` and the other's keys in its \
+     `definition`, or narrow the other's pattern. fedctl changes nothing here: the other policy belongs to someone \
      else.",
 );
 pub(super) const UPSTREAM_MISSING: Code = Code::error(

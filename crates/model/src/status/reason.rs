@@ -234,7 +234,7 @@ impl fmt::Display for Reason {
             Reason::PolicyOverridden { policy, by, priority } => write!(
                 f,
                 "policy `{by}` (priority {priority}) wins over `{policy}`, and only one policy applies: give \
-                 `{policy}` a higher `priority`, or merge the two"
+                 `{policy}` a higher `priority`, and in `definition` the other's keys"
             ),
             Reason::RefusedByUpstream { text } => write!(f, "the upstream refuses: {text}"),
             Reason::StartingTooLong { seconds } => {

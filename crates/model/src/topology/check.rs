@@ -39,7 +39,7 @@ impl<'s> Checker<'s, '_, '_> {
         }
         let types = types(schema);
         if !types.is_empty() && !types.iter().any(|name| is_a(&tree.node, name)) {
-            return self.wrong_type(tree, types[0], schema, subject);
+            return self.wrong_type(tree, &types, schema, subject);
         }
         match &tree.node {
             Node::Mapping(entries) => self.mapping(tree, entries, schema, subject),
@@ -143,10 +143,12 @@ impl<'s> Checker<'s, '_, '_> {
         self.findings.add(codes::UNKNOWN_VALUE, &tree.span, message, Some(help));
     }
 
-    fn wrong_type(&mut self, tree: &Tree, expected: &str, schema: &Value, subject: &str) {
-        let message = format!("{subject} must be {}, not {}", type_words(expected), kind(&tree.node));
+    fn wrong_type(&mut self, tree: &Tree, types: &[&str], schema: &Value, subject: &str) {
+        let words = types.iter().filter(|name| **name != "null").map(|name| type_words(name));
+        let words = words.collect::<Vec<_>>().join(" or ");
+        let message = format!("{subject} must be {words}, not {}", kind(&tree.node));
         let source = self.source(tree);
-        let help = match (expected, &tree.node) {
+        let help = match (types[0], &tree.node) {
             (_, Node::Null) => Some("give it a value, or leave the key out".into()),
             ("string", Node::Bool(_) | Node::Integer(_) | Node::Float(_)) => {
                 Some(format!("put it in quotes: `\"{source}\"`"))

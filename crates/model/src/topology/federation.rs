@@ -1,7 +1,8 @@
 //! The federation settings of the file.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::RegionName;
 
@@ -42,12 +43,14 @@ impl Default for Federation {
                     pattern: r"\.events$".into(),
                     apply_to: ApplyTo::Exchanges,
                     priority: 0,
+                    definition: Map::new(),
                 },
                 FederationPolicy {
                     name: "fed".into(),
                     pattern: r"^fed\.".into(),
                     apply_to: ApplyTo::Queues,
                     priority: 0,
+                    definition: Map::new(),
                 },
             ],
         }
@@ -115,6 +118,23 @@ pub struct UpstreamSettings {
     /// The AMQP heartbeat of a link, in seconds; a dead region is noticed within about twice that.
     #[schemars(range(min = 1, max = 3600))]
     pub heartbeat: u32,
+    /// Milliseconds after which the queue of an exchange's link is deleted, with the messages in it, if the link stays away.
+    ///
+    /// By default it waits for ever, however large it grows.
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    pub expires: Option<u32>,
+    /// Milliseconds after which a message is dropped that waits in the queue of an exchange's link.
+    ///
+    /// By default it waits for ever.
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    pub message_ttl: Option<u32>,
+    /// The type of the queue of an exchange's link, from RabbitMQ 3.13.1 on; a classic one by default.
+    pub queue_type: Option<QueueType>,
+    /// Pass on the `user_id` of messages, which links otherwise remove.
+    pub trust_user_id: bool,
+    /// Do not wait for the upstream's answer to each binding, so that a link with many of them starts sooner over a long
+    /// distance.
+    pub bind_nowait: bool,
 }
 
 impl Default for UpstreamSettings {
@@ -125,6 +145,11 @@ impl Default for UpstreamSettings {
             reconnect_delay: 1,
             max_hops: None,
             heartbeat: 5,
+            expires: None,
+            message_ttl: None,
+            queue_type: None,
+            trust_user_id: false,
+            bind_nowait: false,
         }
     }
 }
@@ -139,6 +164,27 @@ pub enum AckMode {
     OnPublish,
     /// Never: what is in flight when a link breaks is lost.
     NoAck,
+}
+
+/// The type of the queue in which an upstream keeps an exchange's messages for a downstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueType {
+    /// On one node of the upstream.
+    Classic,
+    /// Replicated to several nodes of the upstream.
+    Quorum,
+}
+
+impl QueueType {
+    /// As RabbitMQ spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            QueueType::Classic => "classic",
+            QueueType::Quorum => "quorum",
+        }
+    }
 }
 
 /// A policy that federates the exchanges or queues whose names match.
@@ -156,6 +202,17 @@ pub struct FederationPolicy {
     #[serde(default)]
     #[schemars(range(min = i32::MIN, max = i32::MAX))]
     pub priority: i32,
+    /// Other keys of RabbitMQ's policies that apply to them, such as `max-length` or `dead-letter-exchange`.
+    ///
+    /// Of all policies that match an exchange or queue one alone applies, so it has to carry them all.
+    #[serde(default)]
+    #[schemars(schema_with = "policy_keys")]
+    pub definition: Map<String, Value>,
+}
+
+/// What a policy's keys may be set to.
+fn policy_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}})
 }
 
 /// What a policy applies to.

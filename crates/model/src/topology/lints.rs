@@ -8,8 +8,10 @@ mod distinct_names;
 mod exposed_passwords;
 mod external;
 mod host_ports;
+mod limited_waiting;
 mod master;
 mod patterns;
+mod policy_definitions;
 mod readiness;
 mod reserved_names;
 mod reserved_variables;
@@ -22,15 +24,17 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 15] = [
+const ALL: [Lint; 17] = [
     acknowledgements::LINT,
     copies::LINT,
     distinct_names::LINT,
     exposed_passwords::LINT,
     external::LINT,
     host_ports::LINT,
+    limited_waiting::LINT,
     master::LINT,
     patterns::LINT,
+    policy_definitions::LINT,
     readiness::LINT,
     reserved_names::LINT,
     reserved_variables::LINT,

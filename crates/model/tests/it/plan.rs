@@ -3,6 +3,7 @@
 mod external;
 mod model;
 mod properties;
+mod upstreams;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

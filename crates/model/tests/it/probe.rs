@@ -7,7 +7,7 @@ use fedctl_model::{
     observed::Resource,
     probe::{self, Evidence, Left, Message, Nonce, Probe, ProbeReport, ProbeState, Problem, Tally},
     site::Unavailable,
-    topology::{self, RegionName},
+    topology::{self, Pair, RegionName},
 };
 
 const TWO: &str = "name: shop\nmaster: europe\nregions: [name: europe, name: asia]\n";
@@ -186,6 +186,38 @@ fn a_region_that_does_not_answer_has_links_that_are_not_probed_and_not_lost() {
     assert!(found.iter().all(|line| line.contains("asia") && line.contains(reason)), "{found:?}");
     assert!(found[0].ends_with(&format!("({})", Unavailable::Paused.code())), "{found:?}");
     assert_eq!(tally.outstanding(&probe, &evidence), 0, "nothing is waited for");
+}
+
+#[test]
+fn a_paused_link_is_not_probed_and_fails_nothing() {
+    let probe = probe_of(THREE, &["europe", "asia", "america"], 2);
+    let (europe, asia) = (region("europe"), region("asia"));
+    let mut evidence = Evidence::default();
+    evidence.paused.insert(Pair { upstream: europe.clone(), downstream: asia.clone() });
+    let mut tally = Tally::default();
+    for (message, downstreams) in messages(&probe) {
+        tally.publish(message, Duration::ZERO);
+        for downstream in downstreams {
+            if (&probe.lanes[message.lane].upstream, &downstream) != (&europe, &asia) {
+                tally.arrive(message, &downstream, Duration::from_millis(1));
+            }
+        }
+    }
+    assert_eq!(tally.outstanding(&probe, &evidence), 0, "nothing is waited for");
+    let report = ProbeReport::of(&probe, &tally, &evidence, &[], 0.5);
+    assert!(report.passed);
+    let paused = report.links.iter().filter(|found| found.state != ProbeState::Moved);
+    let paused: Vec<_> = paused.collect();
+    assert_eq!(paused.len(), 2, "of an exchange and of a queue");
+    for found in paused {
+        assert_eq!((&found.link.upstream, &found.link.downstream), (&europe, &asia));
+        assert_eq!((found.state, found.published, found.lost), (ProbeState::Paused, 0, 0));
+        assert_eq!((&found.error, found.code), (&None, None));
+    }
+
+    evidence.problems.insert(asia, Problem::from(&Unavailable::Paused));
+    let report = ProbeReport::of(&probe, &tally, &evidence, &[], 0.5);
+    assert!(report.links.iter().all(|found| found.state != ProbeState::Paused), "its downstream is silent");
 }
 
 #[test]

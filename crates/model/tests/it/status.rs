@@ -314,7 +314,7 @@ fn without_its_policy_or_upstream_a_link_is_missing() {
     lacking(
         |held| drop(held.policies.insert("limits".into(), policy("^orders", "all", 10))),
         "policy `limits` (priority 10) wins over `events`, and only one policy applies: give `events` a higher \
-         `priority`, or merge the two",
+         `priority`, and in `definition` the other's keys",
     );
     // a policy of a lower priority, of queues, or of other names changes nothing
     lacking(

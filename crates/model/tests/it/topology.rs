@@ -6,8 +6,8 @@ use crate::catalogue::catalogue;
 use fedctl_model::{
     diagnostic::{Diagnostic, Place, Position},
     topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, Readiness,
-        Region, RegionName, Service, Shape, Topology, UpstreamSettings,
+        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, QueueType,
+        Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
     },
 };
 use proptest::{
@@ -16,6 +16,7 @@ use proptest::{
     prelude::*,
     sample::select,
 };
+use serde_json::json;
 
 const SHIPPED: &str = include_str!("../../../../regions.yaml");
 const ONE_REGION: &str = "name: shop\nmaster: europe\nregions:\n- name: europe\n";
@@ -526,6 +527,62 @@ fn settings_that_may_lose_messages_are_warnings() {
 }
 
 #[test]
+fn a_limit_on_how_long_messages_wait_is_a_warning_and_a_short_one_another() {
+    let check =
+        |keys: &str, expected: &[&str]| check(&format!("{THREE_REGIONS}  upstream: {{{keys}}}\n"), expected);
+    check(
+        "expires: 1209600000, message-ttl: 5400000",
+        &[
+            "FED0240 5:23 the queue of an exchange's link is deleted, with its messages, once the link is away for 14 days; \
+             leave it out to lose nothing",
+            "FED0240 5:48 messages of an exchange are lost that wait for a link for more than 90 minutes; leave it out to \
+             lose nothing",
+        ],
+    );
+    check(
+        "message-ttl: 299999",
+        &[
+            "FED0241 5:27 messages of an exchange are lost that wait for a link for more than 299999 milliseconds, and a \
+           restart may take longer; at least `message-ttl: 300000`, or leave it out",
+        ],
+    );
+    check(
+        "expires: 0",
+        &[
+            "FED0108 5:23 `expires` must be between 1 and 4294967295, not 0; milliseconds after which the queue of an exchange's link is deleted, with the messages in it, if the link stays away",
+        ],
+    );
+    check(
+        "queue-type: stream",
+        &["FED0107 5:26 `queue-type` cannot be `stream`; choose one of `classic`, `quorum`"],
+    );
+    check("queue-type: quorum, trust-user-id: true, bind-nowait: true", &[]);
+}
+
+#[test]
+fn a_policy_may_have_other_keys_and_none_of_federation() {
+    let check = |definition: &str, expected: &[&str]| {
+        let policy =
+            format!("{{name: fed, pattern: '^q\\.', apply-to: queues, definition: {{{definition}}}}}");
+        check(&format!("{THREE_REGIONS}  policies: [{policy}]\n"), expected);
+    };
+    check("max-length: 5, dead-letter-exchange: dead, queue-version: 2", &[]);
+    check(
+        "max-length: [5]",
+        &[
+            "FED0106 5:86 `max-length` must be text or a whole number or `true` or `false`, not a list; no help",
+        ],
+    );
+    check(
+        "max-length: 5, federation-upstream-set: all",
+        &[
+            "FED0140 5:89 fedctl itself sets `federation-upstream-set`; remove it; `shape` of `federation` says which regions \
+           are linked",
+        ],
+    );
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_do_not_shift_the_place() {
     let yaml = "\u{feff}name: shop\r\nmaster: eurpe\r\nregions: [name: europe]\r\n";
     let found = findings(yaml);
@@ -577,6 +634,8 @@ prop_compose! {
         prefetch_count in 1_u32..=65_535,
         reconnect_delay in 1_u32..=3600,
         heartbeat in 1_u32..=3600,
+        (trust_user_id, bind_nowait) in any::<(bool, bool)>(),
+        queue_type in select(&[None, Some(QueueType::Classic), Some(QueueType::Quorum)][..]),
         policies in vec(("\\PC{0,12}", "[a-z]{1,8}", any::<bool>(), any::<i32>()), 1..4),
     ) -> Federation {
         let policies = policies.into_iter().enumerate().map(|(index, (name, word, queues, priority))| {
@@ -585,6 +644,7 @@ prop_compose! {
                 pattern: if queues { format!(r"^{word}\.") } else { format!(r"\.{word}$") },
                 apply_to: if queues { ApplyTo::Queues } else { ApplyTo::Exchanges },
                 priority,
+                definition: [("max-length".to_owned(), json!(priority)), ("overflow".into(), json!(word))].into_iter().collect(),
             }
         });
         Federation {
@@ -595,6 +655,7 @@ prop_compose! {
             allow_duplicates: false,
             upstream: UpstreamSettings {
                 ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: Some(1), heartbeat,
+                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait,
             },
             policies: policies.collect(),
         }
@@ -719,9 +780,9 @@ fn the_address_of_a_broker_is_a_url_without_a_password() {
     assert_eq!(
         found,
         [
-            "FED0140 not the URL of a broker: `amqp` is neither `http` nor `https`",
-            "FED0140 not the URL of a broker: user and password have keys of their own",
-            "FED0140 not the URL of a broker: nothing may follow the port",
+            "FED0150 not the URL of a broker: `amqp` is neither `http` nor `https`",
+            "FED0150 not the URL of a broker: user and password have keys of their own",
+            "FED0150 not the URL of a broker: nothing may follow the port",
         ]
     );
 }
@@ -730,7 +791,7 @@ fn the_address_of_a_broker_is_a_url_without_a_password() {
 fn a_password_in_the_file_is_found_and_not_repeated() {
     let broker = HERE.replace("vhost: asia", "password: hunter2");
     let found = findings(&elsewhere(&broker, HERE));
-    assert!(found.len() == 1 && found[0].code.as_str() == "FED0141", "{found:?}");
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0151", "{found:?}");
     assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
     let both = HERE.replace("vhost: asia", "password: '${A}', password-file: a.txt");
     let found = findings(&elsewhere(&both, HERE));
@@ -744,18 +805,18 @@ fn what_needs_a_container_is_refused_elsewhere() {
         .iter()
         .map(|found| format!("{} {}", found.code, found.place))
         .collect();
-    assert_eq!(codes, ["FED0142 5:103", "FED0142 5:128"]);
+    assert_eq!(codes, ["FED0152 5:103", "FED0152 5:128"]);
     let found = findings(&elsewhere("services: []", HERE));
-    assert!(found.len() == 1 && found[0].code.as_str() == "FED0143", "{found:?}");
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0153", "{found:?}");
     let apart = format!("{}federation: {{shape: pairs}}\n", elsewhere("services: []", HERE));
-    assert!(findings(&apart).iter().all(|found| found.code.as_str() != "FED0143"));
+    assert!(findings(&apart).iter().all(|found| found.code.as_str() != "FED0153"));
 }
 
 #[test]
 fn regions_that_federation_could_not_tell_apart_are_refused() {
     let same = HERE.replace("vhost: asia", "cluster-name: asia");
     let found = findings(&elsewhere(&same, &HERE.replace(", vhost: asia", "")));
-    assert!(found.len() == 1 && found[0].code.as_str() == "FED0144", "{found:?}");
+    assert!(found.len() == 1 && found[0].code.as_str() == "FED0154", "{found:?}");
 }
 
 #[test]
@@ -763,5 +824,5 @@ fn a_password_that_crosses_a_network_in_clear_is_warned_of() {
     let far = "broker: {management: 'http://10.0.0.1:15672', amqp: 'amqp://a.example.com'}";
     let found = findings(&elsewhere(far, HERE));
     let codes: Vec<&str> = found.iter().map(|found| found.code.as_str()).collect();
-    assert_eq!(codes, ["FED0240", "FED0240"], "{found:?}");
+    assert_eq!(codes, ["FED0250", "FED0250"], "{found:?}");
 }

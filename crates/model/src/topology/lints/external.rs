@@ -13,36 +13,36 @@ pub(super) const LINT: Lint =
     Lint { codes: &[BAD_URL, PASSWORD_IN_FILE, NOT_IN_CONTAINER, APART, SAME_CLUSTER, UNENCRYPTED], check };
 
 const BAD_URL: Code = Code::error(
-    "FED0140",
+    "FED0150",
     "The address of a broker is not a URL of the scheme that is needed: `http` or `https` for the management API, `amqp` or \
      `amqps` for the listener. User, password and virtual host have keys of their own, so that no password is in the file.",
 );
 const PASSWORD_IN_FILE: Code = Code::error(
-    "FED0141",
+    "FED0151",
     "A password is written into the topology file, where whoever reads the repository or a backup finds it. Put it into an \
      environment variable and write `password: ${NAME}`, or into a file that only you can read and name that in \
      `password-file`. Change the password on the broker too, if the file was shared.",
 );
 const NOT_IN_CONTAINER: Code = Code::error(
-    "FED0142",
+    "FED0152",
     "The region's broker was not started by fedctl, so there is no container of which ports could be published, and no \
      network on which services could reach it. Remove the services and ports of the region, or its `broker`.",
 );
 const APART: Code = Code::error(
-    "FED0143",
+    "FED0153",
     "A link would join a broker in a container with one that fedctl did not start. Brokers in containers reach each other \
      only on a network of their own, which no other host reaches and which leads nowhere else. Choose another shape, or \
      give every region that is linked with this one a `broker`.",
 );
 const SAME_CLUSTER: Code = Code::error(
-    "FED0144",
+    "FED0154",
     "Two regions are the same virtual host of clusters with the same name. Federation tells brokers apart by the names of \
      their clusters and virtual hosts: both would share one queue on every upstream, and each would get a part of the \
      messages, while all links run. Give each cluster a name of its own (`rabbitmqctl set_cluster_name`) and write it in \
      `cluster-name`, or let each region be another virtual host.",
 );
 const UNENCRYPTED: Code = Code::warning(
-    "FED0240",
+    "FED0250",
     "Passwords and messages cross a network in clear: the address is of another machine and its scheme does not encrypt. Use \
      `https` and `amqps`, with `ca-file` if the certificates are signed by an authority of your own. Where the network \
      itself encrypts or is yours alone, the warning can be ignored.",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fedctl_model::{
     definition::Upstream,
     desired::{self, Attachment, Desired, Network, Volume},
+    federation::of_queue,
     names::{self, BROKER},
     observed::{
         self, Container, ContainerState, Definitions, EngineState, Object, Observed, Plugin, Snapshot,
@@ -189,7 +190,22 @@ impl World {
         assert_eq!(before, None, "`{container}` is in `{network}` already");
     }
 
+    /// A link cannot declare its queue again with another time to live.
+    fn declare_queues(&self, region: &RegionName, name: &str, upstream: &Upstream) {
+        let Some(above) = self.brokers.get(&RegionName::new(name)) else { return };
+        let ttl = upstream.settings.get("message-ttl");
+        let is_own = |queue: &str| of_queue(queue).is_some_and(|found| found.downstream == region.as_str());
+        let queues = above.queues.iter().map(|queue| &queue.name).filter(|queue| is_own(queue));
+        for queue in queues {
+            let declared = above.internal.get(queue).map(|arguments| arguments.get("x-message-ttl"));
+            assert!(declared.is_none_or(|declared| declared == ttl), "PRECONDITION_FAILED for `{queue}`");
+        }
+    }
+
     fn change(&mut self, region: &RegionName, change: &Change) {
+        if let Change::PutUpstream { name, upstream } = change {
+            self.declare_queues(region, name, upstream);
+        }
         let broker = self.asked(region);
         match change {
             Change::Await { .. } | Change::AwaitLinks { .. } | Change::EnableFeatureFlags => {}

@@ -55,6 +55,7 @@ prop_compose! {
             pattern: format!("^{name}{priority}"),
             apply_to: if queues { ApplyTo::Queues } else { ApplyTo::Exchanges },
             priority,
+            definition: <_>::default(),
         }
     }
 }
