@@ -3,11 +3,15 @@
 //! A new lint is a file here with its codes and its `check`, and a line in [`ALL`].
 
 mod acknowledgements;
+mod built_in_names;
 mod copies;
 mod distinct_names;
+mod duplicates_allowed;
 mod exposed_passwords;
 mod host_ports;
+mod images;
 mod master;
+mod memory;
 mod patterns;
 mod readiness;
 mod reserved_names;
@@ -16,18 +20,24 @@ mod shapes;
 mod unknown_instances;
 mod unknown_services;
 mod unknown_variables;
+mod unlinked;
+mod upstream_settings;
 
 use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 14] = [
+const ALL: [Lint; 20] = [
     acknowledgements::LINT,
+    built_in_names::LINT,
     copies::LINT,
     distinct_names::LINT,
+    duplicates_allowed::LINT,
     exposed_passwords::LINT,
     host_ports::LINT,
+    images::LINT,
     master::LINT,
+    memory::LINT,
     patterns::LINT,
     readiness::LINT,
     reserved_names::LINT,
@@ -36,6 +46,8 @@ const ALL: [Lint; 14] = [
     unknown_instances::LINT,
     unknown_services::LINT,
     unknown_variables::LINT,
+    unlinked::LINT,
+    upstream_settings::LINT,
 ];
 
 /// A check of a topology whose every single value has its right shape.
