@@ -7,8 +7,14 @@
 //! Rust's own harness knows neither order nor tear-down. Whole projects need both: their brokers take half a minute to
 //! boot, so the cases of a project follow each other on it, and it is taken down after the last, passed or not.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test may panic at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic at the first surprise"
+)]
 
+mod checks;
 mod cli;
 mod e2e;
 mod export;
@@ -34,6 +40,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
     let independent = [
+        checks::cases(),
         cli::cases(),
         export::cases(),
         findings::cases(),

@@ -19,6 +19,7 @@ pub use ownership::conflict;
 pub use removal::{Removal, remove};
 pub use repair::{patience, repair};
 pub use text::{Description, Sign};
+pub(crate) use upgrade::LAST_OF_THREE;
 
 use std::collections::BTreeSet;
 
