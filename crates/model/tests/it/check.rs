@@ -384,6 +384,103 @@ fn a_mistake_on_a_broker_is_found_by_its_code_and_nothing_else_is() {
     }
 }
 
+/// What looks like a mistake and is none.
+const NO_MISTAKES: &[(&str, fn(&mut World))] = &[
+    ("a clock that is five seconds ahead", |world| world.facts("asia").clock_ahead = Some(5)),
+    ("most of what may be used is free", |world| {
+        world.node("asia").file_descriptors.used = Some(13_000);
+        world.node("asia").memory.used = Some(200 << 20);
+    }),
+    ("RabbitMQ of before 4.0 mirrors queues", |world| {
+        everywhere(world, "3.13.7");
+        world.policy("asia", "mirrors", "^orders$", 0, json!({"ha-mode": "all"}));
+    }),
+    ("RabbitMQ of before 4.3 takes transient queues", |world| {
+        everywhere(world, "4.0.5");
+        world.queue("asia", "replies", 0).durable = false;
+    }),
+    ("an exclusive queue may be transient", |world| {
+        let queue = Queue { durable: false, exclusive: true, ..queue("replies") };
+        world.facts("asia").queues.push(queue);
+    }),
+    ("RabbitMQ 4.3.4 leaves an exchange of a queue's name alone", |world| {
+        everywhere(world, "4.3.4");
+        world.facts("asia").queues.push(queue("fed.events"));
+        world.facts("asia").exchanges.push(Exchange { name: "fed.events".into(), kind: "topic".into() });
+    }),
+    ("one of RabbitMQ's own exchanges is meant", |world| {
+        world.policy("asia", "mqtt", "^amq.topic$", 0, json!({"federation-upstream-set": "all"}));
+    }),
+    ("another virtual host of the same broker needs neither TLS nor a user", |world| {
+        world.upstream("asia", "theirs", "amqp:///other", json!({}));
+    }),
+    ("a proxy on the same machine needs neither TLS nor a heartbeat", |world| {
+        world.upstream("asia", "theirs", "amqp://a@127.0.0.1:5671", json!({"message-ttl": 259_200_000}));
+    }),
+    ("an upstream is named by a pattern, and another by its name", |world| {
+        let facts = world.facts("asia");
+        facts.policies.retain(|rule| rule.name != "fed");
+        facts.policies.push(rule("fed", r"^fed\.", "queues", 0, json!({"federation-upstream": "europe"})));
+        facts.policies.retain(|rule| rule.name != "events");
+        let pattern = json!({"federation-upstream-pattern": "^amer"});
+        facts.policies.push(rule("events", r"\.events$", "exchanges", 0, pattern));
+    }),
+    ("policies of queues that are not federated stay out of the way", |world| {
+        world.policy("asia", "limits", "^orders$", 0, json!({"max-length": 5}));
+        world.policy("asia", "more", "^orders$", 1, json!({"expires": 60_000}));
+    }),
+    ("the policy that federates has the other's keys too", |world| {
+        world.policy("asia", "limits", r"^fed\.", -1, json!({"max-length": 5}));
+        let own = world.facts("asia").policies.iter_mut().find(|rule| rule.name == "fed").unwrap();
+        own.policy.definition.insert("max-length".into(), json!(9));
+    }),
+    ("an operator's policy is applied in addition", |world| {
+        world.policy("asia", "operators", r"^fed\.", 10, json!({"max-length": 5}));
+        world.facts("asia").policies.last_mut().unwrap().is_operators = true;
+    }),
+    ("a policy whose pattern cannot be read is not judged", |world| {
+        world.policy("asia", "limits", "^(?!federation)", 10, json!({"max-length": 5}));
+    }),
+    ("what a probe uses is not judged", |world| {
+        world.policy("asia", "fedctl.probe.abcdefgh", "fedctl.probe", 5, json!({"expires": 60_000}));
+        world.queue("asia", "federation: fedctl.probe.abcdefgh.events -> mars", 7);
+    }),
+];
+
+fn everywhere(world: &mut World, version: &str) {
+    for region in ["europe", "asia", "america"] {
+        world.health(region).version = version.into();
+    }
+}
+
+#[test]
+fn what_is_no_mistake_is_not_found() {
+    for (why, change) in NO_MISTAKES {
+        let mut world = World::of(SHIPPED);
+        change(&mut world);
+        assert_eq!(world.found(), [""; 0], "{why}");
+    }
+}
+
+#[test]
+fn what_the_file_is_warned_of_is_not_told_again_of_its_upstreams() {
+    let yaml = format!("{SHIPPED}  upstream: {{ack-mode: no-ack}}\n");
+    assert_eq!(offline(&yaml), ["FED0202"]);
+    let mut world = World::of(&yaml);
+    assert_eq!(world.found(), [""; 0]);
+    world.upstream("asia", "theirs", "amqps://a@far?heartbeat=5", json!({"ack-mode": "no-ack"}));
+    assert_eq!(world.found(), ["FED0803 upstream `theirs` in `asia`"]);
+}
+
+#[test]
+fn while_a_region_is_silent_nothing_is_said_of_what_it_may_have() {
+    let mut world = World::of(SHIPPED);
+    world.health.insert(RegionName::new("europe"), Err(Unavailable::Paused));
+    world.facts.insert(RegionName::new("europe"), Err(Unavailable::Paused));
+    world.everywhere(|facts| facts.queues.retain(|queue| queue.name != QUEUE));
+    assert_eq!(world.found(), ["FED0607 broker `europe`"]);
+}
+
 /// A part of a file with two regions, and what has to be found in it and nothing else.
 const IN_FILES: &[(&str, &str)] = &[
     ("FED0202", "federation: {upstream: {ack-mode: no-ack}}"),
@@ -487,9 +584,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 fn neighbouring_release_series_are_not_far_apart() {
     let found = |old: &str, new: &str| {
         let mut world = World::of(SHIPPED);
-        for region in ["europe", "asia", "america"] {
-            world.health(region).version = new.into();
-        }
+        everywhere(&mut world, new);
         world.health("asia").version = old.into();
         world.found()
     };
