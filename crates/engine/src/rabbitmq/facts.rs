@@ -16,7 +16,7 @@ impl Broker {
     pub async fn facts(&self) -> Result<BrokerFacts> {
         let vhost = self.site.vhost.as_str();
         let overview = async {
-            let query = "columns=cluster_name,listeners.protocol";
+            let query = "columns=cluster_name,listeners";
             let (overview, now) = self.get_at::<Overview>(&["overview"], query).await?;
             let ahead = now.map(|now| now.as_second() - Timestamp::now().as_second());
             let expiring = if overview.encrypts() { self.expiring().await? } else { Vec::new() };
@@ -58,7 +58,7 @@ impl Broker {
         Ok(BrokerFacts {
             cluster_name: overview.cluster_name,
             clock_ahead,
-            nodes: nodes.into_iter().filter_map(node).collect(),
+            nodes: nodes.iter().filter_map(node).collect(),
             exchanges: exchanges.into_iter().map(Into::into).collect(),
             queues: queues.into_iter().map(Into::into).collect(),
             policies: rules(policies, false).chain(rules(operators.unwrap_or_default(), true)).collect(),
@@ -147,38 +147,22 @@ impl From<ExchangeAnswer> for Exchange {
     }
 }
 
-#[derive(Deserialize)]
-struct NodeAnswer {
-    name: String,
-    #[serde(default)]
-    running: bool,
-    #[serde(default)]
-    partitions: Vec<String>,
-    fd_used: Option<u64>,
-    fd_total: Option<u64>,
-    sockets_used: Option<u64>,
-    sockets_total: Option<u64>,
-    proc_used: Option<u64>,
-    proc_total: Option<u64>,
-    mem_used: Option<u64>,
-    mem_limit: Option<u64>,
-    disk_free: Option<u64>,
-    disk_free_limit: Option<u64>,
-}
-
-/// A node; none where it says nothing yet, or in another form, as in the first seconds after its start.
-fn node(answer: Value) -> Option<Node> {
-    let node: NodeAnswer = serde_json::from_value(answer).ok()?;
+/// A node; none where it says nothing yet, as in the first seconds after its start. What is no number, such as free disk
+/// space that nobody watches, is not known.
+fn node(answer: &Value) -> Option<Node> {
+    let number = |key: &str| answer[key].as_u64();
+    let usage = |used: &str, limit: &str| Usage { used: number(used), limit: number(limit) };
+    let partitions = answer["partitions"].as_array().into_iter().flatten().filter_map(Value::as_str);
     Some(Node {
-        name: node.name,
-        running: node.running,
-        partitions: node.partitions,
-        file_descriptors: Usage { used: node.fd_used, limit: node.fd_total },
-        sockets: Usage { used: node.sockets_used, limit: node.sockets_total },
-        processes: Usage { used: node.proc_used, limit: node.proc_total },
-        memory: Usage { used: node.mem_used, limit: node.mem_limit },
-        disk_free: node.disk_free,
-        disk_limit: node.disk_free_limit,
+        name: answer["name"].as_str()?.to_owned(),
+        running: answer["running"].as_bool()?,
+        partitions: partitions.map(str::to_owned).collect(),
+        file_descriptors: usage("fd_used", "fd_total"),
+        sockets: usage("sockets_used", "sockets_total"),
+        processes: usage("proc_used", "proc_total"),
+        memory: usage("mem_used", "mem_limit"),
+        disk_free: number("disk_free"),
+        disk_limit: number("disk_free_limit"),
     })
 }
 
@@ -304,9 +288,10 @@ mod tests {
 
     #[test]
     fn a_node_says_what_it_uses_or_nothing_yet() {
-        assert!(node(json!([])).is_none());
-        let node =
-            node(json!({"name": "rabbit@asia", "running": true, "fd_used": 5, "fd_total": 9})).unwrap();
+        assert!(node(&json!([])).is_none());
+        let node = node(&json!({"name": "rabbit@asia", "running": true, "fd_used": 5, "fd_total": 9,
+            "disk_free": "disk_free_monitoring_disabled"}))
+        .unwrap();
         assert_eq!(node.file_descriptors, Usage { used: Some(5), limit: Some(9) });
         assert_eq!((node.running, node.disk_free), (true, None));
     }

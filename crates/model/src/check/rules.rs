@@ -64,8 +64,7 @@ pub(super) struct Rules<'a>(Vec<(&'a Rule, Pattern)>);
 
 impl<'a> Rules<'a> {
     pub fn of(rules: &'a [Rule]) -> Self {
-        let rules = rules.iter().filter(|rule| !is_probe(&rule.name));
-        let compiled = rules.filter_map(|rule| Some((rule, Pattern::new(&rule.policy.pattern).ok()?)));
+        let compiled = rules.iter().filter_map(|rule| Some((rule, Pattern::new(&rule.policy.pattern).ok()?)));
         let mut compiled: Vec<_> = compiled.collect();
         compiled.sort_by_key(|(rule, _)| std::cmp::Reverse(rule.policy.priority));
         Self(compiled)

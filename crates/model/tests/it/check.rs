@@ -205,7 +205,7 @@ fn object(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
-/// A mistake, and what has to be found of it and nothing else: `code place`.
+/// What is changed, behind what has to be found of it and nothing else as `code place`, or why it is no mistake.
 type Seed = (&'static str, fn(&mut World));
 
 const ON_BROKERS: &[Seed] = &[
@@ -385,7 +385,7 @@ fn a_mistake_on_a_broker_is_found_by_its_code_and_nothing_else_is() {
 }
 
 /// What looks like a mistake and is none.
-const NO_MISTAKES: &[(&str, fn(&mut World))] = &[
+const NO_MISTAKES: &[Seed] = &[
     ("a clock that is five seconds ahead", |world| world.facts("asia").clock_ahead = Some(5)),
     ("most of what may be used is free", |world| {
         world.node("asia").file_descriptors.used = Some(13_000);
