@@ -50,9 +50,9 @@ const PARTITION: Code = Code::error(
 );
 const CLOCK: Code = Code::warning(
     "FED0839",
-    "The clocks of two regions differ by more than five seconds. Expiry is unaffected, but times of messages and logs of \
-     different regions cannot be compared, and certificates and tokens may be refused as not valid yet. Synchronise the \
-     clocks of the machines, for example with chrony.",
+    "The clocks of two regions differ by more than five seconds. When messages expire does not depend on that, but times in messages \
+     and logs of different regions cannot be compared, and certificates and tokens may be refused as not valid yet. \
+     Synchronise the clocks of the machines, for example with chrony.",
 );
 const CERTIFICATE: Code = Code::warning(
     "FED0840",

@@ -30,8 +30,8 @@ const INTERNAL: Code = Code::warning(
 const SHORT_LIVED: Code = Code::warning(
     "FED0825",
     "The policy federates queues that come and go: exclusive ones, ones that delete themselves, or ones that the broker named. \
-     Each starts a link to every upstream and a durable queue of the same name there, which nobody deletes, so queues and \
-     connections grow without bound (rabbitmq-server #14197). Anchor the pattern at the names of the queues that are meant.",
+     Each starts links with connections of their own to every upstream, where a queue of that name is declared too, and \
+     connections can grow without bound (rabbitmq-server #14197). Anchor the pattern at the names of the queues that are meant.",
 );
 const BUILT_IN: Code = Code::warning(
     "FED0826",

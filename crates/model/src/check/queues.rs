@@ -27,8 +27,8 @@ const TRANSIENT: Code = Code::warning(
 const NO_CONSUMER: Code = Code::warning(
     "FED0830",
     "Queue federation moves a message only to where a consumer asks for it, and this queue has none in any region, so its \
-     messages stay where they were published. That is not how exchanges are federated: a queue without consumers gets no \
-     copy. Start a consumer in one of the regions, or federate the exchange instead.",
+     messages stay where they were published. Federated exchanges are another matter: they send a copy to every region, consumed \
+     or not. Start a consumer in one of the regions, or federate the exchange instead.",
 );
 const TYPES_DIFFER: Code = Code::warning(
     "FED0831",

@@ -50,8 +50,8 @@ const SAME_BROKER: Code = Code::warning(
 );
 const ITSELF: Code = Code::error(
     "FED0818",
-    "The upstream leads to the broker that holds it. Every message of a federated exchange is queued there for itself and \
-     then dropped, since it has been there; a federated queue fetches from itself. Delete it, or correct its URI.",
+    "The upstream leads to the broker that holds it. A message of a federated exchange then comes back to it as a second copy, \
+     and a federated queue fetches from itself. Delete the upstream, or correct its URI.",
 );
 
 /// The set that always exists and has every upstream.

@@ -18,8 +18,9 @@ const EXCHANGES: Code = Code::warning(
 const QUEUES: Code = Code::warning(
     "FED0217",
     "The pattern matches queues that a broker named itself, `amq.gen-…`: reply queues and other short-lived ones of one \
-     application. Each gets a link to every upstream and a queue of the same name there, which nobody removes: queues and \
-     connections grow without bound. Anchor the pattern at something only your own names have, such as `^fed\\.`.",
+     application. Each starts links with connections of their own to every upstream, where a queue of that name is declared \
+     too, and connections can grow without bound (rabbitmq-server #14197). Anchor the pattern at something only your own names \
+     have, such as `^fed\\.`.",
 );
 
 /// Exchanges that every broker has.
