@@ -1,6 +1,7 @@
 //! The command line: commands, flags, and where their defaults come from.
 
 mod change;
+mod check;
 mod exporter;
 mod link;
 mod values;
@@ -13,6 +14,7 @@ use clap::{
 };
 
 pub use change::{Apply, Choices, Plan, Up};
+pub use check::{Check, Explain};
 pub use exporter::Exporter;
 use fedctl_contract::program::Program;
 use fedctl_model::status::Limits;
@@ -86,6 +88,8 @@ pub enum Command {
     Link(Link),
     /// Trace one request through services and regions, by its correlation ID
     Trace(Trace),
+    /// Find mistakes in the file and on the brokers that cost messages, speed or security
+    Check(Check),
     /// Check the engine, the machine, ports, brokers, and what other projects left behind
     Doctor(Doctor),
     /// Remove containers and networks; data is kept unless --volumes is given
@@ -340,13 +344,4 @@ pub struct ExportCompose {
     /// Directory to write to; existing files of the same name are overwritten
     #[arg(short, long, value_name = "DIR", default_value = "compose")]
     pub output: PathBuf,
-}
-
-/// `fedctl explain`.
-#[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  fedctl explain FED0107\n  fedctl explain fed0107")]
-pub struct Explain {
-    /// The code of a diagnostic
-    #[arg(value_name = "CODE")]
-    pub code: String,
 }

@@ -1,10 +1,12 @@
 //! One match over the commands; here everything is wired.
 
 mod apply;
+mod check;
 mod complete;
 mod demo;
 mod doctor;
 mod down;
+mod explain;
 mod export;
 mod exporter;
 mod failure;
@@ -27,10 +29,10 @@ use clap::CommandFactory;
 
 use crate::{
     catalogue::catalogue,
-    cli::{Cli, Command, Explain, SchemaOf},
+    cli::{Cli, Command, SchemaOf},
     output::Output,
 };
-use fedctl_model::{diagnostic::Code, outcome::Outcome, status as report, topology};
+use fedctl_model::{outcome::Outcome, status as report, topology};
 use fedctl_scenarios::proof;
 
 pub use complete::complete;
@@ -64,12 +66,13 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Link(link) => link::run(&global, &link, output).await,
         Command::Trace(trace) => trace::run(&global, &trace, output).await,
+        Command::Check(check) => check::run(&global, &check, output).await,
         Command::Doctor(doctor) => doctor::run(&global, &doctor, output).await,
         Command::Down(down) => down::run(&global, &down, output).await,
         Command::Logs(logs) => logs::run(&global, &logs, output).await,
         Command::Export(export) => export::run(&global, &export, output).await,
         Command::Service { program } => service::run(program).await,
-        Command::Explain(explain) => print(output, &explanation(&explain)?),
+        Command::Explain(explain) => explain::run(&explain, output),
         Command::Schema { of } => {
             let schema = match of {
                 SchemaOf::Topology => topology::schema(&catalogue()),
@@ -77,6 +80,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
                 SchemaOf::Probe => fedctl_model::probe::schema(),
                 SchemaOf::Demo => proof::schema(),
                 SchemaOf::Doctor => fedctl_model::doctor::schema(),
+                SchemaOf::Check => fedctl_model::check::schema(),
                 SchemaOf::Queues => fedctl_model::queues::schema(),
                 SchemaOf::Trace => fedctl_model::trace::schema(),
             };
@@ -94,12 +98,4 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
 fn print(output: Output, text: &str) -> Result<Outcome, Failure> {
     output.data(text)?;
     Ok(Outcome::Done)
-}
-
-fn explanation(explain: &Explain) -> Result<String, Failure> {
-    let found = Code::find(&explain.code);
-    found.map(|code| format!("{}\n", code.explanation())).ok_or_else(|| {
-        Failure::new(Outcome::Usage, anyhow::anyhow!("unknown code `{}`", explain.code))
-            .hint("codes are printed with findings, links and warnings, such as FED0107")
-    })
 }

@@ -1,6 +1,7 @@
 //! What people and scripts see: every word and colour.
 #![expect(clippy::disallowed_methods, reason = "the owner of standard output and standard error")]
 
+pub mod check;
 pub mod doctor;
 pub mod failure;
 pub mod findings;

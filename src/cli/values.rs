@@ -73,6 +73,8 @@ pub enum SchemaOf {
     Queues,
     /// The report of `fedctl doctor -o json`.
     Doctor,
+    /// The report of `fedctl check -o json`.
+    Check,
     /// The report of `fedctl trace -o json`.
     Trace,
 }

@@ -50,6 +50,7 @@ fn command() -> clap::Command {
                 .fold(link, |link, verb| link.mut_subcommand(verb, ends))
         })
         .mut_subcommand("probe", |probe| with(probe, "regions", regions))
+        .mut_subcommand("check", |check| with(check, "regions", regions))
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
 

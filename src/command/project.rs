@@ -40,31 +40,42 @@ pub struct Project {
     file: PathBuf,
 }
 
-impl Project {
-    /// Reads and checks the topology; prints the warnings if `warn`.
-    pub fn load(global: &Global, output: Output, warn: bool) -> Result<Self, Failure> {
-        let path = &global.file;
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"));
+/// A topology file that was read and not yet checked.
+pub struct Source {
+    /// Its text.
+    pub text: String,
+    /// Its path, for messages.
+    pub shown: String,
+}
+
+impl Source {
+    /// Reads the topology file.
+    pub fn read(global: &Global) -> Result<Self, Failure> {
+        let shown = global.file.display().to_string();
+        let text = std::fs::read_to_string(&global.file).with_context(|| format!("cannot read `{shown}`"));
         let text = text.map_err(|error| {
             Failure::new(Outcome::InvalidTopology, error).hint(
                 "pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`",
             )
         })?;
+        Ok(Self { text, shown })
+    }
+}
+
+impl Project {
+    /// Reads and checks the topology; prints the warnings if `warn`.
+    pub fn load(global: &Global, output: Output, warn: bool) -> Result<Self, Failure> {
+        let Source { text, shown } = Source::read(global)?;
         let catalogue = catalogue();
         let print = |findings: &[Diagnostic]| {
             output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));
         };
         match topology::parse(&text, &catalogue) {
-            Ok((mut topology, warnings)) => {
+            Ok((topology, warnings)) => {
                 if warn {
                     print(&warnings);
                 }
-                for broker in topology.regions.iter_mut().filter_map(|region| region.broker.as_mut()) {
-                    let found = |file| path.with_file_name("").join(file).display().to_string();
-                    broker.ca_file = broker.ca_file.take().map(found);
-                }
-                Ok(Self { topology, workdir: Workdir::next_to(path), file: path.to_owned() })
+                Ok(Self::of(topology, global))
             }
             Err(findings) => {
                 print(&findings);
@@ -72,6 +83,15 @@ impl Project {
                 Err(Failure::new(Outcome::InvalidTopology, error))
             }
         }
+    }
+
+    /// A valid topology and the directory next to its file, to which the paths in it are relative.
+    pub fn of(mut topology: Topology, global: &Global) -> Self {
+        for broker in topology.regions.iter_mut().filter_map(|region| region.broker.as_mut()) {
+            let found = |file| global.file.with_file_name("").join(file).display().to_string();
+            broker.ca_file = broker.ca_file.take().map(found);
+        }
+        Self { topology, workdir: Workdir::next_to(&global.file), file: global.file.clone() }
     }
 
     /// The regions of these names, or all of them for none.

@@ -24,6 +24,9 @@ fn rendered(renderer: &Renderer, finding: &Diagnostic, text: &str, path: &str) -
         | Place::Queue { .. }
         | Place::Policy { .. }
         | Place::Upstream { .. }
+        | Place::Exchange { .. }
+        | Place::UpstreamSet { .. }
+        | Place::User { .. }
         | Place::Network { .. }
         | Place::Volume { .. }
         | Place::Container { .. }

@@ -145,6 +145,9 @@ fn links(metrics: &mut Metrics, status: &Status) -> fmt::Result {
         | Place::Queue { .. }
         | Place::Policy { .. }
         | Place::Upstream { .. }
+        | Place::Exchange { .. }
+        | Place::UpstreamSet { .. }
+        | Place::User { .. }
         | Place::Network { .. }
         | Place::Volume { .. }
         | Place::Container { .. }

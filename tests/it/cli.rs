@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 use crate::harness::cases;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     net::TcpListener,
@@ -162,7 +163,7 @@ fn a_missing_topology_is_named() {
              hint: pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`\n"
         )
     };
-    for command in ["up", "plan", "status", "probe", "down", "logs"] {
+    for command in ["up", "plan", "status", "probe", "check", "down", "logs"] {
         check(directory.path(), &[command], &expected("regions.yaml"));
     }
     check(directory.path(), &["plan", "--file", "other.yaml"], &expected("other.yaml"));
@@ -172,15 +173,20 @@ fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
     let directory = project(TWO);
     let expected =
         "exit 64\n--- stdout\n--- stderr\nerror: there is no region `asai`\n\nhint: regions: europe, asia\n";
-    for arguments in [&["up", "europe", "asai"][..], &["plan", "asai"], &["logs", "asai"], &["probe", "asai"]]
-    {
+    for arguments in [
+        &["up", "europe", "asai"][..],
+        &["plan", "asai"],
+        &["logs", "asai"],
+        &["probe", "asai"],
+        &["check", "asai"],
+    ] {
         check(directory.path(), arguments, expected);
     }
 }
 
 fn an_engine_that_does_not_answer_is_named() {
     let directory = project(TWO);
-    for command in ["up", "plan", "status", "probe", "down", "logs"] {
+    for command in ["up", "plan", "status", "probe", "check", "down", "logs"] {
         let output =
             fedctl(directory.path(), &[command, "--host", "unix:///nonexistent.sock"]).output().unwrap();
         let error = text(&output.stderr);
@@ -460,6 +466,66 @@ fn a_finding_is_explained_by_its_code() {
     check(Path::new("/"), &["explain", "FED0000"], expected);
 }
 
+fn every_code_has_a_page_as_it_explains_itself() {
+    let (directory, kept) =
+        (TempDir::new().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks"));
+    let into = directory.path().join("new/pages");
+    assert_eq!(data(&["explain", "--pages", into.to_str().unwrap()]), "");
+    let read = |directory: &Path| -> BTreeMap<String, String> {
+        let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+        files
+            .map(|path| (path.file_name().unwrap().display().to_string(), fs::read_to_string(path).unwrap()))
+            .collect()
+    };
+    let (written, kept) = (read(&into), read(&kept));
+    let stale: Vec<&String> =
+        kept.iter().filter(|(name, text)| written.get(*name) != Some(text)).map(|(name, _)| name).collect();
+    let missing: Vec<&String> = written.keys().filter(|name| !kept.contains_key(*name)).collect();
+    let none: Vec<&String> = Vec::new();
+    assert_eq!(
+        (stale, missing),
+        (none.clone(), none),
+        "rm docs/checks/*; fedctl explain --pages docs/checks"
+    );
+}
+
+fn a_check_of_the_file_alone_needs_no_engine_and_ends_with_what_it_found() {
+    let check = |yaml: &str, arguments: &[&str]| {
+        let directory = project(yaml);
+        let arguments = [&["check", "--offline", "--host", "unix:///nonexistent.sock"], arguments].concat();
+        fedctl(directory.path(), &arguments).output().unwrap()
+    };
+    let clean = shown(&check(TWO, &[]));
+    assert!(
+        clean.starts_with("exit 0\n--- stdout\n")
+            && clean.ends_with(" checks, 0 errors, 0 warnings\n--- stderr\n"),
+        "{clean}"
+    );
+    let warned = format!("{TWO}federation: {{upstream: {{heartbeat: 1, prefetch-count: 1}}}}\n");
+    insta::assert_snapshot!(shown(&check(&warned, &["-o", "wide"])));
+    let invalid = check(&TWO.replace("master: europe", "master: mars"), &["-o", "json"]);
+    assert_eq!((invalid.status.code(), text(&invalid.stderr)), (Some(65), String::new()));
+    let json: serde_json::Value = serde_json::from_slice(&invalid.stdout).unwrap();
+    assert_eq!(
+        (&json["version"], &json["project"], &json["errors"]),
+        (&1.into(), &().into(), &1.into()),
+        "{json}"
+    );
+    assert_eq!(json["diagnostics"][0]["code"], "FED0111");
+}
+
+fn a_check_names_brokers_that_are_not_there() {
+    let (directory, host) = (project(TWO), empty_engine("1.41"));
+    let check = |arguments: &[&str]| {
+        let arguments = [&["check", "--host", &host], arguments].concat();
+        shown(&fedctl(directory.path(), &arguments).output().unwrap())
+    };
+    insta::assert_snapshot!(check(&[]));
+    let one = check(&["asia"]);
+    assert!(one.contains("broker `asia`") && !one.contains("broker `europe`"), "{one}");
+    assert!(!directory.child(".fedctl").exists(), "a check writes nothing");
+}
+
 fn the_schema_is_the_one_in_the_repository() {
     assert_eq!(data(&["schema"]), include_str!("../../regions.schema.json"));
 }
@@ -486,6 +552,7 @@ fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_c
         assert!(offered.iter().any(|name| name == command.get_name()), "{offered:?}");
     }
     assert_eq!(completed(directory.path(), &["up", "e"]), ["europe"]);
+    assert_eq!(completed(directory.path(), &["check", "a"]), ["asia"]);
     assert_eq!(completed(directory.path(), &["logs", "europe", "t"]), ["taxes", "taxes-2"]);
     let elsewhere = directory.path().join("regions.yaml");
     let file = elsewhere.to_str().unwrap();
@@ -567,6 +634,9 @@ pub fn cases() -> Vec<Trial> {
         a_file_in_the_directorys_place_is_named,
         while_another_fedctl_changes_the_project_nothing_is_changed,
         a_finding_is_explained_by_its_code,
+        every_code_has_a_page_as_it_explains_itself,
+        a_check_of_the_file_alone_needs_no_engine_and_ends_with_what_it_found,
+        a_check_names_brokers_that_are_not_there,
         the_schema_is_the_one_in_the_repository,
         commands_regions_and_services_are_completed_and_the_manual_page_names_every_command,
         a_report_is_the_same_in_json_and_in_yaml,

@@ -2,6 +2,7 @@
 //!
 //! The image of the brokers is `rabbitmq:4-management` unless `BROKER_IMAGE` names another.
 
+mod check;
 mod clients;
 mod clocks;
 mod compose;
@@ -63,6 +64,8 @@ fn three_regions() -> Vec<Trial> {
             probe::every_link_moves_every_message_and_nothing_is_left,
             probe::a_link_that_runs_and_moves_nothing_is_found,
             probe::an_interrupted_probe_removes_what_it_made,
+            check::nothing_is_found_on_a_federation_that_is_as_it_should_be,
+            check::every_mistake_that_is_made_by_hand_is_found_by_its_code,
             status::a_removed_policy_is_shown_fails_the_demo_and_is_put_back,
             status::an_unexpected_link_is_shown_and_left_alone,
             links::links_are_restarted_by_name,

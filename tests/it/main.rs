@@ -14,6 +14,7 @@
     reason = "a test may panic at the first surprise"
 )]
 
+mod checks;
 mod cli;
 mod e2e;
 mod export;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
     let independent = [
+        checks::cases(),
         cli::cases(),
         export::cases(),
         external::cases(),

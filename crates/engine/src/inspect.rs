@@ -16,6 +16,7 @@ use crate::{
     rabbitmq::{Broker, BrokerError, Connector, speaks_amqp},
 };
 use fedctl_model::{
+    check::BrokerFacts,
     desired::{self, Desired, Readiness},
     names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, container},
     observed::{
@@ -107,6 +108,13 @@ impl Inspect {
         let mut found = Snapshot { brokers, engine, not_ready: BTreeMap::new() };
         self.explain(topology, &mut found).await;
         Ok(found)
+    }
+
+    /// What every broker holds, as far as checks look at it.
+    pub async fn facts(&self) -> Result<Snapshot<BrokerFacts>, EngineError> {
+        let engine = self.containers().await?;
+        let brokers = self.ask(&engine, Broker::facts).await;
+        Ok(Snapshot { brokers, engine, not_ready: BTreeMap::new() })
     }
 
     /// Asks the brokers that lack links what they hold for them. One that does not answer leaves the cause unknown.

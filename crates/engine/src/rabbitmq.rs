@@ -1,6 +1,7 @@
 //! A broker's management API, in its own terms.
 
 mod answer;
+mod facts;
 mod flags;
 mod health;
 mod http;

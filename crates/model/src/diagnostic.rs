@@ -1,6 +1,7 @@
 //! What fedctl reports as wrong: one form for a file, a link, a queue, a broker and a plan.
 
 mod code;
+mod page;
 
 use std::{fmt, ops::Range};
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use code::Code;
+pub use page::pages;
 
 use crate::{status::LinkRef, topology::RegionName};
 
@@ -73,6 +75,27 @@ pub enum Place {
         /// Its name.
         name: String,
     },
+    /// An exchange.
+    Exchange {
+        /// The region of its broker.
+        region: RegionName,
+        /// Its name.
+        name: String,
+    },
+    /// A set of upstreams.
+    UpstreamSet {
+        /// The region of the broker that holds it.
+        region: RegionName,
+        /// Its name.
+        name: String,
+    },
+    /// A user.
+    User {
+        /// The region of its broker.
+        region: RegionName,
+        /// Its name.
+        name: String,
+    },
     /// A network of the engine.
     Network {
         /// Its name.
@@ -104,6 +127,28 @@ pub struct Position {
     pub line: usize,
     /// The column in characters, counted from 1.
     pub column: usize,
+}
+
+impl Place {
+    /// The regions that it is in: of a link both ends, of the file and of what is the engine's none.
+    #[must_use]
+    pub fn regions(&self) -> Vec<&RegionName> {
+        match self {
+            Place::Link(link) => vec![&link.downstream, &link.upstream],
+            Place::Broker { region }
+            | Place::Queue { region, .. }
+            | Place::Policy { region, .. }
+            | Place::Upstream { region, .. }
+            | Place::Exchange { region, .. }
+            | Place::UpstreamSet { region, .. }
+            | Place::User { region, .. } => vec![region],
+            Place::File(_)
+            | Place::Network { .. }
+            | Place::Volume { .. }
+            | Place::Container { .. }
+            | Place::Project { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Diagnostic {
@@ -143,6 +188,9 @@ impl fmt::Display for Place {
             Place::Queue { region, name } => write!(f, "queue `{name}` in `{region}`"),
             Place::Policy { region, name } => write!(f, "policy `{name}` in `{region}`"),
             Place::Upstream { region, name } => write!(f, "upstream `{name}` in `{region}`"),
+            Place::Exchange { region, name } => write!(f, "exchange `{name}` in `{region}`"),
+            Place::UpstreamSet { region, name } => write!(f, "upstream set `{name}` in `{region}`"),
+            Place::User { region, name } => write!(f, "user `{name}` in `{region}`"),
             Place::Network { name } => write!(f, "network `{name}`"),
             Place::Volume { name } => write!(f, "volume `{name}`"),
             Place::Container { name } => write!(f, "container `{name}`"),

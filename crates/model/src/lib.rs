@@ -1,6 +1,7 @@
 //! The desired state, the observed state, and the plan: values made from values, without waiting, reading or
 //! printing.
 
+pub mod check;
 pub mod counted;
 pub mod definition;
 pub mod desired;

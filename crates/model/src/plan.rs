@@ -23,6 +23,7 @@ pub use removal::{Removal, remove};
 pub use repair::{patience, repair};
 pub use saved::SavedPlan;
 pub use text::{Description, Sign};
+pub(crate) use upgrade::LAST_OF_THREE;
 
 use std::collections::BTreeSet;
 

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use changes::{Change, Watched};
-pub(crate) use codes::ALL as CODES;
+pub(crate) use codes::{ALL as CODES, POLICY_OVERRIDDEN};
 pub use expected::federated;
 pub use history::{History, LastKnown, Trend};
 pub use limits::Limits;

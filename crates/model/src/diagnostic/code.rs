@@ -5,19 +5,10 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Severity;
-use crate::{plan, probe, queues, site, status, topology};
+use crate::{check, plan, probe, queues, site, status, topology};
 
-/// A kind of diagnostic. Its text never changes its meaning, so that people can look it up.
-///
-/// | codes | what they are about |
-/// | --- | --- |
-/// | `FED01…` | errors in the topology's file |
-/// | `FED02…` | warnings about the topology's file |
-/// | `FED03…` | links |
-/// | `FED04…` | queues |
-/// | `FED05…` | what blocks a plan |
-/// | `FED06…` | brokers |
-/// | `FED07…` | probes |
+/// A kind of diagnostic. Its text never changes its meaning, so that people can look it up. Its first two digits say
+/// what it is about: [`pages`](super::pages) lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code {
     text: &'static str,
@@ -45,6 +36,7 @@ impl Code {
         all.extend(plan::codes());
         all.extend(site::CODES);
         all.extend(probe::CODES);
+        all.extend(check::codes());
         all.sort_unstable();
         all
     }
@@ -111,7 +103,7 @@ mod tests {
             let expected = match &code.as_str()[..5] {
                 "FED01" => Severity::Error,
                 "FED02" | "FED04" => Severity::Warning,
-                "FED03" | "FED05" | "FED06" | "FED07" => continue,
+                "FED03" | "FED05" | "FED06" | "FED07" | "FED08" => continue,
                 _ => panic!("{code} is in no known hundred"),
             };
             assert_eq!(code.severity(), expected, "{code}");

@@ -10,7 +10,7 @@ use crate::{
 
 /// The release series of 3.x, each of which starts only on the data of the one before it, and the last of which is the
 /// only one that 4.x starts on (RabbitMQ's documentation, "Upgrading RabbitMQ").
-const LAST_OF_THREE: u32 = 13;
+pub(crate) const LAST_OF_THREE: u32 = 13;
 
 /// The brokers whose new image cannot start on the data that they have.
 pub(super) fn refused(desired: &Desired, observed: &Snapshot<Definitions>) -> Vec<Diagnostic> {

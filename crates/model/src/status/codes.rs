@@ -180,7 +180,7 @@ pub(super) const POLICY_MISSING: Code = Code::error(
     "The downstream's broker lacks the policy that federates this exchange or queue: somebody deleted it. `fedctl up` \
      puts it back.",
 );
-pub(super) const POLICY_OVERRIDDEN: Code = Code::error(
+pub(crate) const POLICY_OVERRIDDEN: Code = Code::error(
     "FED0324",
     "RabbitMQ applies one policy to an exchange or queue: of those that match, the one with the highest priority, and \
      with equal ones any. Policies do not add up. Another policy of the broker wins over the topology's, so the \

@@ -3,13 +3,17 @@
 //! A new lint is a file here with its codes and its `check`, and a line in [`ALL`].
 
 mod acknowledgements;
+mod built_in_names;
 mod copies;
 mod distinct_names;
+mod duplicates_allowed;
 mod exposed_passwords;
 mod external;
 mod host_ports;
+mod images;
 mod limited_waiting;
 mod master;
+mod memory;
 mod patterns;
 mod policy_definitions;
 mod readiness;
@@ -19,20 +23,26 @@ mod shapes;
 mod unknown_instances;
 mod unknown_services;
 mod unknown_variables;
+mod unlinked;
+mod upstream_settings;
 
 use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 17] = [
+const ALL: [Lint; 23] = [
     acknowledgements::LINT,
+    built_in_names::LINT,
     copies::LINT,
     distinct_names::LINT,
+    duplicates_allowed::LINT,
     exposed_passwords::LINT,
     external::LINT,
     host_ports::LINT,
     limited_waiting::LINT,
+    images::LINT,
     master::LINT,
+    memory::LINT,
     patterns::LINT,
     policy_definitions::LINT,
     readiness::LINT,
@@ -42,6 +52,8 @@ const ALL: [Lint; 17] = [
     unknown_instances::LINT,
     unknown_services::LINT,
     unknown_variables::LINT,
+    unlinked::LINT,
+    upstream_settings::LINT,
 ];
 
 /// A check of a topology whose every single value has its right shape.

@@ -56,7 +56,7 @@ const EXCHANGE: &str = "orders.events";
 ///
 /// Which exchanges there will be is not known; each pattern read as a name represents those
 /// that it matches, and [`EXCHANGE`] for any.
-fn internal_names(topology: &Topology) -> impl Iterator<Item = String> {
+pub(super) fn internal_names(topology: &Topology) -> impl Iterator<Item = String> {
     let policies = topology.federation.policies.iter();
     let exchanges = policies.map(|policy| policy.pattern.replace(['^', '$', '\\'], ""));
     let exchanges = [EXCHANGE.to_owned()].into_iter().chain(exchanges);
