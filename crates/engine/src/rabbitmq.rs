@@ -1,6 +1,8 @@
 //! A broker's management API, in its own terms.
 
 mod answer;
+mod connector;
+mod error;
 mod facts;
 mod flags;
 mod health;
@@ -8,37 +10,33 @@ mod http;
 mod probe;
 mod upstream;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, Method, StatusCode, Url, redirect::Policy as Redirects};
+pub use connector::Connector;
+use connector::Turns;
+pub use error::BrokerError;
+use error::Cause;
+use reqwest::{Client, Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
     time::timeout,
 };
 
-use crate::{chain::chain, tls};
 use fedctl_model::{
     definition::{Permissions, Policy},
     observed::{Definitions, Owned, Plugin, Resource},
     password,
     plan::Change,
     secret::Secret,
-    site::{Address, Site, Unavailable},
+    site::{Address, Site},
     topology::RegionName,
 };
 
 /// How long a broker may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take to answer, by default.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// The first bytes of an AMQP client, and how the broker's answer begins: a method on channel 0.
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const AMQP_METHOD: [u8; 3] = [1, 0, 0];
@@ -53,176 +51,7 @@ pub struct Broker {
     turns: Turns,
 }
 
-/// What the requests to one broker share, also those for its other virtual hosts.
-#[derive(Debug, Clone)]
-struct Turns {
-    /// Requests at a time.
-    requests: Arc<Semaphore>,
-    /// Changes of upstreams and policies, one after the other. A broker tells links of such a change without a lock, and by
-    /// the upstream's name alone, whatever the virtual host: of two changes at once one can fail halfway with a 500
-    /// (`rabbit_federation_link_sup:adjust/3`, seen on 4.0.5).
-    changes: Arc<Semaphore>,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self { requests: Arc::new(Semaphore::new(http::AT_ONCE)), changes: Arc::new(Semaphore::new(1)) }
-    }
-}
-
-/// A request to a broker that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {method} {path} on broker `{region}`")]
-pub struct BrokerError {
-    method: Method,
-    path: String,
-    region: RegionName,
-    #[source]
-    cause: Cause,
-}
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error("timed out")]
-    TimedOut(#[source] reqwest::Error),
-    #[error("unreachable")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("{reason}")]
-    Refused { status: StatusCode, reason: String },
-    #[error("unexpected response")]
-    Malformed(#[source] serde_json::Error),
-    #[error("the answer is too long")]
-    TooLong,
-    #[error("unroutable: no queue is bound for the message")]
-    Unroutable,
-}
-
-impl BrokerError {
-    /// Whether the broker did not answer at all.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self.cause, Cause::TimedOut(_) | Cause::Unreachable(_))
-    }
-
-    /// Whether the broker has no such object.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        self.status() == Some(StatusCode::NOT_FOUND)
-    }
-
-    fn is_bad_request(&self) -> bool {
-        self.status() == Some(StatusCode::BAD_REQUEST)
-    }
-
-    /// Whether the management API has no such resource: with a virtual host called `/` in its path, an unknown one is a
-    /// bad request.
-    fn is_unknown_resource(&self) -> bool {
-        self.is_not_found() || self.is_bad_request()
-    }
-
-    /// Whether the broker failed to answer with an internal error.
-    fn is_internal(&self) -> bool {
-        self.status() == Some(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    /// Whether the broker took too long to answer.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(self.cause, Cause::TimedOut(_))
-    }
-
-    /// Whether the broker rejected fedctl's password.
-    #[must_use]
-    pub fn is_unauthorized(&self) -> bool {
-        self.status() == Some(StatusCode::UNAUTHORIZED)
-    }
-
-    fn status(&self) -> Option<StatusCode> {
-        match self.cause {
-            Cause::Refused { status, .. } => Some(status),
-            Cause::TimedOut(_)
-            | Cause::Unreachable(_)
-            | Cause::Malformed(_)
-            | Cause::TooLong
-            | Cause::Unroutable => None,
-        }
-    }
-}
-
 type Result<T> = std::result::Result<T, BrokerError>;
-
-/// Makes [`Broker`]s that share one HTTP client, or one for all whose certificates are to be signed by the same.
-#[derive(Debug, Clone)]
-pub struct Connector {
-    timeout: Duration,
-    plain: Client,
-    encrypted: Arc<Mutex<BTreeMap<Option<String>, Client>>>,
-    /// By where the management API begins.
-    turns: Arc<Mutex<BTreeMap<String, Turns>>>,
-}
-
-impl Default for Connector {
-    /// Ten seconds for an answer.
-    fn default() -> Self {
-        Self::within(TIMEOUT)
-    }
-}
-
-impl Connector {
-    /// Brokers that may take so long to answer.
-    ///
-    /// # Panics
-    ///
-    /// If no TLS provider was installed at the start of the program.
-    #[must_use]
-    pub fn within(timeout: Duration) -> Self {
-        let plain = client(timeout).tls_certs_only([]).build();
-        let plain = plain.expect("a client without certificates can always be built");
-        Self { timeout, plain, encrypted: Arc::default(), turns: Arc::default() }
-    }
-
-    fn client(&self, site: &Site) -> std::result::Result<Client, String> {
-        if !site.management.tls {
-            return Ok(self.plain.clone());
-        }
-        let mut known = self.encrypted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = known.get(&site.ca_file) {
-            return Ok(client.clone());
-        }
-        let trusted = tls::config(site.ca_file.as_deref())?;
-        let client = client(self.timeout).tls_backend_preconfigured(trusted).build();
-        let client = client.map_err(|error| chain(&error))?;
-        known.insert(site.ca_file.clone(), client.clone());
-        Ok(client)
-    }
-
-    /// The broker at `site`. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// If fedctl has no password for it.
-    pub fn broker(&self, site: &Site) -> std::result::Result<Broker, Unavailable> {
-        let unknown = || {
-            if site.is_ours() {
-                Unavailable::NoPassword
-            } else {
-                Unavailable::NoCredentials(site.user.clone())
-            }
-        };
-        let password = site.password.clone().ok_or_else(unknown)?;
-        let base = Url::parse(&site.api()).map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
-        let client = self.client(site).map_err(Unavailable::OutOfReach)?;
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turns = turns.entry(site.api()).or_default().clone();
-        Ok(Broker { site: site.clone(), password, base, client, turns })
-    }
-}
-
-/// A client that follows nobody elsewhere: to whom a redirect leads, the password is not meant for.
-fn client(timeout: Duration) -> ClientBuilder {
-    Client::builder().no_proxy().redirect(Redirects::none()).connect_timeout(CONNECT_TIMEOUT).timeout(timeout)
-}
 
 /// Whether a broker speaks AMQP at this address, which it begins last of all when it starts. That something accepts
 /// a connection proves nothing: the engine's proxy always does. Of what is encrypted nothing else is known.

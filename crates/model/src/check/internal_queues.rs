@@ -53,13 +53,13 @@ fn check(look: &Look<'_>, found: &mut Vec<Diagnostic>) {
 /// The region that `upstream` has this name for: by its own cluster name, if it answers, or else by the topology's.
 fn downstream<'l>(look: &'l Look<'_>, upstream: &RegionName, named: &str) -> Option<&'l RegionName> {
     let upstream = look.topology.region(upstream)?;
-    let names = |region: &topology::Region| {
+    let is_meant = |region: &topology::Region| {
         let found = look.region(region.name.as_str());
         let cluster = found.map_or(region.cluster_name(), |found| &found.facts.cluster_name);
         let vhost = (region.vhost() != upstream.vhost()).then(|| region.vhost());
         Downstream::new(cluster, vhost).to_string() == named
     };
-    look.topology.regions.iter().find(|region| names(region)).map(|region| &region.name)
+    look.topology.regions.iter().find(|region| is_meant(region)).map(|region| &region.name)
 }
 
 fn orphan(region: &Region<'_>, name: &str, messages: u64, cause: &str) -> Diagnostic {

@@ -505,7 +505,7 @@ const IN_FILES: &[(&str, &str)] = &[
     ),
     ("FED0221", "federation: {allow-duplicates: true}"),
     ("FED0240", "federation: {upstream: {expires: 1209600000}}"),
-    ("FED0241", "federation: {upstream: {message-ttl: 5400000}}"),
+    ("FED0241", "federation: {upstream: {expires: 60000}}"),
 ];
 
 #[test]
