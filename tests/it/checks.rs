@@ -97,7 +97,7 @@ fn management() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
-        listener.incoming().for_each(|stream| drop(thread::spawn(|| serve(stream.unwrap()))))
+        listener.incoming().for_each(|stream| drop(thread::spawn(|| serve(stream.unwrap()))));
     });
     port
 }

@@ -29,6 +29,8 @@ mod up;
 mod uploads;
 mod upstream_keys;
 
+use std::sync::Arc;
+
 use libtest_mimic::Trial;
 
 use crate::{
@@ -44,6 +46,10 @@ pub fn projects() -> Vec<Vec<Trial>> {
 /// Three regions come up, are hardened, pass the demo and are repaired.
 fn three_regions() -> Vec<Trial> {
     let project = Shared::new(|| Project::new(&["europe", "asia", "america"]));
+    [at_work(&project), put_back(&project)].into_iter().flatten().collect()
+}
+
+fn at_work(project: &Arc<Shared>) -> Vec<Trial> {
     in_order! { project;
         Nothing {
             up::before_up_a_plan_has_changes,
@@ -86,6 +92,13 @@ fn three_regions() -> Vec<Trial> {
             truth::a_project_of_another_directory_is_left_alone_unless_it_is_taken_over,
             damage::after_random_damage_status_is_true_and_one_up_mends_it,
             truth::what_a_narrowed_policy_leaves_is_removed_or_needs_a_decision,
+        }
+    }
+}
+
+fn put_back(project: &Arc<Shared>) -> Vec<Trial> {
+    in_order! { project;
+        Up {
             demo::a_stopped_service_is_named_and_put_back,
             demo::a_region_cut_off_fails_the_demo_and_is_connected_again,
             put_back::a_removed_upstream_is_put_back,
