@@ -70,7 +70,7 @@ fn three_regions() -> Vec<Trial> {
             links::links_are_restarted_by_name,
             links::paused_links_lose_nothing_and_stay_paused_until_they_are_resumed,
             links::links_between_two_regions_are_paused_and_resumed_though_another_is_silent,
-            load::a_pause_while_messages_are_published_loses_none_that_waited,
+            load::a_pause_while_messages_are_published_loses_none,
             upstream_keys::a_queue_that_a_link_would_declare_otherwise_needs_a_decision,
             shapes::events_cross_as_many_links_as_a_shape_needs,
             truth::the_links_of_a_paused_region_are_counted_and_known_or_unknown_at_once,

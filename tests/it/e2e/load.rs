@@ -34,9 +34,6 @@ const LEAST_RATE: f64 = 200.0;
 const BACKLOG: u64 = 500;
 /// The prefetch count of the topology: what is in flight when a link ends may arrive again.
 const PREFETCH: usize = 1000;
-/// How many messages of the exchange may be lost while its link starts again after a pause: a second's. A broker forgets of
-/// a deleted upstream which of the two internal exchanges is in use, and may delete that one before it binds the other.
-const GAP: usize = 500;
 /// When nothing has arrived for so long, nothing more will.
 const STILL: Duration = Duration::from_secs(15);
 /// How long a pause, or a resume with links that run again, may take.
@@ -85,26 +82,19 @@ impl Flow {
             let arrived: BTreeSet<String> = arrived.lock().unwrap().iter().cloned().collect();
             confirmed.difference(&arrived).cloned().collect()
         };
-        let mut last = (usize::MAX, Instant::now());
+        let mut seen = (usize::MAX, Instant::now());
         until("what was confirmed", || {
             let left = lost().len();
-            if left != last.0 {
-                last = (left, Instant::now());
+            if left != seen.0 {
+                seen = (left, Instant::now());
             }
-            (left == 0 || last.1.elapsed() > STILL).then_some(())
+            (left == 0 || seen.1.elapsed() > STILL).then_some(())
         });
         let lost = lost();
-        let by_queue = lost.iter().filter(|body| body.starts_with(QUEUE)).count();
-        eprintln!(
-            "{} of {} messages lost, {by_queue} of them by the queue's link",
-            lost.len(),
-            confirmed.len()
-        );
-        assert_eq!(by_queue, 0);
-        assert!(lost.len() <= GAP, "{} lost, such as {:?}", lost.len(), lost.first());
+        assert!(lost.is_empty(), "{} of {} lost, such as {:?}", lost.len(), confirmed.len(), lost.first());
         #[expect(clippy::cast_precision_loss, reason = "some ten thousand")]
         let rate = confirmed.len() as f64 / took.as_secs_f64();
-        eprintln!("{} messages confirmed, {rate:.0} a second", confirmed.len());
+        eprintln!("{} messages confirmed, {rate:.0} a second, none lost", confirmed.len());
         assert!(rate >= LEAST_RATE, "{rate:.0} messages a second are no load");
         for kind in [KEY, QUEUE] {
             let arrived = arrived.lock().unwrap();
@@ -185,7 +175,7 @@ fn remove(project: &Project) {
     });
 }
 
-pub fn a_pause_while_messages_are_published_loses_none_that_waited(project: &Project) {
+pub fn a_pause_while_messages_are_published_loses_none(project: &Project) {
     let europe = project.broker("europe");
     let flow = Flow::begin(project);
     let flows = || [KEY, QUEUE].iter().all(|kind| flow.arrived(kind).len() >= 100).then_some(());

@@ -10,6 +10,7 @@ use fedctl_model::{
     federation::is_internal,
     observed::{self, Owned, Resource},
     secret::Secret,
+    site::NOWHERE,
 };
 
 #[derive(Debug, Deserialize)]
@@ -227,6 +228,7 @@ pub(super) struct Link {
     status: String,
     error: Option<Value>,
     timestamp: Option<String>,
+    uri: Option<String>,
 }
 
 impl Link {
@@ -261,6 +263,7 @@ impl Link {
             status: self.status,
             error,
             age,
+            is_paused: self.uri.as_deref() == Some(NOWHERE),
         })
     }
 }
