@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{secret::Secret, site::without_users};
+use crate::{
+    secret::Secret,
+    site::{NOWHERE, without_users},
+};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -70,6 +73,22 @@ impl Upstream {
         let mut value = self.settings.clone();
         value.insert("uri".into(), uri.into());
         value
+    }
+
+    /// The same upstream with a URI at which nothing listens: its links end, and the broker goes on remembering which of the
+    /// internal exchanges of each is in use.
+    #[must_use]
+    pub fn paused(&self) -> Self {
+        let mut settings = self.settings.clone();
+        // it has nothing to try
+        settings.insert("reconnect-delay".into(), 3600.into());
+        Self { uri: Secret::new(NOWHERE), settings }
+    }
+
+    /// Whether it leads nowhere.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.uri.expose() == NOWHERE
     }
 
     /// The same upstream with a key more, or less, that changes nothing: a broker takes it for another definition and

@@ -182,7 +182,7 @@ pub struct Owned {
     pub policies: BTreeSet<String>,
     /// Regions that receive from this one.
     pub downstreams: BTreeSet<String>,
-    /// Upstreams whose links are paused: the broker has no such upstream until they are resumed.
+    /// Upstreams whose links are paused: their definitions lead nowhere until they are resumed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub paused: BTreeSet<String>,
 }
@@ -284,6 +284,8 @@ pub struct Link {
     pub error: Option<String>,
     /// Seconds since the status last changed, if the broker's clock could be read.
     pub age: Option<u64>,
+    /// Whether its upstream leads nowhere, as it does while links are paused.
+    pub is_paused: bool,
 }
 
 /// The federated exchanges and queues of each region, as its broker last had them.

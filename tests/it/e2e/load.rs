@@ -34,6 +34,8 @@ const LEAST_RATE: f64 = 200.0;
 const BACKLOG: u64 = 500;
 /// The prefetch count of the topology: what is in flight when a link ends may arrive again.
 const PREFETCH: usize = 1000;
+/// When nothing has arrived for so long, nothing more will.
+const STILL: Duration = Duration::from_secs(15);
 /// How long a pause, or a resume with links that run again, may take.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -76,11 +78,20 @@ impl Flow {
         let took = self.began.elapsed();
         let Self { runtime, publisher, arrived, .. } = self;
         let confirmed = runtime.block_on(publisher).unwrap();
-        let lost = || {
+        let lost = || -> Vec<String> {
             let arrived: BTreeSet<String> = arrived.lock().unwrap().iter().cloned().collect();
-            confirmed.difference(&arrived).count()
+            confirmed.difference(&arrived).cloned().collect()
         };
-        until("every message that was confirmed", || (lost() == 0).then_some(()));
+        let mut seen = (usize::MAX, Instant::now());
+        until("what was confirmed", || {
+            let left = lost().len();
+            if left != seen.0 {
+                seen = (left, Instant::now());
+            }
+            (left == 0 || seen.1.elapsed() > STILL).then_some(())
+        });
+        let lost = lost();
+        assert!(lost.is_empty(), "{} of {} lost, such as {:?}", lost.len(), confirmed.len(), lost.first());
         #[expect(clippy::cast_precision_loss, reason = "some ten thousand")]
         let rate = confirmed.len() as f64 / took.as_secs_f64();
         eprintln!("{} messages confirmed, {rate:.0} a second, none lost", confirmed.len());

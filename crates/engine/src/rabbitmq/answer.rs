@@ -10,7 +10,7 @@ use fedctl_model::{
     federation::is_internal,
     observed::{self, Owned, Resource},
     secret::Secret,
-    site::without_users,
+    site::{NOWHERE, without_users},
 };
 
 #[derive(Debug, Deserialize)]
@@ -234,6 +234,7 @@ pub(super) struct Link {
     status: String,
     error: Option<Value>,
     timestamp: Option<String>,
+    uri: Option<String>,
 }
 
 impl Link {
@@ -268,6 +269,7 @@ impl Link {
             status: self.status,
             error,
             age,
+            is_paused: self.uri.as_deref() == Some(NOWHERE),
         })
     }
 }

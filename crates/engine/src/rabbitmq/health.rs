@@ -57,7 +57,7 @@ impl Broker {
 
     /// The links that the broker reports, or which plugin it lacks to report them.
     async fn listed_links(&self) -> Result<std::result::Result<Vec<Link>, Plugin>> {
-        match self.links("columns=exchange,queue,upstream,status,error,timestamp").await {
+        match self.links("columns=exchange,queue,upstream,status,error,timestamp,uri").await {
             Ok((links, now)) => Ok(Ok(links.into_iter().filter_map(|link| link.into_link(now)).collect())),
             Err(error) if error.is_unknown_resource() => self.missing_plugin().await.map(Err),
             Err(error) => Err(error),

@@ -39,7 +39,7 @@ impl Broker {
         &self,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<(String, Resource, String)>> {
-        let (links, now) = self.links("columns=exchange,queue,upstream,status,error,timestamp").await?;
+        let (links, now) = self.links("columns=exchange,queue,upstream,status,error,timestamp,uri").await?;
         let links = links.into_iter().filter_map(|link| link.into_link(now));
         let wanted = links.filter(|link| is_wanted(link.resource.name()));
         Ok(wanted.map(|link| (link.upstream, link.resource, link.status)).collect())

@@ -269,10 +269,11 @@ fn prune(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize
     for name in owned.upstreams.difference(&wanted.upstreams).cloned() {
         steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::NotInTopology, after));
     }
-    let held = known.into_iter().flat_map(|known| known.upstreams.keys());
+    let held = known.into_iter().flat_map(|known| &known.upstreams);
     let paused = paused(broker, known);
-    for name in held.filter(|name| paused.contains(*name)).cloned() {
-        steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::LinksPaused, after));
+    for (name, upstream) in held.filter(|(name, held)| paused.contains(*name) && !held.is_paused()) {
+        let put = Change::PutUpstream { name: name.clone(), upstream: upstream.paused() };
+        steps.push(plan.push(put.at(region), Cause::LinksPaused, after));
     }
     for name in owned.users.difference(&wanted.users).cloned() {
         steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));

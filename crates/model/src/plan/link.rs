@@ -15,8 +15,10 @@ pub fn pause(broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan {
     let mut plan = Plan::default();
     owned.paused.insert(upstream.to_string());
     let recorded = record(&mut plan, broker, owned);
-    let delete = Change::DeleteUpstream { name: upstream.to_string() }.at(&broker.region);
-    plan.push(delete, Cause::Requested, [recorded]);
+    if let Some(definition) = broker.upstreams.get(upstream.as_str()) {
+        let put = Change::PutUpstream { name: upstream.to_string(), upstream: definition.paused() };
+        plan.push(put.at(&broker.region), Cause::Requested, [recorded]);
+    }
     plan
 }
 
@@ -29,7 +31,7 @@ pub fn resume(broker: &Broker, upstream: &RegionName, mut owned: Owned) -> Plan 
     if let Some(definition) = broker.upstreams.get(upstream.as_str()) {
         let (name, definition) = (upstream.to_string(), definition.clone());
         let put = Change::PutUpstream { name, upstream: definition }.at(&broker.region);
-        let put = plan.push(put, Cause::NotFound, [recorded]);
+        let put = plan.push(put, Cause::Requested, [recorded]);
         plan.push(run(upstream).at(&broker.region), Cause::Follows, [put]);
     }
     plan

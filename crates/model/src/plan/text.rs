@@ -220,7 +220,8 @@ impl Cause {
             | Cause::PasswordDiffers
             | Cause::Stopped(_)
             | Cause::CredentialsNotPropagated
-            | Cause::ChangeInterrupted => Sign::Change,
+            | Cause::ChangeInterrupted
+            | Cause::LinksPaused => Sign::Change,
             Cause::NotFound
             | Cause::Duplicate
             | Cause::NeverStarted
@@ -238,7 +239,6 @@ impl Cause {
             | Cause::NotInTopology
             | Cause::NotFederated
             | Cause::PluginDisabled
-            | Cause::LinksPaused
             | Cause::Requested => Sign::Add,
         }
     }

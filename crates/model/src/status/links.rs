@@ -204,6 +204,9 @@ fn obstacle(link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Option<
 }
 
 fn condition(link: &Link) -> Condition {
+    if link.is_paused {
+        return Condition::Paused;
+    }
     match (link.status.as_str(), link.age) {
         ("running", _) => Condition::Running,
         ("starting", Some(seconds)) if seconds > STARTING_LIMIT => {

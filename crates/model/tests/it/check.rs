@@ -114,6 +114,7 @@ fn snapshot<T: Clone>(answers: &BTreeMap<RegionName, Result<T, Unavailable>>) ->
 fn healthy(upstreams: &[RegionName], downstreams: &[RegionName]) -> BrokerHealth {
     let resources = || [Resource::Exchange(EXCHANGE.into()), Resource::Queue(QUEUE.into())];
     let link = |upstream: &RegionName, resource| Link {
+        is_paused: false,
         resource,
         upstream: upstream.to_string(),
         status: "running".into(),

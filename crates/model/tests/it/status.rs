@@ -134,6 +134,7 @@ fn broker_health(others: &[RegionName]) -> BrokerHealth {
             status: "running".into(),
             error: None,
             age: Some(180),
+            is_paused: false,
         })
     });
     let internal = others
@@ -649,6 +650,15 @@ fn paused_links_are_as_they_should_be() {
     let status = world.status();
     let paused = status.links.iter().filter(|link| link.state() == LinkState::Paused);
     assert_eq!(paused.count(), 2, "{:?}", status.links);
+    assert!(status.is_healthy());
+
+    let mut world = World::of(TWO);
+    for link in world.links("asia") {
+        (link.is_paused, link.status, link.error) = (true, "error".into(), Some("econnrefused".into()));
+    }
+    let status = world.status();
+    let all: Vec<LinkState> = status.links.iter().map(LinkStatus::state).collect();
+    assert_eq!(all.iter().filter(|state| **state == LinkState::Paused).count(), 2, "{all:?}");
     assert!(status.is_healthy());
 }
 
