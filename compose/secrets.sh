@@ -36,12 +36,12 @@ password asia/fedctl
 password asia/services
 password america/fedctl
 password america/services
-password asia/link-europe
-password america/link-europe
 password europe/link-asia
-password america/link-asia
 password europe/link-america
+password asia/link-europe
 password asia/link-america
+password america/link-europe
+password america/link-asia
 
 fill europe/broker/definitions.json <europe/broker/definitions.template.json
 printf %s 'amqp://services:@europe/services@@broker:5672/%2F' | fill europe/products/amqp-uri

@@ -1,5 +1,7 @@
 //! `fedctl demo`.
 
+use anyhow::anyhow;
+
 use crate::{
     cli::{self, Global, TextFormat},
     output::{self, Output},
@@ -12,6 +14,13 @@ use super::{failure::Failure, project::Project, stop::Stop, up};
 
 pub async fn run(global: &Global, asked: &cli::Demo, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, false)?;
+    if !project.topology.has_containers() {
+        let error =
+            anyhow!("no service of the topology is in a container: there is nothing to play a scenario with");
+        return Err(
+            Failure::new(Outcome::Usage, error).hint("`fedctl probe` sends messages through every link")
+        );
+    }
     let mut inspect = project.inspect(global)?;
     inspect.engine.check_ports()?;
     let topology = &project.topology;

@@ -26,6 +26,12 @@ pub async fn run(global: &Global, asked: &cli::Down, output: Output) -> Result<O
     let stop = Stop::listen()?;
     let project = Project::load(global, output, false)?;
     let name = asked.project.as_ref().unwrap_or(&project.topology.name);
+    if !project.topology.has_containers() && asked.project.is_none() {
+        let error = anyhow!("no broker of the topology is in a container: there is nothing to remove");
+        return Err(
+            Failure::new(Outcome::Usage, error).hint("brokers that fedctl did not start stay as they are")
+        );
+    }
     if asked.volumes {
         confirm(name, asked.confirm.as_deref(), output)?;
     }

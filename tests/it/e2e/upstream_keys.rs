@@ -16,6 +16,8 @@ fn declared(project: &Project) -> Value {
 }
 
 pub fn a_queue_that_a_link_would_declare_otherwise_needs_a_decision(project: &Project) {
+    project.write(&project.topology(&["europe", "asia", "america"]));
+    project.up();
     let (europe, asia) = (project.broker("europe"), project.broker("asia"));
     let queue = asia.tap("products.events", "declared");
     europe.await_binding("products.events", "declared", "asia");

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Trial> {
         a_wrong_password_and_a_missing_one_are_told_apart,
         another_cluster_name_blocks_a_plan_and_is_not_changed,
         an_address_at_which_nothing_answers_is_named_and_hinders_no_other,
+        what_needs_containers_says_so,
     ]
 }
 
@@ -98,4 +99,11 @@ fn an_address_at_which_nothing_answers_is_named_and_hinders_no_other() {
         .collect();
     assert_eq!(states, ["running", "unreachable"]);
     regions.fedctl(&["up", "--timeout", "2s"]).exits(75).says(&format!("broker {}", regions.at("asia")));
+}
+
+fn what_needs_containers_says_so() {
+    let regions = Federation::new(&TWO, "");
+    regions.fedctl(&["down", "--volumes", "--confirm", &regions.name]).exits(64).says("nothing to remove");
+    regions.fedctl(&["demo"]).exits(64).says("fedctl probe");
+    regions.fedctl(&["export", "compose"]).exits(64).says("runs elsewhere");
 }
