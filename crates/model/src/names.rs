@@ -31,10 +31,13 @@ pub fn link_user(downstream: &RegionName) -> String {
     format!("link-{downstream}")
 }
 
-/// Whether it is such a user.
+/// The user that a broker shows for its connections to itself, such as those of links between its virtual hosts.
+pub const ITSELF: &str = "none";
+
+/// Whether it is a user of links.
 #[must_use]
 pub fn is_link_user(user: &str) -> bool {
-    user.starts_with("link-")
+    user.starts_with("link-") || user == ITSELF
 }
 
 /// The network between the regions.

@@ -196,11 +196,14 @@ impl Drop for Federation {
             all.try_delete(&format!("/vhosts/{vhost}"));
         }
         let users = format!("link-{}-", self.name);
-        for user in all.names("/users").iter().filter(|user| user.starts_with(&users)) {
+        // while somebody else deletes one, the broker may fail to list them
+        let listed = |path: &str| until(path, || all.try_get(path)?.as_array().cloned());
+        let named = |found: &Value| found["name"].as_str().unwrap_or_default().to_owned();
+        for user in listed("/users").iter().map(named).filter(|user| user.starts_with(&users)) {
             all.try_delete(&format!("/users/{user}"));
         }
-        let records = all.get("/global-parameters");
-        let records = records.as_array().unwrap().iter().filter_map(|record| record["name"].as_str());
+        let records = listed("/global-parameters");
+        let records = records.iter().map(named);
         for record in records.filter(|record| record.starts_with(&format!("fedctl.{own}"))) {
             all.try_delete(&format!("/global-parameters/{record}"));
         }

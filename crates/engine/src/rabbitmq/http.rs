@@ -80,7 +80,7 @@ impl Broker {
         let attempts = if self.site.is_ours() || method == Method::POST { 1 } else { ATTEMPTS };
         for number in 1..attempts {
             let answer = self.attempt(method.clone(), path, query, body).await;
-            if !is_passing(&answer) {
+            if !is_passing(&method, &answer) {
                 return answer;
             }
             before_retry(number - 1).await;
@@ -140,9 +140,11 @@ impl Broker {
     }
 }
 
-/// Whether it is worth to ask again: the connection failed, or a proxy's own words say that it will pass.
-fn is_passing(answer: &Result<Answer>) -> bool {
+/// Whether it is worth to ask again: the connection failed, a proxy's own words say that it will pass, or a broker failed to
+/// list what somebody else deletes at that moment. A change that failed within the broker may be half done.
+fn is_passing(method: &Method, answer: &Result<Answer>) -> bool {
     match answer {
+        Ok(answer) if *method == Method::GET => answer.status.is_server_error(),
         Ok(answer) => matches!(
             answer.status,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     federation::{internal_exchanges, internal_queue, is_internal},
-    names::{BROKER, container, is_link_user, wan},
+    names::{BROKER, ITSELF, container, is_link_user, wan},
     observed::{
         BrokerHealth, Consumer, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue,
         Resource, Snapshot,
@@ -280,17 +280,22 @@ fn belied(link: &LinkRef, age: Option<u64>, upstream: &End<'_>, downstream: &End
 }
 
 /// Whether the link of a queue should fetch messages and does not. Brokers count their consumers every few seconds: of
-/// a link that has just started, and of whose upstream nothing waits, it is too early to say.
+/// a link that has just started, and of whose upstream nothing waits, it is too early to say. A consumer whose user the
+/// broker does not say may be a link, and is evidence of nothing.
 fn fetches_nothing(name: &str, age: Option<u64>, upstream: &End<'_>, downstream: &End<'_>) -> bool {
     let (Some(above), Some(below)) = (upstream.consumers(), downstream.consumers()) else { return false };
     let user = upstream.link_user(downstream);
-    let is_local = |consumer: &Consumer| consumer.queue == name && !downstream.is_link_user(&consumer.user);
-    let is_link = |consumer: &Consumer| consumer.queue == name && consumer.user == user;
+    let is_local = |consumer: &Consumer| {
+        consumer.queue == name && !consumer.user.is_empty() && !downstream.is_link_user(&consumer.user)
+    };
+    let may_be_link = |consumer: &Consumer| {
+        consumer.queue == name && [user.as_str(), ITSELF, ""].contains(&consumer.user.as_str())
+    };
     let ready = |end: &End<'_>| end.queues.get(name).map_or(0, |queue| queue.messages - queue.unacknowledged);
     let settled = age.is_some_and(|age| age >= COUNTED_WITHIN);
     !above.is_empty()
         && below.iter().any(is_local)
-        && !above.iter().any(is_link)
+        && !above.iter().any(may_be_link)
         && ready(downstream) == 0
         && (ready(upstream) > 0 || settled)
 }

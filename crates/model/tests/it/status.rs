@@ -639,6 +639,18 @@ fn a_queues_link_that_should_fetch_and_does_not_is_down() {
     check(with(1, 0, false, true), &[]);
     check(with(20, 7, true, true), &[]);
     check(with(20, 7, false, false), &[]);
+
+    let unknown = |region: &'static str, user: &'static str| {
+        move |world: &mut World| {
+            with(20, 7, false, region != "asia")(world);
+            let consumer = Consumer { queue: QUEUE.into(), user: user.into(), host: String::new() };
+            world.consumers(region).push(consumer);
+        }
+    };
+    for user in ["", "none"] {
+        check(unknown("europe", user), &[]);
+        check(unknown("asia", user), &[]);
+    }
 }
 
 #[test]
