@@ -85,7 +85,7 @@ pub fn alone(name: &str, case: fn()) -> Trial {
 }
 
 /// How many projects there are at a time. With more of them their brokers would time each other out while they boot.
-const PROJECTS: usize = 3;
+const PROJECTS: usize = 2;
 
 /// Runs the cases of every project in order, and some projects side by side: what they mostly do is wait for brokers.
 /// What came of a project's cases is printed when the last one is done.

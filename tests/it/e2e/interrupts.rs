@@ -89,7 +89,7 @@ pub fn a_container_killed_for_lack_of_memory_is_known() {
 /// Each `up` continues where the one before was killed, and is killed a few steps later.
 pub fn a_kill_after_any_step_is_finished_by_another_up(project: &Project) {
     let mut kills = 0;
-    while let Some(mut up) = steps_done(project.begin_up(), 2 * kills) {
+    while let Some(mut up) = steps_done(project.begin_up(), 3 * kills) {
         up.signal("KILL");
         up.end().exits(137);
         kills += 1;

@@ -72,8 +72,9 @@ pub fn a_checkout_is_traced_through_its_regions(project: &Project) {
 pub fn an_order_that_cannot_be_paid_gives_its_stock_back(project: &Project) {
     let proved = project.fedctl(&["demo", "checkout"]).exits(0);
     let steps = ["refused the payment", "gave the stock back", "the stock is what it was before"];
-    let places = steps.map(|step| proved.stdout.find(step));
-    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{proved}");
+    let [refused, returned, restored] = steps.map(|step| proved.stdout.find(step));
+    // two containers' lines may be seen in either order, and the stock is asked for when both were
+    assert!(refused.is_some() && returned.is_some() && refused.max(returned) < restored, "{proved}");
 }
 
 pub fn a_poisoned_message_fails_its_scenario_and_is_found(project: &Project) {
