@@ -1,7 +1,7 @@
 //! Checks of a federation: of its file alone, and of what its brokers hold. One file for each subject, and the list of
 //! all of them.
 //!
-//! A new check is a function of a [`Look`] with its codes, in a file here, and a line in [`ALL`].
+//! A new check is a function of a `Look` with its codes, in a file here, and a line in `ALL`.
 
 mod brokers;
 mod cluster_names;
