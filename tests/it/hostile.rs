@@ -1,7 +1,7 @@
 //! A management API that answers what no broker does: a clear error, in time, and nothing is changed.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Command, Stdio},
     sync::{
@@ -168,14 +168,15 @@ fn a_body_that_never_ends() {
     assert_eq!(broker.changes.load(Ordering::SeqCst), 0);
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is tested is a server that waits")]
+/// Each byte follows when the client has not gone within a while.
 fn bytes_that_come_too_slowly() {
     let broker = Hostile::new(|_, _, stream| {
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")?;
-        loop {
+        stream.set_read_timeout(Some(Duration::from_millis(50)))?;
+        while stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             stream.write_all(b" ")?;
-            thread::sleep(Duration::from_millis(50));
         }
+        Ok(())
     });
     broker.fedctl(&["status"]).exits(4).within(REPORT).says("timed out");
     assert_eq!(broker.changes.load(Ordering::SeqCst), 0);
