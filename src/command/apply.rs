@@ -10,7 +10,7 @@ use crate::{
 };
 use fedctl_model::{
     counted::counted,
-    desired::{self, Leftovers},
+    desired::Leftovers,
     outcome::Outcome,
     plan::{Plan, SavedPlan},
 };
@@ -33,7 +33,7 @@ pub async fn run(global: &Global, asked: &cli::Apply, output: Output) -> Result<
             return Err(Failure::new(Outcome::Usage, anyhow!("the plan is for project `{}`", saved.project))
                 .hint(format!("the topology's project is `{name}`: `--file` names another topology")));
         }
-        let passwords = project.workdir.complete_passwords(&desired::passwords(&project.topology))?;
+        let passwords = project.keep_passwords()?;
         let plan = plan::make(global, &project, passwords, &regions, choices).await?;
         if let Some(saved) = saved.as_ref().filter(|saved| saved.digest != plan.digest()) {
             return Err(moved(saved, &plan));

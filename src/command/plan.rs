@@ -23,11 +23,10 @@ use super::{
 
 pub async fn run(global: &Global, asked: &cli::Plan, output: Output) -> Result<Outcome, Failure> {
     let project = Project::load(global, output, true)?;
-    let needed = desired::passwords(&project.topology);
     let passwords = match asked.out {
         // what is agreed to has passwords that are there when it is applied
-        Some(_) => project.workdir.complete_passwords(&needed)?,
-        None => project.workdir.preview_passwords(&needed)?,
+        Some(_) => project.keep_passwords()?,
+        None => project.workdir.preview_passwords(&desired::passwords(&project.topology))?,
     };
     let plan = make(global, &project, passwords, &asked.regions, asked.choices).await?;
     if let Some(path) = &asked.out {

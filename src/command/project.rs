@@ -147,6 +147,12 @@ impl Project {
         Ok(passwords)
     }
 
+    /// The passwords on disk, with new ones that stay there. Nobody else adds any meanwhile.
+    pub fn keep_passwords(&self) -> Result<Passwords, Failure> {
+        let _lock = self.workdir.lock()?;
+        Ok(self.workdir.complete_passwords(&desired::passwords(&self.topology))?)
+    }
+
     /// All passwords, where new ones were added to those that are on disk.
     pub fn completed(&self, mut passwords: Passwords) -> Result<Passwords, Failure> {
         let missing = credentials::add_given(&self.topology, &self.directory(), &mut passwords);
