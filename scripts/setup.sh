@@ -27,6 +27,7 @@ need docker-compose compose                      # a test runs our Compose file 
 need shellcheck command -v shellcheck              # a test checks the exported script with it
 need faketime command -v faketime                # a test has another clock than the engine
 need iproute2 command -v ip                      # a test has another network than the engine
+need strace command -v strace                    # a test counts the requests that fedctl sends
 need python3-pip python3 -m pip --version         # tests build an image of Python services
 
 if ((${#missing[@]})); then
