@@ -51,6 +51,6 @@ async fn live(
     let regions = project.regions(&asked.regions)?;
     let inspect = project.inspect(global)?;
     let federated = project.workdir.federated()?;
-    let (health, facts) = tokio::try_join!(inspect.health(&project.topology), inspect.facts())?;
+    let (health, facts) = tokio::try_join!(inspect.health(&project.topology, &federated), inspect.facts())?;
     Ok(check::live(&project.topology, warnings, (&health, &facts), &federated, &regions))
 }

@@ -68,7 +68,8 @@ impl Project {
         let Source { text, shown } = Source::read(global)?;
         let catalogue = catalogue();
         let print = |findings: &[Diagnostic]| {
-            output.message(&output::findings::render(findings, &text, &shown, output.color_on_stderr()));
+            let color = output.color_on_stderr();
+            output.message(&output::findings::render_briefly(findings, &text, &shown, color));
         };
         match topology::parse(&text, &catalogue) {
             Ok((topology, warnings)) => {

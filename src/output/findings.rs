@@ -1,14 +1,40 @@
 //! Findings as people know them from compilers.
 
+use std::collections::BTreeMap;
+
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
-use fedctl_model::diagnostic::{Diagnostic, Place, Position, Severity};
+use fedctl_model::{
+    counted::counted,
+    diagnostic::{Code, Diagnostic, Place, Position, Severity},
+};
+
+/// Of more warnings of one kind the rest are counted.
+const SHOWN_ALIKE: usize = 3;
 
 /// The findings in `text`, which was read from `path`, each with its line, a caret and its help.
 #[must_use]
 pub fn render(findings: &[Diagnostic], text: &str, path: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     findings.iter().map(|finding| rendered(&renderer, finding, text, path)).collect::<Vec<_>>().join("\n")
+}
+
+/// The same, where findings are not what was asked for: of many warnings of one kind, the first ones.
+#[must_use]
+pub fn render_briefly(findings: &[Diagnostic], text: &str, path: &str, color: bool) -> String {
+    let mut alike: BTreeMap<Code, usize> = BTreeMap::new();
+    let mut shown = findings.to_vec();
+    shown.retain(|finding| {
+        let count = alike.entry(finding.code).or_default();
+        *count += 1;
+        finding.severity == Severity::Error || *count <= SHOWN_ALIKE
+    });
+    let mut rendered = render(&shown, text, path, color);
+    if let Some(others) = findings.len().checked_sub(shown.len()).filter(|others| *others > 0) {
+        rendered +=
+            &format!("\n{} of the same kinds: fedctl check --offline\n", counted(others, "more warning"));
+    }
+    rendered
 }
 
 fn rendered(renderer: &Renderer, finding: &Diagnostic, text: &str, path: &str) -> String {

@@ -15,11 +15,13 @@ use fedctl_model::{
 };
 
 pub use changes::{changed_since, changes, heading};
-use links::{every_link, link_problems, matrix, pairs};
+use links::{by_region, every_link, link_problems, matrix, pairs};
 use regions::{region_problems, regions};
 
 /// Above this many regions their links are shown as a matrix.
 const MATRIX_FROM: usize = 4;
+/// Above this many, a matrix is wider than a terminal.
+const MATRIX_TO: usize = 20;
 
 /// More links than this that exceed one limit are counted, and not named.
 const NAMED_WARNINGS: usize = 5;
@@ -52,10 +54,11 @@ pub fn tables(status: &Status, extent: Extent) -> String {
     let mut text = regions(status, wide);
     text += &region_problems(status);
     text.push('\n');
-    text += &match (wide, status.regions.len() > MATRIX_FROM) {
+    text += &match (wide, status.regions.len()) {
         (true, _) => every_link(status),
-        (false, false) => pairs(status),
-        (false, true) => matrix(status),
+        (false, ..=MATRIX_FROM) => pairs(status),
+        (false, ..=MATRIX_TO) => matrix(status),
+        (false, _) => by_region(status),
     };
     if !wide {
         text += &link_problems(status);

@@ -6,11 +6,15 @@
 mod apply;
 mod federation;
 mod links;
+mod many;
 mod rights;
 mod tls;
 
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [apply::cases(), links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
+    [apply::cases(), links::cases(), many::cases(), rights::cases(), tls::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -22,7 +22,7 @@ pub type Found = (Snapshot<BrokerHealth>, Vec<LinkStatus>);
 
 /// The links between the chosen regions, or the first reason for which they cannot be seen.
 pub async fn now(tools: &Tools) -> Result<Result<Found, String>, EngineError> {
-    let found = tools.inspect.health(&tools.topology).await?;
+    let found = tools.inspect.health(&tools.topology, &Federated::new()).await?;
     let chosen = |region: &RegionName| tools.wanted.iter().any(|broker| broker.region == *region);
     let silent = found.brokers.iter().filter(|(region, _)| chosen(region));
     let mut silent = silent.filter_map(|(region, found)| Some((region, found.answer.as_ref().err()?)));

@@ -7,17 +7,18 @@ mod facts;
 mod flags;
 mod health;
 mod http;
+mod listing;
 mod probe;
 mod upstream;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use connector::Connector;
 use connector::Turns;
 pub use error::BrokerError;
 use error::Cause;
+pub(crate) use listing::{Look, TOGETHER};
 use reqwest::{Client, Method, Url};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +28,7 @@ use tokio::{
 
 use fedctl_model::{
     definition::{Permissions, Policy},
-    observed::{Definitions, Owned, Plugin, Resource},
+    observed::{Definitions, Owned, Plugin, Reported, Resource},
     password,
     plan::Change,
     secret::Secret,
@@ -40,6 +41,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The first bytes of an AMQP client, and how the broker's answer begins: a method on channel 0.
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const AMQP_METHOD: [u8; 3] = [1, 0, 0];
+/// Of exchanges nothing but their names, and where they belong.
+const NAMES: &str = "columns=vhost,name";
 
 /// A broker, reached through its management API.
 #[derive(Debug, Clone)]
@@ -49,6 +52,8 @@ pub struct Broker {
     base: Url,
     client: Client,
     turns: Turns,
+    /// What others have asked who look at its other virtual hosts at the same time.
+    look: Option<Arc<Look>>,
 }
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -70,6 +75,12 @@ pub async fn speaks_amqp(address: &Address) -> bool {
 }
 
 impl Broker {
+    /// The broker, as one of those who look at it at the same time.
+    pub(crate) fn sharing(mut self, look: Arc<Look>) -> Self {
+        self.look = Some(look);
+        self
+    }
+
     /// Where it is.
     #[must_use]
     pub fn site(&self) -> &Site {
@@ -144,11 +155,11 @@ impl Broker {
 
     /// The same of a broker that fedctl did not start, as far as it may ask for it.
     async fn definitions_elsewhere(&self) -> Result<std::result::Result<Definitions, Plugin>> {
-        let tags = self.get::<answer::Identity>(["whoami"], "").await?.tags;
-        let administers = tags.contains("administrator");
+        let identity = self.get_once::<answer::Identity>(&["whoami"], "").await?;
+        let (administers, tags) = (identity.administers(), identity.tags);
         let reads = administers || tags.contains("monitoring");
         let writes = administers || tags.contains("policymaker");
-        let lacks_vhost = match self.get::<Value>(["exchanges", &self.site.vhost], "columns=name").await {
+        let lacks_vhost = match self.list::<Value>([&["exchanges"], &[]], NAMES).await {
             Err(error) if error.is_not_found() => true,
             answer => answer.map(|_| false)?,
         };
@@ -163,14 +174,13 @@ impl Broker {
 
     /// Only the cluster's name.
     async fn named(&self) -> Result<Definitions> {
-        let answer::Name { name: cluster_name } = self.get(["cluster-name"], "").await?;
+        let answer::Name { name: cluster_name } = self.get_once(&["cluster-name"], "").await?;
         Ok(Definitions { cluster_name, ..Definitions::default() })
     }
 
     /// Whether it lacks a plugin that links need.
     async fn lacks_a_plugin(&self) -> Result<bool> {
-        let path = ["federation-links", &self.site.vhost, "state", "down"];
-        match self.get::<Vec<Value>>(path, "").await {
+        match self.list::<Value>([&["federation-links"], &["state", "down"]], "").await {
             Err(error) if error.is_unknown_resource() => Ok(true),
             // links that just start and stop make it fail
             Err(error) if !error.is_internal() => Err(error),
@@ -180,16 +190,15 @@ impl Broker {
 
     /// With users and their permissions only for an administrator.
     async fn all_definitions(&self, administers: bool) -> Result<Definitions> {
-        let vhost = self.site.vhost.as_str();
         let itself =
-            async { tokio::try_join!(self.version(), self.get::<answer::Name>(["cluster-name"], "")) };
+            async { tokio::try_join!(self.version(), self.get_once::<answer::Name>(&["cluster-name"], "")) };
         let (itself, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
             itself,
-            self.if_allowed::<answer::User>(administers, ["users"]),
-            self.if_allowed::<answer::Permission>(administers, ["vhosts", vhost, "permissions"]),
-            self.get::<Vec<answer::Parameter>>(["parameters", "federation-upstream", vhost], ""),
-            self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
-            self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
+            self.users(administers),
+            self.permissions(administers),
+            self.list::<answer::Parameter>([&["parameters", "federation-upstream"], &[]], ""),
+            self.list::<answer::Policy>([&["policies"], &[]], ""),
+            self.list::<answer::Name>([&["exchanges"], &[]], NAMES),
             self.listed_queues(),
             self.owned(),
         )?;
@@ -201,31 +210,30 @@ impl Broker {
             cluster_name: cluster_name.name,
             users: users.into_iter().map(|user| (user.name, user.password_hash)).collect(),
             permissions: permissions.into_iter().map(|found| (found.user, found.permissions)).collect(),
-            upstreams: upstreams.into_iter().map(answer::Parameter::into_upstream).collect(),
-            policies: policies.into_iter().map(|found| (found.name, found.policy)).collect(),
-            exchanges: exchanges.into_iter().map(|exchange| exchange.name).collect(),
+            upstreams: upstreams.0.into_iter().map(answer::Parameter::into_upstream).collect(),
+            policies: policies.0.into_iter().map(|found| (found.name, found.policy)).collect(),
+            exchanges: exchanges.0.into_iter().map(|exchange| exchange.name).collect(),
             internal: queues.iter().filter_map(answer::Queue::internal).collect(),
             queues: queues.into_iter().map(Into::into).collect(),
             owned,
         })
     }
 
-    async fn if_allowed<'p, T: DeserializeOwned>(
-        &self,
-        allowed: bool,
-        path: impl AsRef<[&'p str]>,
-    ) -> Result<Vec<T>> {
-        if allowed { self.get(path, "").await } else { Ok(Vec::new()) }
+    async fn users(&self, administers: bool) -> Result<Vec<answer::User>> {
+        if administers { self.get_once(&["users"], "").await } else { Ok(Vec::new()) }
+    }
+
+    /// The virtual host's permissions. Those of all are not asked for by its name.
+    async fn permissions(&self, administers: bool) -> Result<Vec<answer::Permission>> {
+        let path: [&[&str]; 2] =
+            if self.look.is_some() { [&["permissions"], &[]] } else { [&["vhosts"], &["permissions"]] };
+        if administers { Ok(self.list(path, "").await?.0) } else { Ok(Vec::new()) }
     }
 
     /// What the project recorded as its own on this broker, if it recorded anything.
     pub async fn owned(&self) -> Result<Option<Owned>> {
-        let parameter = self.site.parameter.as_str();
-        match self.get::<answer::GlobalParameter>(["global-parameters", parameter], "").await {
-            Ok(parameter) => Ok(Some(parameter.value)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = self.global_parameter::<answer::GlobalParameter>(&self.site.parameter).await?;
+        Ok(found.map(|parameter| parameter.value))
     }
 
     /// Sets the cluster name.
@@ -315,7 +323,7 @@ impl Broker {
     /// Restarts a link. One that does not exist is not an error.
     pub async fn restart_link(&self, upstream: &RegionName, resource: &Resource) -> Result<()> {
         let vhost = self.site.vhost.as_str();
-        let (links, _) = self.links("").await?;
+        let (links, _) = self.links(Reported::All, "").await?;
         for link in links.iter().filter(|link| link.is(upstream.as_str(), resource)) {
             self.delete(&["federation-links", "vhost", vhost, &link.id, &link.node, "restart"], "").await?;
         }

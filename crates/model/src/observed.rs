@@ -206,10 +206,21 @@ pub struct BrokerHealth {
     pub bindings: Vec<Binding>,
     /// Links, as this broker, the downstream, reports them; or which plugin it lacks to do so.
     pub links: Result<Vec<Link>, Plugin>,
+    /// Which of them.
+    pub reported: Reported,
     /// Consumers, as of the broker's last count, a few seconds ago; unknown where it collects no metrics.
     pub consumers: Option<Vec<Consumer>>,
     /// What it holds for its links; asked only where one is missing.
     pub definitions: Option<LinkDefinitions>,
+}
+
+/// Which of its links a broker was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reported {
+    /// All of them.
+    All,
+    /// Those that do not run, since there are very many.
+    NotRunning,
 }
 
 /// A plugin of RabbitMQ that federation needs.

@@ -45,7 +45,7 @@ pub struct Topology {
     #[serde(default)]
     pub service_image: Option<String>,
     /// The regions, each with a broker and its services.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 512))]
     pub regions: Vec<Region>,
     /// What is federated between the regions, and how.
     #[serde(default)]

@@ -14,6 +14,8 @@ use fedctl_model::{
 
 use super::{age, explained};
 
+/// More pairs of regions than this are counted, and not named.
+const NAMED_PAIRS: usize = 12;
 /// More links than this with one cause are counted, and not named.
 const NAMED_LINKS: usize = 3;
 /// Seconds between a look that knew a link's state and the first one that did not, above which they are said.
@@ -69,6 +71,38 @@ pub(super) fn matrix(status: &Status) -> String {
             }
         });
         table.push_record([upstream.name.to_string()].into_iter().chain(cells));
+    }
+    format!("{}\n", table.build().with(Style::blank()))
+}
+
+/// A line for each region, where there are too many for a matrix: its links as downstream and as upstream.
+pub(super) fn by_region(status: &Status) -> String {
+    let mut incoming: BTreeMap<&RegionName, Vec<&LinkStatus>> = BTreeMap::new();
+    let mut outgoing: BTreeMap<&RegionName, Vec<&LinkStatus>> = BTreeMap::new();
+    for found in status.links.iter().filter(|found| found.state() != LinkState::Unexpected) {
+        incoming.entry(&found.link.downstream).or_default().push(found);
+        outgoing.entry(&found.link.upstream).or_default().push(found);
+    }
+    let cell = |links: Option<&Vec<&LinkStatus>>| {
+        let links = links.map_or(&[][..], Vec::as_slice);
+        let running = links.iter().filter(|link| link.is_running()).count();
+        let worst = links.iter().map(|link| link.state()).max();
+        worst.map_or_else(|| "·".to_owned(), |worst| format!("{} {running}/{}", mark(worst), links.len()))
+    };
+    let mut table = Builder::new();
+    table.push_record(["REGION", "FROM OTHERS", "TO OTHERS", "WAITING FOR OTHERS"]);
+    for region in &status.regions {
+        let to_others = outgoing.get(&region.name);
+        let waiting =
+            to_others.into_iter().flatten().filter_map(|link| link.waiting).reduce(|sum, more| sum + more);
+        let growth =
+            to_others.into_iter().flatten().filter_map(|link| link.growth).reduce(|sum, more| sum + more);
+        table.push_record([
+            region.name.to_string(),
+            cell(incoming.get(&region.name)),
+            cell(to_others),
+            backlog(waiting, growth),
+        ]);
     }
     format!("{}\n", table.build().with(Style::blank()))
 }
@@ -134,9 +168,12 @@ fn between<'a>(links: impl Iterator<Item = &'a LinkRef>) -> String {
     for link in links {
         *pairs.entry((&link.upstream, &link.downstream)).or_default() += 1;
     }
+    let named = if pairs.len() > NAMED_PAIRS { NAMED_LINKS } else { NAMED_PAIRS };
+    let others = pairs.len().checked_sub(named).filter(|others| *others > 0);
+    let others = others.map(|others| counted(others, "more pair"));
     let pairs =
         pairs.iter().map(|((upstream, downstream), count)| format!("{upstream} → {downstream} ({count})"));
-    pairs.collect::<Vec<_>>().join(", ")
+    pairs.take(named).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 /// Links in one line: each by its name while they are few.

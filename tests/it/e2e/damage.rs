@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -254,7 +253,9 @@ impl<'p> Oracle<'p> {
         wrong.extend(self.disagreements(false));
         // nothing but the hand that froze it thaws a broker
         let timeout = if damage == Damage::Freeze { "10s" } else { "90s" };
-        let (ran, changes) = traced(&self.project.command(&["up", "--timeout", timeout]));
+        let (ran, requests) = Ran::traced(&self.project.command(&["up", "--timeout", timeout]));
+        let changes: Vec<String> =
+            requests.into_iter().filter(|request| changes_something(request)).collect();
         eprintln!(
             "    {} things damaged, at most; {} requests to change something",
             damage.things(),
@@ -549,35 +550,10 @@ async fn consume(project: &Project, region: &str, wanted: &BTreeSet<String>) -> 
     arrived
 }
 
-/// Runs a command to its end; with it every request to change something, to an engine or a broker, that it wrote to a
-/// socket.
-fn traced(command: &Command) -> (Ran, Vec<String>) {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-e",
-        "trace=write,writev,sendto,sendmsg",
-        "-e",
-        "signal=none",
-        "-s",
-        "300",
-        "-o",
-    ]);
-    strace.arg(log.path()).arg(command.get_program()).args(command.get_args());
-    let ran = Ran::of({
-        strace.stdin(Stdio::null()).env_remove("FEDCTL_FILE");
-        strace
-    });
-    let log = std::fs::read_to_string(log.path()).unwrap();
-    let requests = log.lines().filter_map(|line| Some(line.split_once('"')?.1.split_once(" HTTP/1.1")?.0));
-    let changes = requests.filter(|request| {
-        // a command in a container takes two requests: to create it, and to start it
-        ["PUT /", "POST /", "DELETE /"].iter().any(|start| request.starts_with(start))
-            && !request.starts_with("POST /exec/")
-    });
-    (ran, changes.map(str::to_owned).collect())
+/// Whether a request is one to change something. A command in a container takes two: to create it, and to start it.
+fn changes_something(request: &str) -> bool {
+    ["PUT /", "POST /", "DELETE /"].iter().any(|start| request.starts_with(start))
+        && !request.starts_with("POST /exec/")
 }
 
 /// What was wrong with `up` after damage.

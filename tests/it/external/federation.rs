@@ -114,6 +114,11 @@ impl Federation {
         std::fs::write(self.directory.path().join(name), text).unwrap();
     }
 
+    /// The regions, as they were given.
+    pub fn names(&self) -> Vec<String> {
+        self.regions.clone()
+    }
+
     /// Creates the regions' virtual hosts, as somebody else would.
     pub fn declare_vhosts(&self) {
         for region in &self.regions {

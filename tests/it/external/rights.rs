@@ -24,16 +24,16 @@ pub fn cases() -> Vec<Trial> {
 fn user(regions: &Federation, name: &str, tags: &str) -> String {
     let name = format!("link-{}-{name}", regions.name);
     regions.shared.put(&[(format!("users/{name}"), json!({"password": "hush", "tags": tags}))]);
-    for region in TWO {
+    for region in regions.names() {
         let everything = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        regions.shared.put(&[(format!("permissions/{}/{name}", regions.vhost(region)), everything)]);
+        regions.shared.put(&[(format!("permissions/{}/{name}", regions.vhost(&region)), everything)]);
     }
     name
 }
 
 /// Regions whose virtual hosts exist, worked on by a user with these tags; other regions' links connect as another.
-fn worked_on(tags: &str) -> Federation {
-    let regions = Federation::new(&TWO, "");
+pub fn worked_on(names: &[&str], federation: &str, tags: &str) -> Federation {
+    let regions = Federation::new(names, federation);
     regions.declare_vhosts();
     let (worker, links) = (user(&regions, "worker", tags), user(&regions, "links", ""));
     let as_worker = format!(
@@ -45,7 +45,7 @@ fn worked_on(tags: &str) -> Federation {
 }
 
 fn no_administrator_is_needed_where_users_and_virtual_hosts_exist() {
-    let regions = worked_on("monitoring,policymaker");
+    let regions = worked_on(&TWO, "", "monitoring,policymaker");
     regions.up();
     regions.declare(X, &TWO);
     regions.runs(2);
@@ -55,7 +55,7 @@ fn no_administrator_is_needed_where_users_and_virtual_hosts_exist() {
 }
 
 fn a_lacking_tag_is_said_before_anything_is_changed() {
-    let regions = worked_on("monitoring");
+    let regions = worked_on(&TWO, "", "monitoring");
     regions.fedctl(&["plan"]).exits(0).says("has no tag `policymaker`").says("blocked");
     regions.fedctl(&["up"]).exits(1).says("FED0507").says("nothing was applied");
     let vhost = regions.vhost("asia");
@@ -63,7 +63,7 @@ fn a_lacking_tag_is_said_before_anything_is_changed() {
 }
 
 fn a_wrong_password_and_a_missing_one_are_told_apart() {
-    let regions = worked_on("monitoring,policymaker");
+    let regions = worked_on(&TWO, "", "monitoring,policymaker");
     regions.file("worker.txt", "wrong\n");
     regions.fedctl(&["status"]).exits(4).says("FED0614").says("rejects user");
     regions.fedctl(&["up"]).exits(1).says("FED0614").conceals("wrong");

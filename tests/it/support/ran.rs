@@ -37,6 +37,36 @@ impl Ran {
         }
     }
 
+    /// Runs it to its end; with it every HTTP request that it wrote to a socket, as the kernel saw it: `GET /api/queues`.
+    pub fn traced(command: &Command) -> (Self, Vec<String>) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut strace = Command::new("strace");
+        strace.args([
+            "-f",
+            "-qq",
+            "-e",
+            "trace=write,writev,sendto,sendmsg",
+            "-e",
+            "signal=none",
+            "-s",
+            "300",
+        ]);
+        strace.arg("-o").arg(log.path()).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => strace.env(name, value),
+                None => strace.env_remove(name),
+            };
+        }
+        strace.stdin(Stdio::null());
+        let ran = Self::of(strace);
+        let log = std::fs::read_to_string(log.path()).unwrap();
+        let written = log.lines().filter_map(|line| Some(line.split_once('"')?.1.split_once(" HTTP/1.1")?.0));
+        let verbs = ["GET /", "HEAD /", "PUT /", "POST /", "DELETE /"];
+        let requests = written.filter(|written| verbs.iter().any(|verb| written.starts_with(verb)));
+        (ran, requests.map(str::to_owned).collect())
+    }
+
     /// It ended with this code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {

@@ -31,6 +31,12 @@ pub(super) struct Identity {
     pub tags: BTreeSet<String>,
 }
 
+impl Identity {
+    pub fn administers(&self) -> bool {
+        self.tags.contains("administrator")
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Permission {
     pub user: String,

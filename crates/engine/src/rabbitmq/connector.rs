@@ -96,7 +96,7 @@ impl Connector {
         let client = self.client(site).map_err(Unavailable::OutOfReach)?;
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let turns = turns.entry(site.api()).or_default().clone();
-        Ok(Broker { site: site.clone(), password, base, client, turns })
+        Ok(Broker { site: site.clone(), password, base, client, turns, look: None })
     }
 }
 

@@ -1,11 +1,13 @@
 //! A request to a broker that failed, and why.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode};
 
 use fedctl_model::topology::RegionName;
 
 /// A request to a broker that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {method} {path} on broker `{region}`")]
 pub struct BrokerError {
     pub(super) method: Method,
@@ -16,16 +18,16 @@ pub struct BrokerError {
 }
 
 /// Why a request failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Cause {
     #[error("timed out")]
-    TimedOut(#[source] reqwest::Error),
+    TimedOut(#[source] Arc<reqwest::Error>),
     #[error("unreachable")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] Arc<reqwest::Error>),
     #[error("{reason}")]
     Refused { status: StatusCode, reason: String },
     #[error("unexpected response")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] Arc<serde_json::Error>),
     #[error("the answer is too long")]
     TooLong,
     #[error("unroutable: no queue is bound for the message")]

@@ -1,5 +1,7 @@
 //! Requests to the management API, and what a failed one says.
 
+use std::sync::Arc;
+
 use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +18,7 @@ const ATTEMPTS: u32 = 3;
 const LONGEST_ANSWER: usize = 256 << 20;
 
 /// An answer that was read to its end.
+#[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     /// The broker's clock when it answered.
@@ -60,8 +63,14 @@ impl Broker {
 
     async fn send(&self, method: Method, path: &[&str], query: &str, body: Option<&Value>) -> Result<Answer> {
         let answer = self.request(method.clone(), path, query, body).await?;
+        self.succeeded(method, path, &answer)?;
+        Ok(answer)
+    }
+
+    /// Whether a request was not refused.
+    pub(super) fn succeeded(&self, method: Method, path: &[&str], answer: &Answer) -> Result<()> {
         if answer.status.is_success() {
-            return Ok(answer);
+            return Ok(());
         }
         let refusal = serde_json::from_slice::<answer::Refusal>(&answer.body).unwrap_or_default();
         let reason = refusal.text().unwrap_or_else(|| answer.status.to_string());
@@ -132,7 +141,7 @@ impl Broker {
         answer: &Answer,
     ) -> Result<T> {
         serde_json::from_slice(&answer.body)
-            .map_err(|source| self.failed(method, path, Cause::Malformed(source)))
+            .map_err(|source| self.failed(method, path, Cause::Malformed(Arc::new(source))))
     }
 
     pub(super) fn failed(&self, method: Method, path: &[&str], cause: Cause) -> BrokerError {
@@ -156,5 +165,5 @@ fn is_passing(method: &Method, answer: &Result<Answer>) -> bool {
 /// The address is an internal one; the region says which broker it is.
 fn unanswered(source: reqwest::Error) -> Cause {
     let cause = if source.is_timeout() { Cause::TimedOut } else { Cause::Unreachable };
-    cause(source.without_url())
+    cause(Arc::new(source.without_url()))
 }

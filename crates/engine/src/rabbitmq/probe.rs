@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Broker, Result, answer};
+use super::{Broker, Result, answer, health::LINK_COLUMNS};
 use fedctl_model::{
     federation::{Downstream, internal_exchanges, internal_queue},
-    observed::Resource,
+    observed::{Reported, Resource},
 };
 
 /// Below every other policy's: one that already applies to what the probe uses has to go on applying.
@@ -39,7 +39,7 @@ impl Broker {
         &self,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<(String, Resource, String)>> {
-        let (links, now) = self.links("columns=exchange,queue,upstream,status,error,timestamp,uri").await?;
+        let (links, now) = self.links(Reported::All, LINK_COLUMNS).await?;
         let links = links.into_iter().filter_map(|link| link.into_link(now));
         let wanted = links.filter(|link| is_wanted(link.resource.name()));
         Ok(wanted.map(|link| (link.upstream, link.resource, link.status)).collect())

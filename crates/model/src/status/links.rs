@@ -11,7 +11,7 @@ use crate::{
     names::{BROKER, ITSELF, container, is_link_user, wan},
     observed::{
         BrokerHealth, Consumer, ContainerState, Federated, Link, LinkDefinitions, Observed, Plugin, Queue,
-        Resource, Snapshot,
+        Reported, Resource, Snapshot,
     },
     pattern::Pattern,
     probe::is_probe,
@@ -76,6 +76,8 @@ struct End<'a> {
     /// The links that its broker reports, by upstream and resource.
     reported: BTreeMap<(&'a str, &'a Resource), &'a Link>,
     queues: BTreeMap<&'a str, &'a Queue>,
+    /// The consumers that its broker has counted, if it counts them, by queue.
+    consumers: Option<BTreeMap<&'a str, Vec<&'a Consumer>>>,
     /// Bindings: exchange, receiving exchange or queue, routing key.
     bindings: BTreeSet<(&'a str, &'a str, &'a str)>,
 }
@@ -101,6 +103,7 @@ impl<'a> End<'a> {
             address: address.map(String::as_str).filter(|address| !address.is_empty()),
             reported: reported.map(|link| ((link.upstream.as_str(), &link.resource), link)).collect(),
             queues: queues.map(|queue| (queue.name.as_str(), queue)).collect(),
+            consumers: health.and_then(|health| health.consumers.as_deref()).map(by_queue),
             bindings: bindings
                 .map(|found| (found.source.as_str(), found.destination.as_str(), found.routing_key.as_str()))
                 .collect(),
@@ -115,9 +118,15 @@ impl<'a> End<'a> {
         }
     }
 
-    /// The consumers that its broker has counted, if it counts them.
-    fn consumers(&self) -> Option<&'a [Consumer]> {
-        self.health?.consumers.as_deref()
+    /// The consumers of one of its queues, as far as it has counted them.
+    fn consumers_of(&self, queue: &str) -> &[&'a Consumer] {
+        self.consumers.as_ref().and_then(|consumers| consumers.get(queue)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The bindings of one of its exchanges.
+    fn bindings_of<'s>(&'s self, exchange: &'s str) -> impl Iterator<Item = &'s (&'s str, &'s str, &'s str)> {
+        let all = self.bindings.range((exchange, "", "")..);
+        all.take_while(move |(source, ..)| *source == exchange)
     }
 
     /// Its queue in which an exchange's messages wait for a downstream.
@@ -141,12 +150,20 @@ impl<'a> End<'a> {
     }
 }
 
+fn by_queue(consumers: &[Consumer]) -> BTreeMap<&str, Vec<&Consumer>> {
+    let mut by_queue: BTreeMap<&str, Vec<&Consumer>> = BTreeMap::new();
+    for consumer in consumers {
+        by_queue.entry(&consumer.queue).or_default().push(consumer);
+    }
+    by_queue
+}
+
 fn link_status(topology: &Topology, link: LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> LinkStatus {
     let reported = downstream.reported.get(&(link.upstream.as_str(), &link.resource)).copied();
     let said = reported.map(condition);
     let condition = obstacle(&link, upstream, downstream)
         .or_else(|| said.clone())
-        .unwrap_or_else(|| missing(topology, &link, downstream));
+        .unwrap_or_else(|| unlisted(topology, &link, upstream, downstream));
     let condition = if condition == Condition::Running {
         belied(&link, reported.and_then(|link| link.age), upstream, downstream)
             .map_or(Condition::Running, Condition::Failing)
@@ -222,6 +239,39 @@ fn age(link: &Link) -> Option<u64> {
     link.age.filter(|_| matches!(condition(link), Condition::Running | Condition::Connecting))
 }
 
+/// What is so of a link that is not among those that its broker reports.
+fn unlisted(topology: &Topology, link: &LinkRef, upstream: &End<'_>, downstream: &End<'_>) -> Condition {
+    let condition = missing(topology, link, downstream);
+    if downstream.health.is_none_or(|health| health.reported == Reported::All)
+        || condition != Condition::Failing(Reason::NotStarted)
+    {
+        return condition;
+    }
+    let Some(connected) = is_connected(&link.resource, upstream, downstream) else {
+        let uncounted =
+            || Unavailable::Unresponsive("it collects no metrics and so counts no consumers".into());
+        return Condition::Unknown(upstream.unavailable().unwrap_or_else(uncounted));
+    };
+    match (connected, downstream.health.and_then(|health| health.definitions.as_ref())) {
+        (true, _) => Condition::Running,
+        // the upstream may not have counted its consumer yet
+        (false, Some(_)) => Condition::Connecting,
+        (false, None) => condition,
+    }
+}
+
+/// Whether the upstream has the consumer that a link is, where it says.
+fn is_connected(resource: &Resource, upstream: &End<'_>, downstream: &End<'_>) -> Option<bool> {
+    let queue = match resource {
+        Resource::Exchange(name) => upstream.internal_queue(name, downstream),
+        Resource::Queue(name) => name.clone(),
+    };
+    let user = upstream.link_user(downstream);
+    let is_link = |consumer: &&Consumer| [user.as_str(), ITSELF].contains(&consumer.user.as_str());
+    upstream.consumers.as_ref()?;
+    Some(upstream.consumers_of(&queue).iter().any(is_link))
+}
+
 /// Why a link is not among those that its broker reports.
 fn missing(topology: &Topology, link: &LinkRef, downstream: &End<'_>) -> Condition {
     let declared = downstream.health.is_some_and(|health| declares(health, &link.resource));
@@ -283,19 +333,18 @@ fn belied(link: &LinkRef, age: Option<u64>, upstream: &End<'_>, downstream: &End
 /// a link that has just started, and of whose upstream nothing waits, it is too early to say. A consumer whose user the
 /// broker does not say may be a link, and is evidence of nothing.
 fn fetches_nothing(name: &str, age: Option<u64>, upstream: &End<'_>, downstream: &End<'_>) -> bool {
-    let (Some(above), Some(below)) = (upstream.consumers(), downstream.consumers()) else { return false };
+    if downstream.consumers.is_none() {
+        return false;
+    }
     let user = upstream.link_user(downstream);
-    let is_local = |consumer: &Consumer| {
-        consumer.queue == name && !consumer.user.is_empty() && !downstream.is_link_user(&consumer.user)
-    };
-    let may_be_link = |consumer: &Consumer| {
-        consumer.queue == name && [user.as_str(), ITSELF, ""].contains(&consumer.user.as_str())
-    };
+    let is_local =
+        |consumer: &&Consumer| !consumer.user.is_empty() && !downstream.is_link_user(&consumer.user);
+    let may_be_link = |consumer: &&Consumer| [user.as_str(), ITSELF, ""].contains(&consumer.user.as_str());
     let ready = |end: &End<'_>| end.queues.get(name).map_or(0, |queue| queue.messages - queue.unacknowledged);
     let settled = age.is_some_and(|age| age >= COUNTED_WITHIN);
-    !above.is_empty()
-        && below.iter().any(is_local)
-        && !above.iter().any(may_be_link)
+    upstream.consumers.as_ref().is_some_and(|counted| !counted.is_empty())
+        && downstream.consumers_of(name).iter().any(is_local)
+        && !upstream.consumers_of(name).iter().any(may_be_link)
         && ready(downstream) == 0
         && (ready(upstream) > 0 || settled)
 }
@@ -303,10 +352,10 @@ fn fetches_nothing(name: &str, age: Option<u64>, upstream: &End<'_>, downstream:
 /// Whether the upstream still has the downstream's connections from an address that it had before: they are dead, and
 /// both sides notice only when their heartbeats fail.
 fn is_stale(upstream: &End<'_>, downstream: &End<'_>) -> bool {
+    let Some(address) = downstream.address else { return false };
     let user = upstream.link_user(downstream);
-    let consumers = upstream.consumers().into_iter().flatten();
-    let mut hosts = consumers.filter(|consumer| consumer.user == user).map(|consumer| consumer.host.as_str());
-    downstream.address.is_some_and(|address| hosts.any(|host| !host.is_empty() && host != address))
+    let mut consumers = upstream.consumers.iter().flat_map(BTreeMap::values).flatten();
+    consumers.any(|consumer| consumer.user == user && !consumer.host.is_empty() && consumer.host != address)
 }
 
 /// A link of an exchange carries only what the downstream has bound, and only once the upstream knows
@@ -315,15 +364,11 @@ fn not_propagated(exchange: &str, upstream: &End<'_>, downstream: &End<'_>) -> O
     upstream.health?;
     let queue = upstream.internal_queue(exchange, downstream);
     let internal = internal_exchanges(&queue);
-    let own = downstream
-        .bindings
-        .iter()
-        .filter(|(source, destination, _)| *source == exchange && !is_internal(destination));
+    let own = downstream.bindings_of(exchange).filter(|(_, destination, _)| !is_internal(destination));
     let mut own = own.map(|(_, _, key)| *key).peekable();
     // without a binding there is nothing to carry
     own.peek()?;
-    let bound =
-        |name: &&String| upstream.bindings.iter().any(|(source, to, _)| source == *name && *to == queue);
+    let bound = |name: &&String| upstream.bindings_of(name).any(|(_, to, _)| *to == queue);
     let Some(internal) = internal.iter().find(bound) else {
         return Some(Reason::InternalBindingMissing);
     };
@@ -338,8 +383,8 @@ fn activity(link: &LinkRef, waiting: Option<&Queue>, downstream: &End<'_>) -> Op
     let paused = match &link.resource {
         Resource::Exchange(_) => false,
         Resource::Queue(name) => {
-            let counted = downstream.consumers().filter(|consumers| !consumers.is_empty());
-            counted.is_some_and(|consumers| consumers.iter().all(|consumer| consumer.queue != *name))
+            let counted = downstream.consumers.as_ref().filter(|consumers| !consumers.is_empty());
+            counted.is_some_and(|consumers| !consumers.contains_key(name.as_str()))
         }
     };
     Some(match (paused, waiting.unacknowledged, waiting.messages, &link.resource) {

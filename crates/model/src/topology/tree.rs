@@ -68,14 +68,14 @@ pub(super) fn read(findings: &mut Findings) -> Option<Tree> {
     }
 }
 
-/// Enough for 64 regions with every setting and a comment on each.
+/// Enough for 512 regions with every setting and a comment on each.
 const MOST_BYTES: usize = 1 << 20;
 
-/// More than 64 regions need, and little enough to be read at once.
+/// More than 512 regions need, and little enough to be read at once.
 fn limits() -> serde_yaml::Options {
     serde_yaml::options! {
         budget: serde_yaml::budget! {
-            max_nodes: 20_000,
+            max_nodes: 100_000,
             max_depth: 32,
             enforce_alias_anchor_ratio: false,
         },

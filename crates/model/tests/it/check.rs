@@ -12,7 +12,7 @@ use fedctl_model::{
     diagnostic::{Code, pages},
     observed::{
         self, BrokerHealth, Consumer, Container, ContainerState, EngineState, Federated, Link, Observed,
-        Resource, Snapshot,
+        Reported, Resource, Snapshot,
     },
     secret::Secret,
     site::{self, Inventory, Unavailable},
@@ -139,6 +139,7 @@ fn healthy(upstreams: &[RegionName], downstreams: &[RegionName]) -> BrokerHealth
         exchanges: exchanges().into_iter().map(|exchange| exchange.name).collect(),
         queues: queues.map(depth).collect(),
         bindings: Vec::new(),
+        reported: Reported::All,
         links: Ok(upstreams.iter().flat_map(|name| resources().map(|found| link(name, found))).collect()),
         consumers: Some(consumers.collect()),
         definitions: None,

@@ -11,7 +11,7 @@ use fedctl_model::{
     names,
     observed::{
         Binding, BrokerHealth, Consumer, Container, ContainerState, EngineState, Federated, Link,
-        LinkDefinitions, Observed, Plugin, Queue, Resource, Snapshot,
+        LinkDefinitions, Observed, Plugin, Queue, Reported, Resource, Snapshot,
     },
     site::{Inventory, Unavailable},
     status::{
@@ -149,6 +149,7 @@ fn broker_health(others: &[RegionName]) -> BrokerHealth {
         queues: internal.chain([queue(QUEUE.into(), 0)]).collect(),
         bindings: vec![],
         links: Ok(links.collect()),
+        reported: Reported::All,
         consumers: Some(vec![]),
         definitions: None,
     }
@@ -325,6 +326,61 @@ fn without_its_policy_or_upstream_a_link_is_missing() {
             held.policies.insert("others".into(), policy("^others", "all", 10));
         },
         not_started,
+    );
+}
+
+#[test]
+fn of_a_link_that_is_not_among_those_that_do_not_run_its_upstreams_consumer_says_whether_it_does() {
+    // nothing but links of exchanges, of which asia names those that do not run
+    let crowded = |damage: fn(&mut World)| {
+        move |world: &mut World| {
+            world.topology.federation.policies.retain(|policy| policy.name == "events");
+            let queue = internal_queue(EXCHANGE, &Downstream::new("asia", None));
+            *world.consumers("europe") =
+                vec![Consumer { queue, user: "link-asia".into(), host: String::new() }];
+            world.links("europe").retain(|link| link.resource == Resource::Exchange(EXCHANGE.into()));
+            world.links("asia").clear();
+            world.broker("asia").reported = Reported::NotRunning;
+            damage(world);
+        }
+    };
+    let found = |state: &str| format!("europe → asia {EXCHANGE}: {state}");
+    check(crowded(|_| {}), &[]);
+    // not asked yet what it holds
+    let not_started = "Missing: the downstream has its policy and upstream, and has not started it";
+    check(crowded(|world| world.consumers("europe").clear()), &[&found(not_started)]);
+    check(
+        crowded(|world| {
+            world.consumers("europe").clear();
+            world.broker("asia").definitions = Some(definitions());
+        }),
+        &[&found("Starting: no error")],
+    );
+    check(
+        crowded(|world| {
+            world.consumers("europe").clear();
+            let mut held = definitions();
+            held.upstreams.clear();
+            world.broker("asia").definitions = Some(held);
+        }),
+        &[&found("Missing: the downstream lacks the upstream: `fedctl up` puts it back")],
+    );
+    check(
+        crowded(|world| world.broker("europe").consumers = None),
+        &[&found(
+            "Unknown: the downstream does not say: the broker is up, but its management API does not answer as it \
+                  should: it collects no metrics and so counts no consumers",
+        )],
+    );
+    // what it does name counts
+    check(
+        crowded(|world| {
+            *world.broker("asia") = broker_health(&[RegionName::new("europe")]);
+            world.broker("asia").reported = Reported::NotRunning;
+            world.link("asia").status = "error".into();
+            world.links("asia").truncate(1);
+        }),
+        &[&found("Down: error")],
     );
 }
 

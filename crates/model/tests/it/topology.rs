@@ -164,22 +164,22 @@ fn regions(count: usize, settings: &str) -> String {
 }
 
 #[test]
-fn ten_regions_are_fine_and_so_are_sixty_four() {
+fn ten_regions_are_fine_and_so_are_hundreds() {
     check(&regions(10, ""), &[]);
-    check(&(regions(64, "") + "broker: {memory: 1024}\n"), &[]);
+    check(&(regions(512, "") + "broker: {memory: 8192}\n"), &[]);
 }
 
 #[test]
-fn sixty_five_regions_are_too_many() {
-    check(&regions(65, ""), &["FED0109 3:1 `regions` has 65 entries; 64 are allowed"]);
+fn more_than_five_hundred_and_twelve_regions_are_too_many() {
+    check(&regions(513, ""), &["FED0109 3:1 `regions` has 513 entries; 512 are allowed"]);
 }
 
 #[test]
-fn sixty_four_regions_may_share_their_settings_through_aliases() {
+fn hundreds_of_regions_may_share_their_settings_through_aliases() {
     let anchors = "  ports: &ports {}\n  services: &services [name: products, name: taxes]\n";
     let aliases = "  ports: *ports\n  services: *services\n";
-    let yaml = regions(64, aliases).replacen(aliases, anchors, 1);
-    check(&(yaml + "broker: {memory: 1024}\n"), &[]);
+    let yaml = regions(512, aliases).replacen(aliases, anchors, 1);
+    check(&(yaml + "broker: {memory: 8192}\n"), &[]);
 }
 
 #[test]

@@ -28,6 +28,9 @@ const QUEUES_TOO_FAR: Code = Code::warning(
      Link every region whose services need each other's queues, as a full mesh does, or federate exchanges only.",
 );
 
+/// A path over more regions than this is shortened.
+const NAMED_HOPS: usize = 8;
+
 fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
     const MAX_HOPS: &str = "federation/upstream/max-hops";
     let hops = usize::try_from(topology.max_hops()).unwrap_or(usize::MAX);
@@ -55,7 +58,12 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
     let copies = if federation.allow_duplicates { Vec::new() } else { topology.copies() };
     let mut many = copies.iter().filter(|copies| copies.count > 1);
     let Some(first) = many.next() else { return };
-    let path = |path: &Vec<RegionName>| path.iter().map(RegionName::as_str).collect::<Vec<_>>().join(" → ");
+    let path = |path: &Vec<RegionName>| match path.as_slice() {
+        [first, second, .., last] if path.len() > NAMED_HOPS => {
+            format!("{first} → {second} → … → {last} ({})", counted(path.len() - 1, "link"))
+        }
+        all => all.iter().map(RegionName::as_str).collect::<Vec<_>>().join(" → "),
+    };
     let paths: Vec<String> = topology.paths(&first.origin, &first.region).iter().map(path).collect();
     let message = format!(
         "a message from `{}` reaches `{}` {} times: {}",

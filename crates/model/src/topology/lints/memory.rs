@@ -30,7 +30,9 @@ fn check(topology: &Topology, places: &mut Places<'_, '_, '_>) {
         BROKER + policies * (AS_DOWNSTREAM * region.upstreams.len() + AS_UPSTREAM * region.downstreams.len())
     };
     let neighbours = topology.neighbours();
-    let Some((name, most)) = neighbours.iter().max_by_key(|(_, region)| needed(region)) else { return };
+    let in_containers = topology.regions.iter().filter(|region| region.broker.is_none());
+    let in_containers = in_containers.filter_map(|region| neighbours.get_key_value(&region.name));
+    let Some((name, most)) = in_containers.max_by_key(|(_, region)| needed(region)) else { return };
     let tenths = u64::try_from(needed(most)).unwrap_or(u64::MAX);
     let memory = topology.broker.memory;
     if tenths > memory * WATERMARK {
