@@ -13,8 +13,10 @@ mod figure;
 mod floor;
 mod latency;
 mod machine;
+mod management;
 mod project;
 mod region;
+mod scale;
 mod services;
 mod systems;
 mod trouble;
@@ -40,7 +42,7 @@ struct Settings {
     only: Option<String>,
 }
 
-const PARTS: [&str; 3] = ["commands", "services", "systems"];
+const PARTS: [&str; 4] = ["commands", "services", "systems", "scale"];
 
 impl Settings {
     fn from_env() -> Result<Self> {
@@ -93,6 +95,9 @@ fn main() -> Result<()> {
     }
     if settings.wants("systems") {
         runtime.block_on(systems::compare(&project, &engine, &settings))?;
+    }
+    if settings.wants("scale") {
+        runtime.block_on(scale::measure(&project, &engine, settings.repetitions))?;
     }
     Ok(())
 }

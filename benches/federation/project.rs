@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
@@ -59,6 +60,17 @@ impl Project {
     /// Another topology, which has to have this project's name.
     pub fn write(&self, text: &str) -> Result<()> {
         Ok(fs::write(self.directory.path().join("regions.yaml"), text)?)
+    }
+
+    /// A file beside the topology, which only its owner may read.
+    pub fn file(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.directory.path().join(name);
+        fs::write(&path, text)?;
+        Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?)
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The passwords of the running project.

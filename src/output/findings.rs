@@ -1,6 +1,6 @@
 //! Findings as people know them from compilers.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
@@ -31,8 +31,8 @@ pub fn render_briefly(findings: &[Diagnostic], text: &str, path: &str, color: bo
     });
     let mut rendered = render(&shown, text, path, color);
     if let Some(others) = findings.len().checked_sub(shown.len()).filter(|others| *others > 0) {
-        rendered +=
-            &format!("\n{} of the same kinds: fedctl check --offline\n", counted(others, "more warning"));
+        let others = counted(others, "more warning");
+        writeln!(rendered, "\n{others} of the same kinds: fedctl check --offline").ok();
     }
     rendered
 }

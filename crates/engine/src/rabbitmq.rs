@@ -147,7 +147,7 @@ impl Broker {
     /// What the broker holds, as far as a plan needs it, or the plugin without which it does not say.
     pub async fn definitions(&self) -> Result<std::result::Result<Definitions, Plugin>> {
         if !self.site.is_ours() {
-            return self.definitions_elsewhere().await;
+            return Box::pin(self.definitions_elsewhere()).await;
         }
         let (lacks_a_plugin, held) = tokio::join!(self.lacks_a_plugin(), self.all_definitions(true));
         if lacks_a_plugin? { self.missing_plugin().await.map(Err) } else { held.map(Ok) }
@@ -167,7 +167,8 @@ impl Broker {
         if known && self.lacks_a_plugin().await? {
             return self.missing_plugin().await.map(Err);
         }
-        let mut held = if known { self.all_definitions(administers).await? } else { self.named().await? };
+        let mut held =
+            if known { Box::pin(self.all_definitions(administers)).await? } else { self.named().await? };
         (held.tags, held.lacks_vhost) = (Some(tags), lacks_vhost);
         Ok(Ok(held))
     }
