@@ -3,6 +3,7 @@
 //! The intents of RabbitMQ's own suites for federation (`exchange_SUITE`, `queue_SUITE`,
 //! `triangular_bidirectional_exchange_federation_SUITE`, `federation_mgmt_SUITE` and others) are among the cases.
 
+mod adopt;
 mod apply;
 mod federation;
 mod links;
@@ -12,5 +13,6 @@ mod tls;
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [apply::cases(), links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
+    let all = [adopt::cases(), apply::cases(), links::cases(), rights::cases(), tls::cases()];
+    all.into_iter().flatten().collect()
 }

@@ -27,6 +27,7 @@ use tokio::{
 
 use fedctl_model::{
     definition::{Permissions, Policy},
+    names::recorded_project,
     observed::{Definitions, Owned, Plugin, Resource},
     password,
     plan::Change,
@@ -156,15 +157,23 @@ impl Broker {
         if known && self.lacks_a_plugin().await? {
             return self.missing_plugin().await.map(Err);
         }
-        let mut held = if known { self.all_definitions(administers).await? } else { self.named().await? };
+        let mut held = if known {
+            self.all_definitions(administers).await?
+        } else {
+            self.named(writes, administers).await?
+        };
         (held.tags, held.lacks_vhost) = (Some(tags), lacks_vhost);
         Ok(Ok(held))
     }
 
-    /// Only the cluster's name.
-    async fn named(&self) -> Result<Definitions> {
+    /// Only what is not in a virtual host: the cluster's name, and as far as fedctl's user may see them, what projects
+    /// recorded, and users.
+    async fn named(&self, writes: bool, administers: bool) -> Result<Definitions> {
         let answer::Name { name: cluster_name } = self.get(["cluster-name"], "").await?;
-        Ok(Definitions { cluster_name, ..Definitions::default() })
+        let (owned, others) = if writes { self.recorded().await? } else { Default::default() };
+        let users = self.if_allowed::<answer::User>(administers, ["users"]).await?;
+        let users = users.into_iter().map(|user| (user.name, user.password_hash)).collect();
+        Ok(Definitions { cluster_name, owned, others, users, ..Definitions::default() })
     }
 
     /// Whether it lacks a plugin that links need.
@@ -183,7 +192,7 @@ impl Broker {
         let vhost = self.site.vhost.as_str();
         let itself =
             async { tokio::try_join!(self.version(), self.get::<answer::Name>(["cluster-name"], "")) };
-        let (itself, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+        let (itself, users, permissions, upstreams, policies, exchanges, queues, (owned, others)) = tokio::try_join!(
             itself,
             self.if_allowed::<answer::User>(administers, ["users"]),
             self.if_allowed::<answer::Permission>(administers, ["vhosts", vhost, "permissions"]),
@@ -191,7 +200,7 @@ impl Broker {
             self.get::<Vec<answer::Policy>>(["policies", vhost], ""),
             self.get::<Vec<answer::Name>>(["exchanges", vhost], "columns=name"),
             self.listed_queues(),
-            self.owned(),
+            self.recorded(),
         )?;
         let (version, cluster_name) = itself;
         Ok(Definitions {
@@ -207,6 +216,7 @@ impl Broker {
             internal: queues.iter().filter_map(answer::Queue::internal).collect(),
             queues: queues.into_iter().map(Into::into).collect(),
             owned,
+            others,
         })
     }
 
@@ -226,6 +236,23 @@ impl Broker {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same, and what other projects recorded.
+    async fn recorded(&self) -> Result<(Option<Owned>, Vec<(String, Owned)>)> {
+        let path = ["global-parameters"];
+        let (mut own, mut others) = (None, Vec::new());
+        for found in self.get::<Vec<answer::AnyGlobalParameter>>(path, "").await? {
+            let Some(project) = recorded_project(&found.name) else { continue };
+            let owned = serde_json::from_value(found.value);
+            if found.name == self.site.parameter {
+                own = Some(owned.map_err(|error| self.failed(Method::GET, &path, Cause::Malformed(error)))?);
+            } else if Some(project) != recorded_project(&self.site.parameter) {
+                // what cannot be read is no record of fedctl's
+                others.extend(owned.ok().map(|owned| (project.to_owned(), owned)));
+            }
+        }
+        Ok((own, others))
     }
 
     /// Sets the cluster name.

@@ -20,7 +20,7 @@ use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
 pub use external::{ExternalBroker, LinkUser, PasswordSource};
 pub use federation::{
-    AckMode, ApplyTo, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
+    AckMode, ApplyTo, CleanupMode, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
 };
 use findings::Findings;
 pub use routes::{Copies, Neighbours};

@@ -186,6 +186,13 @@ pub(super) struct GlobalParameter {
     pub value: Owned,
 }
 
+/// One of all global parameters, whatever is in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnyGlobalParameter {
+    pub name: String,
+    pub value: Value,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct FeatureFlag {
     pub name: String,

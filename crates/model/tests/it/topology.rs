@@ -6,8 +6,8 @@ use crate::catalogue::catalogue;
 use fedctl_model::{
     diagnostic::{Diagnostic, Place, Position},
     topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, QueueType,
-        Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
+        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, CleanupMode, Federation, FederationPolicy, Port,
+        QueueType, Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
     },
 };
 use proptest::{
@@ -656,7 +656,7 @@ prop_compose! {
             allow_duplicates: false,
             upstream: UpstreamSettings {
                 ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: Some(1), heartbeat,
-                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait,
+                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait, resource_cleanup_mode: CleanupMode::Never,
             },
             policies: policies.collect(),
         }
