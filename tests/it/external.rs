@@ -6,6 +6,7 @@
 mod adopt;
 mod apply;
 mod federation;
+mod import;
 mod links;
 mod rights;
 mod tls;
@@ -13,6 +14,7 @@ mod tls;
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    let all = [adopt::cases(), apply::cases(), links::cases(), rights::cases(), tls::cases()];
+    let all =
+        [adopt::cases(), apply::cases(), import::cases(), links::cases(), rights::cases(), tls::cases()];
     all.into_iter().flatten().collect()
 }

@@ -27,6 +27,7 @@ use tokio::{
 
 use fedctl_model::{
     definition::{Permissions, Policy},
+    import::Found,
     names::recorded_project,
     observed::{Definitions, Owned, Plugin, Resource},
     password,
@@ -174,6 +175,17 @@ impl Broker {
         let users = self.if_allowed::<answer::User>(administers, ["users"]).await?;
         let users = users.into_iter().map(|user| (user.name, user.password_hash)).collect();
         Ok(Definitions { cluster_name, owned, others, users, ..Definitions::default() })
+    }
+
+    /// What it holds of a federation, whoever made it.
+    pub async fn importable(&self) -> Result<Found> {
+        let vhost = self.site.vhost.as_str();
+        let (held, parameters) = tokio::try_join!(
+            self.all_definitions(false),
+            self.get::<Vec<answer::AnyParameter>>(["parameters"], ""),
+        )?;
+        let here = parameters.into_iter().filter(|found| found.vhost == vhost);
+        Ok(Found::of(held, vhost, here.map(|found| (found.component, found.name))))
     }
 
     /// Whether it lacks a plugin that links need.

@@ -127,7 +127,7 @@ impl Upstream {
     }
 
     /// The same with every key that RabbitMQ has a default for.
-    fn completed(&self) -> Self {
+    pub(crate) fn completed(&self) -> Self {
         let mut completed = self.clone();
         for (key, usual) in LEFT_OUT {
             completed.settings.entry(key).or_insert_with(|| usual.value());

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod event;
 pub mod export;
 pub mod federation;
+pub mod import;
 pub mod names;
 pub mod observed;
 pub mod outcome;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
-pub use external::{ExternalBroker, LinkUser, PasswordSource};
+pub use external::{ExternalBroker, LinkUser, PasswordSource, password_variable};
 pub use federation::{
     AckMode, ApplyTo, CleanupMode, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
 };

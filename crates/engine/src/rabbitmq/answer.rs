@@ -186,6 +186,14 @@ pub(super) struct GlobalParameter {
     pub value: Owned,
 }
 
+/// One of all parameters, without its value.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnyParameter {
+    pub vhost: String,
+    pub component: String,
+    pub name: String,
+}
+
 /// One of all global parameters, whatever is in it.
 #[derive(Debug, Deserialize)]
 pub(super) struct AnyGlobalParameter {

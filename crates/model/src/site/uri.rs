@@ -8,10 +8,10 @@ use super::AMQP;
 use crate::secret::Secret;
 
 /// The heartbeat of a connection whose URI gives none, in seconds (RabbitMQ, `amqp_params_network`).
-const HEARTBEAT: &str = "10";
+pub(crate) const HEARTBEAT: &str = "10";
 /// Milliseconds that fedctl gives a link to connect. An upstream of others that does not say how long is as good: it is not
 /// worth a restart of its links.
-const CONNECTION_TIMEOUT: &str = "5000";
+pub(crate) const CONNECTION_TIMEOUT: &str = "5000";
 
 /// An AMQP URI without its password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,6 +118,11 @@ impl Settled {
     }
 }
 
+/// Whether a parameter of a URI is among those that every upstream of fedctl's has.
+pub(crate) fn is_usual(parameter: &str) -> bool {
+    matches!(parameter, "heartbeat" | "connection_timeout")
+}
+
 /// User and password, as they are written.
 fn credentials(uri: &Secret) -> Option<&str> {
     let (_, rest) = uri.expose().split_once("://")?;
@@ -126,7 +131,7 @@ fn credentials(uri: &Secret) -> Option<&str> {
 }
 
 /// A part of a URI without its escapes.
-fn decoded(part: &str) -> String {
+pub(crate) fn decoded(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod external;
+mod import;
 mod model;
 mod properties;
 mod upstreams;
