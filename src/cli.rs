@@ -14,7 +14,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
-pub use begin::Import;
+pub use begin::{Import, Init};
 pub use change::{Apply, Choices, Plan, Up};
 pub use check::{Check, Explain};
 pub use exporter::Exporter;
@@ -61,6 +61,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a first regions.yaml, after three questions
+    Init(Init),
     /// Write a regions.yaml from brokers that are federated already
     Import(Import),
     /// Stand up the regions, federate them, and wait until every link runs

@@ -11,6 +11,7 @@ mod export;
 mod exporter;
 mod failure;
 mod import;
+mod init;
 mod link;
 mod logs;
 mod look;
@@ -57,6 +58,7 @@ pub fn run(cli: Cli) -> Outcome {
 async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;
     match command {
+        Command::Init(init) => init::run(&global, &init, output),
         Command::Import(import) => import::run(&import, output).await,
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,

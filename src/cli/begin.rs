@@ -1,8 +1,25 @@
-//! The flags of `fedctl import`.
+//! The flags of `fedctl init` and `fedctl import`.
 
 use std::path::PathBuf;
 
 use clap::Args;
+
+/// `fedctl init`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  fedctl init                                                    asks, and writes regions.yaml\n  fedctl init --name shop --region europe --region asia          asks nothing; brokers in containers\n  fedctl init --yes --region europe=https://rabbit.eu.example.com --region asia=https://rabbit.asia.example.com"
+)]
+pub struct Init {
+    /// The project's name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A region; with the URL of a management API one whose broker runs already. May be given several times
+    #[arg(long = "region", value_name = "NAME[=URL]")]
+    pub regions: Vec<String>,
+    /// Do not ask: what is not given is the default
+    #[arg(short, long)]
+    pub yes: bool,
+}
 
 /// `fedctl import`.
 #[derive(Debug, Args)]

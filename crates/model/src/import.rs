@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use codes::ALL as CODES;
 pub use definitions::read;
+pub(crate) use text::quoted;
 
 use crate::{
     definition::{Policy, Upstream},

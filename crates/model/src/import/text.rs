@@ -131,7 +131,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Text as YAML has it: as it is where it cannot be anything else, or in quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:".contains(character);
     let begins = text.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
     let is_word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use fedctl_model::{
     desired::Desired,
     import::{Imported, Source, import, read},
+    init::first,
     observed::Definitions,
     plan::plan,
-    topology::{self, ExternalBroker, Topology},
+    topology::{self, ExternalBroker, RegionName, Topology},
 };
 use serde_json::json;
 
@@ -221,6 +222,26 @@ fn where_nothing_is_federated_the_file_says_so() {
     assert!(told.iter().all(|line| line.starts_with("FED0912")), "{told:?}");
     read_back(&made);
     assert!(read("{\"vhosts\": [{\"name\": \"orders\"}]}", "/").unwrap_err().contains("orders"));
+}
+
+#[test]
+fn a_first_file_is_valid_and_has_no_finding() {
+    let there = |name: &str| {
+        let name = RegionName::new(name);
+        (name.clone(), Some(ExternalBroker::at("https://ada@rabbit.example.com/mq", &name).unwrap()))
+    };
+    let here = |name: &str| (RegionName::new(name), None);
+    for regions in [vec![here("europe"), here("asia")], vec![there("europe"), there("us-east")]] {
+        let text = first("shop", &regions);
+        match topology::parse(&text, &catalogue()) {
+            Ok((topology, findings)) => {
+                assert_eq!(findings, [], "{text}");
+                assert_eq!(topology.regions.len(), 2);
+                assert_eq!(topology.federation.policies.len(), 2);
+            }
+            Err(findings) => panic!("{findings:#?}\n{text}"),
+        }
+    }
 }
 
 #[test]
