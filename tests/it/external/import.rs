@@ -101,6 +101,11 @@ fn what_was_federated_by_hand_is_adopted_and_no_link_restarts() {
     regions.fedctl(&["plan", "--detailed-exitcode"]).exits(0).says("nothing to do");
     regions.fedctl(&["status"]).exits(0);
 
+    // its links delete their queues when they end
+    let refused = regions.fedctl(&["link", "pause", &regions.at("europe"), &regions.at("asia")]).exits(1);
+    refused.says("resource-cleanup-mode");
+    assert_eq!(links(&regions), before, "and none has ended");
+
     // from now on it is the topology's: what is not in it any more goes
     regions.edit("by-hand", "by-file");
     let planned = regions.fedctl(&["plan"]).exits(0);

@@ -525,6 +525,13 @@ fn settings_that_may_lose_messages_are_warnings() {
         &format!("{THREE_REGIONS}  upstream:\n    ack-mode: on-publish\n"),
         &["FED0202 6:15 messages in flight are lost when a broker fails; `on-confirm` loses nothing"],
     );
+    check(
+        &format!("{THREE_REGIONS}  upstream:\n    resource-cleanup-mode: default\n"),
+        &[
+            "FED0202 6:28 messages that wait for a link are lost when it restarts; leave it out once none wait: `fedctl up` then \
+           changes the upstreams, and keeps them from deleting anything",
+        ],
+    );
 }
 
 #[test]
