@@ -1,5 +1,6 @@
 //! The command line: commands, flags, and where their defaults come from.
 
+mod begin;
 mod change;
 mod check;
 mod exporter;
@@ -13,6 +14,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
+pub use begin::{Import, Init};
 pub use change::{Apply, Choices, Plan, Up};
 pub use check::{Check, Explain};
 pub use exporter::Exporter;
@@ -59,6 +61,10 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a first regions.yaml, after three questions
+    Init(Init),
+    /// Write a regions.yaml from brokers that are federated already
+    Import(Import),
     /// Stand up the regions, federate them, and wait until every link runs
     Up(Up),
     /// Show what `up` would change, without changing anything

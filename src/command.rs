@@ -10,9 +10,12 @@ mod explain;
 mod export;
 mod exporter;
 mod failure;
+mod import;
+mod init;
 mod link;
 mod logs;
 mod look;
+mod new_file;
 mod plan;
 mod probe;
 mod project;
@@ -55,6 +58,8 @@ pub fn run(cli: Cli) -> Outcome {
 async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;
     match command {
+        Command::Init(init) => init::run(&global, &init, output),
+        Command::Import(import) => import::run(&import, output).await,
         Command::Up(up) => up::run(&global, &up, output).await,
         Command::Plan(plan) => plan::run(&global, &plan, output).await,
         Command::Apply(apply) => apply::run(&global, &apply, output).await,

@@ -27,10 +27,14 @@ pub struct Up {
 
 /// What `up` does only if it is told to.
 #[derive(Debug, Clone, Copy, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Choices {
     /// Take over a project that belongs to another topology file
     #[arg(long)]
     pub take_over: bool,
+    /// Take over policies, upstreams and users that brokers have already and that no topology owns
+    #[arg(long)]
+    pub adopt: bool,
     /// Keep messages of links that the topology no longer has, and add no more to their queues
     #[arg(long, conflicts_with = "discard")]
     pub keep: bool,
@@ -68,7 +72,7 @@ pub struct Plan {
 )]
 pub struct Apply {
     /// A plan that `fedctl plan --out` wrote; it is refused if another one is due by now
-    #[arg(value_name = "FILE", conflicts_with_all = ["region", "take_over", "keep", "discard"])]
+    #[arg(value_name = "FILE", conflicts_with_all = ["region", "take_over", "adopt", "keep", "discard"])]
     pub plan: Option<PathBuf>,
     /// Only this region; may be given several times
     #[arg(long, value_name = "REGION")]

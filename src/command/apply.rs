@@ -64,6 +64,7 @@ fn read(path: &Path) -> Result<SavedPlan, Failure> {
 fn choices(saved: &SavedPlan) -> Choices {
     Choices {
         take_over: saved.take_over,
+        adopt: saved.adopt,
         keep: saved.leftovers == Leftovers::Keep,
         discard: saved.leftovers == Leftovers::Discard,
     }

@@ -20,7 +20,7 @@ use fedctl_model::{
     plan::{Plan, link},
     probe::is_probe,
     site::Unavailable,
-    topology::{Pair, RegionName},
+    topology::{CleanupMode, Pair, RegionName},
 };
 
 use super::{
@@ -101,6 +101,14 @@ async fn plan(asked: &Link, pair: &Pair, tools: &Tools) -> Result<Plan, Failure>
         return Err(Failure::new(Outcome::Failed, error).hint("fedctl up"));
     };
     match asked {
+        Link::Pause(_)
+            if tools.topology.federation.upstream.resource_cleanup_mode == CleanupMode::Default =>
+        {
+            let error =
+                anyhow!("links with `resource-cleanup-mode: default` lose what waits when they are paused");
+            Err(Failure::new(Outcome::Failed, error)
+                .hint("leave it out of `federation.upstream`, and run `fedctl up` first"))
+        }
         Link::Pause(_) => Ok(link::pause(wanted, upstream, owned)),
         Link::Resume(_) => {
             let held = tools.inspect.ask_region(&found, upstream, rabbitmq::Broker::definitions);

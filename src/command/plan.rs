@@ -64,7 +64,8 @@ pub async fn make(
 fn save(path: &Path, project: &Project, plan: &Plan, asked: &cli::Plan) -> Result<(), Failure> {
     let choices = asked.choices;
     let name = &project.topology.name;
-    let saved = SavedPlan::of(plan, name, &asked.regions, choices.take_over, leftovers(choices));
+    let saved =
+        SavedPlan::of(plan, name, &asked.regions, [choices.take_over, choices.adopt], leftovers(choices));
     std::fs::write(path, output::json(&saved)?)
         .with_context(|| format!("cannot write `{}`", path.display()))
         .map_err(|error| Failure::new(Outcome::Failed, error))

@@ -207,6 +207,7 @@ impl Project {
         let mut desired = desired::desired(&self.topology, &catalogue(), passwords, packed_image);
         desired.owner = self.topology.has_containers().then(|| self.owner(choices.take_over)).transpose()?;
         desired.leftovers = leftovers(choices);
+        desired.adopt = choices.adopt;
         desired.interrupted = self.workdir.changing()?;
         let regions = self.regions(chosen)?;
         Ok(if chosen.is_empty() { desired } else { desired.only(&regions) })

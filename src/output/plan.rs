@@ -39,6 +39,18 @@ pub fn render(plan: &Plan) -> String {
     text
 }
 
+/// What a file made of brokers does not say.
+#[must_use]
+pub fn unsaid(found: &[Diagnostic]) -> String {
+    found.iter().fold(String::new(), |mut text, found| {
+        writeln!(text, "{} {found} ({})", "warning:".yellow().bold(), found.code).ok();
+        if let Some(help) = &found.help {
+            writeln!(text, "  {} {help}", "hint:".cyan().bold()).ok();
+        }
+        text
+    })
+}
+
 /// What blocks the plan.
 #[must_use]
 pub fn blocked(blocked: &[Diagnostic]) -> String {

@@ -3,8 +3,10 @@
 //! The intents of RabbitMQ's own suites for federation (`exchange_SUITE`, `queue_SUITE`,
 //! `triangular_bidirectional_exchange_federation_SUITE`, `federation_mgmt_SUITE` and others) are among the cases.
 
+mod adopt;
 mod apply;
 mod federation;
+mod import;
 mod links;
 mod many;
 mod rights;
@@ -13,8 +15,16 @@ mod tls;
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [apply::cases(), links::cases(), many::cases(), rights::cases(), tls::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        adopt::cases(),
+        apply::cases(),
+        import::cases(),
+        links::cases(),
+        many::cases(),
+        rights::cases(),
+        tls::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -14,6 +14,7 @@
     reason = "a test may panic at the first surprise"
 )]
 
+mod begin;
 mod checks;
 mod cli;
 mod e2e;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
     let independent = [
+        begin::cases(),
         checks::cases(),
         cli::cases(),
         export::cases(),

@@ -19,6 +19,7 @@ use crate::{
 use fedctl_model::{
     check::BrokerFacts,
     desired::{self, Desired, Readiness},
+    import::Found,
     names::{BROKER, INSTANCE_LABEL, PROJECT_LABEL, REGION_LABEL, SERVICE_LABEL, container},
     observed::{
         BrokerHealth, Container, ContainerState, Definitions, EngineState, Federated, Observed, Plugin,
@@ -154,6 +155,11 @@ impl Inspect {
         let engine = self.containers().await?;
         let brokers = self.ask(&engine, Broker::facts).await;
         Ok(Snapshot { brokers, engine, not_ready: BTreeMap::new() })
+    }
+
+    /// What every broker holds, as far as an import needs it.
+    pub async fn importable(&self) -> BTreeMap<RegionName, Observed<Found>> {
+        self.ask(&EngineState::default(), Broker::importable).await
     }
 
     /// Asks the brokers that lack links what they hold for them. One that does not answer leaves the cause unknown.

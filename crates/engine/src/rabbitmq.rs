@@ -28,6 +28,8 @@ use tokio::{
 
 use fedctl_model::{
     definition::{Permissions, Policy},
+    import::Found,
+    names::recorded_project,
     observed::{Definitions, Owned, Plugin, Reported, Resource},
     password,
     plan::Change,
@@ -167,16 +169,34 @@ impl Broker {
         if known && self.lacks_a_plugin().await? {
             return self.missing_plugin().await.map(Err);
         }
-        let mut held =
-            if known { Box::pin(self.all_definitions(administers)).await? } else { self.named().await? };
+        let mut held = if known {
+            Box::pin(self.all_definitions(administers)).await?
+        } else {
+            self.named(writes, administers).await?
+        };
         (held.tags, held.lacks_vhost) = (Some(tags), lacks_vhost);
         Ok(Ok(held))
     }
 
-    /// Only the cluster's name.
-    async fn named(&self) -> Result<Definitions> {
+    /// Only what is not in a virtual host: the cluster's name, and as far as fedctl's user may see them, what projects
+    /// recorded, and users.
+    async fn named(&self, writes: bool, administers: bool) -> Result<Definitions> {
         let answer::Name { name: cluster_name } = self.get_once(&["cluster-name"], "").await?;
-        Ok(Definitions { cluster_name, ..Definitions::default() })
+        let (owned, others) = if writes { self.recorded().await? } else { Default::default() };
+        let users = self.users(administers).await?;
+        let users = users.into_iter().map(|user| (user.name, user.password_hash)).collect();
+        Ok(Definitions { cluster_name, owned, others, users, ..Definitions::default() })
+    }
+
+    /// What it holds of a federation, whoever made it.
+    pub async fn importable(&self) -> Result<Found> {
+        let vhost = self.site.vhost.as_str();
+        let (held, parameters) = tokio::try_join!(
+            self.all_definitions(false),
+            self.get_once::<Vec<answer::AnyParameter>>(&["parameters"], ""),
+        )?;
+        let here = parameters.into_iter().filter(|found| found.vhost == vhost);
+        Ok(Found::of(held, vhost, here.map(|found| (found.component, found.name))))
     }
 
     /// Whether it lacks a plugin that links need.
@@ -193,7 +213,7 @@ impl Broker {
     async fn all_definitions(&self, administers: bool) -> Result<Definitions> {
         let itself =
             async { tokio::try_join!(self.version(), self.get_once::<answer::Name>(&["cluster-name"], "")) };
-        let (itself, users, permissions, upstreams, policies, exchanges, queues, owned) = tokio::try_join!(
+        let (itself, users, permissions, upstreams, policies, exchanges, queues, (owned, others)) = tokio::try_join!(
             itself,
             self.users(administers),
             self.permissions(administers),
@@ -201,7 +221,7 @@ impl Broker {
             self.list::<answer::Policy>([&["policies"], &[]], ""),
             self.list::<answer::Name>([&["exchanges"], &[]], NAMES),
             self.listed_queues(),
-            self.owned(),
+            self.recorded(),
         )?;
         let (version, cluster_name) = itself;
         Ok(Definitions {
@@ -217,6 +237,7 @@ impl Broker {
             internal: queues.iter().filter_map(answer::Queue::internal).collect(),
             queues: queues.into_iter().map(Into::into).collect(),
             owned,
+            others,
         })
     }
 
@@ -235,6 +256,26 @@ impl Broker {
     pub async fn owned(&self) -> Result<Option<Owned>> {
         let found = self.global_parameter::<answer::GlobalParameter>(&self.site.parameter).await?;
         Ok(found.map(|parameter| parameter.value))
+    }
+
+    /// The same, and what other projects recorded.
+    async fn recorded(&self) -> Result<(Option<Owned>, Vec<(String, Owned)>)> {
+        let path = ["global-parameters"];
+        let (mut own, mut others) = (None, Vec::new());
+        for found in self.get_once::<Vec<answer::AnyGlobalParameter>>(&path, "").await? {
+            let Some(project) = recorded_project(&found.name) else { continue };
+            let owned = || serde_json::from_str(found.value.get());
+            if found.name == self.site.parameter {
+                own =
+                    Some(owned().map_err(|error| {
+                        self.failed(Method::GET, &path, Cause::Malformed(Arc::new(error)))
+                    })?);
+            } else if Some(project) != recorded_project(&self.site.parameter) {
+                // what cannot be read is no record of fedctl's
+                others.extend(owned().ok().map(|owned| (project.to_owned(), owned)));
+            }
+        }
+        Ok((own, others))
     }
 
     /// Sets the cluster name.

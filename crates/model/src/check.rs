@@ -14,7 +14,6 @@ mod references;
 mod rules;
 mod security;
 mod upstreams;
-mod uri;
 mod versions;
 
 use std::cmp::Reverse;
@@ -24,8 +23,8 @@ use serde::Serialize;
 
 pub use facts::{BrokerFacts, Exchange, Expiring, Node, Queue, Rule, Upstream, Usage, User};
 use rules::Rules;
-pub use uri::AmqpUri;
 
+pub use crate::site::AmqpUri;
 use crate::{
     diagnostic::{Code, Diagnostic, Place, Severity},
     observed::{BrokerHealth, Federated, Snapshot},

@@ -7,8 +7,37 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     secret::Secret,
-    site::{NOWHERE, without_users},
+    site::{NOWHERE, Settled, without_users},
 };
+
+/// What RabbitMQ takes for keys of an upstream that are left out (`rabbit_federation_upstream:from_upstream_or_set`).
+const LEFT_OUT: [(&str, Usual); 7] = [
+    ("ack-mode", Usual::Word("on-confirm")),
+    ("bind-nowait", Usual::Off),
+    ("max-hops", Usual::Number(1)),
+    ("prefetch-count", Usual::Number(1000)),
+    ("reconnect-delay", Usual::Number(5)),
+    ("resource-cleanup-mode", Usual::Word("default")),
+    ("trust-user-id", Usual::Off),
+];
+
+/// The value of a key that is left out.
+#[derive(Clone, Copy)]
+enum Usual {
+    Word(&'static str),
+    Number(u32),
+    Off,
+}
+
+impl Usual {
+    fn value(self) -> Value {
+        match self {
+            Usual::Word(word) => word.into(),
+            Usual::Number(number) => number.into(),
+            Usual::Off => false.into(),
+        }
+    }
+}
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -75,6 +104,43 @@ impl Upstream {
         value
     }
 
+    /// What differs in a definition that a broker has in this virtual host, where it means something else to a link: one
+    /// that only leaves out a default is as good, and to put another would restart every link.
+    #[must_use]
+    pub fn differences(&self, found: &Self, vhost: &str) -> Vec<Difference> {
+        let target = |upstream: &Self| Settled::of(&upstream.uri, vhost).map(|settled| settled.target);
+        let mut held = found.completed();
+        if target(self).is_some_and(|wanted| target(found) == Some(wanted)) {
+            held.uri = self.uri.clone();
+        }
+        differences(&self.completed().shown(), &held.shown())
+    }
+
+    /// Whether it connects as another user, or with another password. Neither is shown.
+    #[must_use]
+    pub fn connects_otherwise(&self, found: &Self, vhost: &str) -> bool {
+        let settled = |upstream: &Self| Settled::of(&upstream.uri, vhost).map(|settled| settled.credentials);
+        match (settled(self), settled(found)) {
+            (Some(wanted), Some(found)) => wanted != found,
+            (_, None) | (None, _) => self.uri != found.uri,
+        }
+    }
+
+    /// The same with every key that RabbitMQ has a default for.
+    pub(crate) fn completed(&self) -> Self {
+        let mut completed = self.clone();
+        for (key, usual) in LEFT_OUT {
+            completed.settings.entry(key).or_insert_with(|| usual.value());
+        }
+        completed
+    }
+
+    /// Whether its links delete their queues, with the messages in them, when they end or restart.
+    #[must_use]
+    pub fn deletes_backlog(&self) -> bool {
+        self.settings.get("resource-cleanup-mode").is_none_or(|mode| mode != "never")
+    }
+
     /// The same upstream with a URI at which nothing listens: its links end, and the broker goes on remembering which of the
     /// internal exchanges of each is in use.
     #[must_use]
@@ -132,16 +198,29 @@ pub struct Difference {
 /// that is left out, even with its default: to RabbitMQ that is another definition.
 #[must_use]
 pub fn difference(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Option<Difference> {
+    differences(wanted, found).into_iter().next()
+}
+
+/// The same with every key in which they differ.
+#[must_use]
+pub fn differences(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
     let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
-    keys.into_iter().find_map(|key| {
+    let mut differing = Vec::new();
+    for key in keys {
         let (wanted, found) = (wanted.get(key), found.get(key));
         let differs = match (wanted, found) {
-            (Some(Value::Object(wanted)), Some(Value::Object(found))) => return difference(wanted, found),
+            (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
+                differing.extend(differences(wanted, found));
+                false
+            }
             (Some(Value::Number(wanted)), Some(Value::Number(found))) => wanted.as_f64() != found.as_f64(),
             (wanted, found) => wanted != found,
         };
-        differs.then(|| Difference { key: key.clone(), found: found.cloned(), wanted: wanted.cloned() })
-    })
+        if differs {
+            differing.push(Difference { key: key.clone(), found: found.cloned(), wanted: wanted.cloned() });
+        }
+    }
+    differing
 }
 
 impl fmt::Display for Difference {

@@ -40,6 +40,8 @@ pub struct Desired {
     pub owner: Option<Owner>,
     /// What becomes of internal queues of links that exist no more, if messages are in them.
     pub leftovers: Leftovers,
+    /// Whether what brokers have already is taken over, though no project has recorded it as its own.
+    pub adopt: bool,
     /// Upstreams whose last change may not have reached all of their links, since the `up` that made it was cut short.
     pub interrupted: BTreeSet<UpstreamId>,
     /// The reference of the image of the built-in services.
@@ -307,6 +309,7 @@ pub fn desired(
         whole: true,
         owner: None,
         leftovers: Leftovers::default(),
+        adopt: false,
         interrupted: BTreeSet::new(),
         service_image: service_image.to_owned(),
         packs_service_image: topology.service_image.is_none(),

@@ -10,6 +10,8 @@ pub mod doctor;
 pub mod event;
 pub mod export;
 pub mod federation;
+pub mod import;
+pub mod init;
 pub mod names;
 pub mod observed;
 pub mod outcome;

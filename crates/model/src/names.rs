@@ -64,6 +64,13 @@ pub fn ownership_parameter(project: &str) -> String {
     format!("fedctl.{project}")
 }
 
+/// The project that recorded something in this global parameter; none if it is another parameter.
+#[must_use]
+pub fn recorded_project(parameter: &str) -> Option<&str> {
+    // on brokers that fedctl did not start the region's name follows
+    parameter.strip_prefix("fedctl.")?.split('.').next()
+}
+
 /// The volume that a region's services share: their store and their AMQP URI.
 #[must_use]
 pub fn services_volume(project: &str, region: &RegionName) -> String {

@@ -140,6 +140,8 @@ pub struct Definitions {
     pub internal: BTreeMap<String, Map<String, Value>>,
     /// What this project recorded as its own; none if it has not recorded anything yet.
     pub owned: Option<Owned>,
+    /// What other projects recorded as theirs on this broker, by project.
+    pub others: Vec<(String, Owned)>,
     /// Of a broker that fedctl did not start: the virtual host does not exist, and so nothing in it.
     pub lacks_vhost: bool,
     /// Of such a broker: the tags of fedctl's user. Without `administrator` the broker does not say which users it has.
@@ -185,6 +187,18 @@ pub struct Owned {
     /// Upstreams whose links are paused: their definitions lead nowhere until they are resumed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub paused: BTreeSet<String>,
+    /// The virtual host, of a broker that fedctl did not start: several projects may have upstreams and policies of the same
+    /// name on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+}
+
+impl Owned {
+    /// Whether it is about objects in this virtual host; one that names none may be.
+    #[must_use]
+    pub fn is_of(&self, vhost: &str) -> bool {
+        self.vhost.as_deref().is_none_or(|own| own == vhost)
+    }
 }
 
 /// The health of a region's broker at one moment.

@@ -1,5 +1,7 @@
 //! The difference between the desired and the observed state, as steps in order.
 
+mod adoption;
+mod backlog;
 mod blocked;
 mod brokers;
 mod containers;
@@ -62,6 +64,8 @@ pub struct Planned {
     pub cause: Cause,
     /// The indices of the steps that must be done before.
     pub after: Vec<usize>,
+    /// Whether links that it restarts delete their queues as they end.
+    pub loses_backlog: bool,
 }
 
 /// One foreign call, or a wait.
@@ -237,6 +241,10 @@ pub enum Cause {
     Unknown,
     /// It exists and differs.
     Differs(Difference),
+    /// It exists and differs, and is taken over; with what differs.
+    Adopted(String),
+    /// These objects exist, are as they should be, or are about to be, and are taken over.
+    Adopts(Vec<String>),
     /// It exists with another password. Passwords are not shown.
     PasswordDiffers,
     /// The container was created with another configuration.
@@ -295,7 +303,7 @@ impl Plan {
         let mut after: Vec<usize> = after.into_iter().collect();
         after.sort_unstable();
         after.dedup();
-        self.steps.push(Planned { step: step.into(), cause, after });
+        self.steps.push(Planned { step: step.into(), cause, after, loses_backlog: false });
         self.steps.len() - 1
     }
 }

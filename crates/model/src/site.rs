@@ -3,11 +3,14 @@
 
 mod codes;
 mod inventory;
+mod uri;
 
 use std::{fmt, net::IpAddr};
 
 pub(crate) use codes::{ALL as CODES, UNREACHABLE};
 pub use inventory::Inventory;
+pub use uri::AmqpUri;
+pub(crate) use uri::{CONNECTION_TIMEOUT, Settled, decoded, is_usual};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Place},

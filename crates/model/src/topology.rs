@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
-pub use external::{ExternalBroker, LinkUser, PasswordSource};
+pub use external::{ExternalBroker, LinkUser, PasswordSource, password_variable};
 pub use federation::{
-    AckMode, ApplyTo, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
+    AckMode, ApplyTo, CleanupMode, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
 };
 use findings::Findings;
 pub use routes::{Copies, Neighbours};

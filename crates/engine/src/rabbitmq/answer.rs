@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use fedctl_model::{
     definition::{self, Permissions, Upstream},
@@ -190,6 +190,21 @@ impl From<Binding> for observed::Binding {
 #[derive(Debug, Deserialize)]
 pub(super) struct GlobalParameter {
     pub value: Owned,
+}
+
+/// One of all parameters, without its value.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnyParameter {
+    pub vhost: String,
+    pub component: String,
+    pub name: String,
+}
+
+/// One of all global parameters, whatever is in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnyGlobalParameter {
+    pub name: String,
+    pub value: Box<RawValue>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -117,8 +117,8 @@ fn upstream_settings(settings: &UpstreamSettings, max_hops: u32) -> Map<String, 
         ("max-hops", json!(max_hops)),
         ("prefetch-count", json!(settings.prefetch_count)),
         ("reconnect-delay", json!(settings.reconnect_delay)),
-        // the default destroys the backlog whenever a link restarts
-        ("resource-cleanup-mode", json!("never")),
+        // RabbitMQ's default destroys the backlog whenever a link restarts
+        ("resource-cleanup-mode", json!(settings.resource_cleanup_mode.as_str())),
     ]);
     let others = [
         ("bind-nowait", settings.bind_nowait.then_some(Value::Bool(true))),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Severity;
-use crate::{check, plan, probe, queues, site, status, topology};
+use crate::{check, import, plan, probe, queues, site, status, topology};
 
 /// A kind of diagnostic. Its text never changes its meaning, so that people can look it up. Its first two digits say
 /// what it is about: [`pages`](super::pages) lists them.
@@ -37,6 +37,7 @@ impl Code {
         all.extend(site::CODES);
         all.extend(probe::CODES);
         all.extend(check::codes());
+        all.extend(import::CODES);
         all.sort_unstable();
         all
     }
@@ -103,7 +104,7 @@ mod tests {
             let expected = match &code.as_str()[..5] {
                 "FED01" => Severity::Error,
                 "FED02" | "FED04" => Severity::Warning,
-                "FED03" | "FED05" | "FED06" | "FED07" | "FED08" => continue,
+                "FED03" | "FED05" | "FED06" | "FED07" | "FED08" | "FED09" => continue,
                 _ => panic!("{code} is in no known hundred"),
             };
             assert_eq!(code.severity(), expected, "{code}");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Code, Severity};
 
 /// What a hundred of codes is about.
-const SUBJECTS: [(&str, &str); 8] = [
+const SUBJECTS: [(&str, &str); 9] = [
     ("FED01", "Errors in the topology's file"),
     ("FED02", "Warnings about the topology's file"),
     ("FED03", "Links"),
@@ -14,6 +14,7 @@ const SUBJECTS: [(&str, &str); 8] = [
     ("FED06", "Brokers that do not answer, or not fully"),
     ("FED07", "Probes"),
     ("FED08", "What brokers hold"),
+    ("FED09", "What an import cannot say"),
 ];
 
 /// The names of the files, and what is in them: one for each code, and the list of all.

@@ -11,7 +11,7 @@ use crate::{
     topology::RegionName,
 };
 
-pub(crate) const CODES: [Code; 9] = [
+pub(crate) const CODES: [Code; 13] = [
     FOREIGN_OBJECT,
     FOREIGN_DEFINITION,
     BACKLOG,
@@ -21,6 +21,10 @@ pub(crate) const CODES: [Code; 9] = [
     DECLARED_OTHERWISE,
     UNSEEN_QUEUES,
     UNKNOWN_KEY,
+    DELETES_BACKLOG,
+    OTHERS_DEFINITION,
+    SHARED_VHOST,
+    OTHER_VHOST,
 ];
 
 const FOREIGN_OBJECT: Code = Code::error(
@@ -32,9 +36,10 @@ const FOREIGN_OBJECT: Code = Code::error(
 );
 const FOREIGN_DEFINITION: Code = Code::error(
     "FED0502",
-    "The broker has a policy or upstream of this name that differs from the topology's, and it is not among those that \
-     this project has recorded as its own on that broker. Overwriting it could cut off someone else's messages, so \
-     nothing was applied. Delete it on the broker, or make it match the topology.",
+    "The broker has a policy, upstream or user of this name that differs from the topology's, and no project has recorded \
+     it as its own on that broker: it was made by hand, or by another tool. Overwriting it could cut off someone else's \
+     messages, so nothing was applied. `fedctl up --adopt` takes it over and makes it what the topology says; `fedctl plan \
+     --adopt` shows that first. Or make the topology match it, or delete it on the broker.",
 );
 const BACKLOG: Code = Code::error(
     "FED0503",
@@ -88,6 +93,37 @@ const UNKNOWN_KEY: Code = Code::error(
      `federation.upstream`, or give `broker` a newer image.",
 );
 
+const DELETES_BACKLOG: Code = Code::error(
+    "FED0530",
+    "The upstream's definition on the broker has no `resource-cleanup-mode: never`, so its links delete their queues on the \
+     upstream whenever they restart, and any change of the definition restarts them. Messages wait in these queues and \
+     would be lost, so nothing was applied. Wait until `fedctl status` shows that none wait, best while nothing is \
+     published, and run it again; `--discard` makes the change all the same. `resource-cleanup-mode: default` in \
+     `federation.upstream` leaves the definition as it is.",
+);
+const OTHERS_DEFINITION: Code = Code::error(
+    "FED0531",
+    "Another topology has recorded this object on the broker as its own: it changes and removes it as its own file says. Two \
+     topologies that both claim it would undo each other's changes, so it is never taken over and nothing was applied. Give \
+     each topology a virtual host of its own, or its policies and regions other names. If the other topology is given up, \
+     take the object out of its file and run `fedctl up` there, or delete its record on the broker with `rabbitmqctl \
+     clear_global_parameter fedctl.PROJECT.REGION`.",
+);
+const SHARED_VHOST: Code = Code::error(
+    "FED0532",
+    "Another topology has upstreams in the same virtual host. The policies that fedctl puts apply to all upstreams of a virtual \
+     host, so the exchanges and queues of each topology would also be federated from the regions of the other, and nothing \
+     was applied. Give each topology a virtual host of its own: `vhost` in the region's `broker`.",
+);
+const OTHER_VHOST: Code = Code::error(
+    "FED0533",
+    "This project has recorded on the broker that the region is another virtual host. Either another topology has the same \
+     project and region, and both would remove what the other has made, or `vhost` was changed in this one, and what is in \
+     the old virtual host would be left behind; nothing was applied. Give this topology another `name`, or put the old \
+     `vhost` back and take the region out first (`shape: pairs` without links of it, then `fedctl up`). Where nothing is \
+     left in the old one, delete the record: `rabbitmqctl clear_global_parameter NAME`.",
+);
+
 pub(super) fn foreign_network(name: &str, project: &str) -> Diagnostic {
     foreign_object(Place::Network { name: name.to_owned() }, "network", name, project)
 }
@@ -105,10 +141,43 @@ fn foreign_object(place: Place, kind: &str, name: &str, project: &str) -> Diagno
         .help(format!("give the project another name, or remove it: docker {kind} rm {name}"))
 }
 
-/// A definition on a broker differs from the one that is wanted, and is not the project's.
-pub(super) fn foreign_definition(place: Place) -> Diagnostic {
-    Diagnostic::new(FOREIGN_DEFINITION, place, "exists, differs, and was not created by this project")
-        .help("delete it on the broker, or make it match the topology")
+/// A definition on a broker differs from the one that is wanted, and is nobody's.
+pub(super) fn foreign_definition(place: Place, differing: &str) -> Diagnostic {
+    let message = format!("exists, differs ({differing}), and was not created by this project");
+    Diagnostic::new(FOREIGN_DEFINITION, place, message)
+        .help("take it over with `--adopt`, make the topology match it, or delete it on the broker")
+}
+
+/// Another topology has recorded it.
+pub(super) fn others_definition(place: Place, project: &str) -> Diagnostic {
+    Diagnostic::new(OTHERS_DEFINITION, place, format!("belongs to project `{project}`, another topology"))
+        .help("give each topology a virtual host of its own, or other names; it is never taken over")
+}
+
+/// Another topology's upstreams would be federated from, too.
+pub(super) fn shared_vhost(place: Place, vhost: &str, project: &str, upstream: &str) -> Diagnostic {
+    let message = format!("virtual host `{vhost}` has upstream `{upstream}` of project `{project}`");
+    Diagnostic::new(SHARED_VHOST, place, message)
+        .help("give each topology a virtual host of its own: `vhost` of the region's `broker`")
+}
+
+/// The record is about another virtual host.
+pub(super) fn other_vhost(place: Place, parameter: &str, project: &str, [old, new]: [&str; 2]) -> Diagnostic {
+    let message = format!("project `{project}` has the region in virtual host `{old}` and not in `{new}`");
+    Diagnostic::new(OTHER_VHOST, place, message).help(format!(
+        "give this topology another `name`, or put `vhost: {old}` back; the record is `{parameter}`"
+    ))
+}
+
+/// The links of an upstream would delete their queues when it is changed.
+pub(super) fn deletes_backlog(region: &RegionName, upstream: &str, waiting: u64) -> Diagnostic {
+    let place = Place::Upstream { region: region.clone(), name: upstream.to_owned() };
+    let wait = if waiting == 1 { "waits" } else { "wait" };
+    let message = format!(
+        "{} {wait} for its links, which delete their queues when they restart",
+        counted(waiting, "message")
+    );
+    Diagnostic::new(DELETES_BACKLOG, place, message).help("wait until none wait, or lose them: `--discard`")
 }
 
 /// Messages wait in the internal queue of a link that exists no more.

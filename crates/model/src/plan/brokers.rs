@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{
-    Cause, Change, Operation, Plan, blocked,
+    Cause, Change, Operation, Plan,
+    adoption::{Kind, Owners, told},
+    backlog,
     containers::Touched,
     external,
     leftovers::{self, Before, Left},
     redeclare::{self, Way, Ways},
 };
 use crate::{
-    definition::{Difference, Permissions, Policy, Upstream, difference},
+    definition::{Difference, Permissions, Policy, difference},
     desired::{Broker, Desired, User},
-    diagnostic::Place,
     names::{APPLICATION, BROKER, container},
-    observed::{Definitions, Owned, Plugin, Snapshot},
+    observed::{Definitions, Plugin, Snapshot},
     password,
     site::Unavailable,
     topology::{ApplyTo, RegionName},
@@ -47,8 +48,62 @@ pub(super) fn reconcile(
     removed: &BTreeMap<String, usize>,
     unknown: &BTreeSet<RegionName>,
 ) -> BTreeMap<RegionName, usize> {
+    let awaited = begin(plan, desired, observed, touched);
+    plan.provisional |= desired.brokers.iter().any(|broker| unknown.contains(&broker.region));
+    let known: Vec<(&Broker, Known<'_>)> = desired
+        .brokers
+        .iter()
+        .filter(|broker| !unknown.contains(&broker.region))
+        .map(|broker| (broker, observed.answer(&broker.region)))
+        .collect();
+    let mut ready = awaited.clone();
+    // a link keeps the cluster name that it started with
+    let mut named = BTreeMap::new();
+    let mut link_users = BTreeMap::new();
+    let mut changed = BTreeMap::new();
+    let mut claimed = BTreeMap::new();
+    for &(broker, known) in &known {
+        let await_step = awaited.get(&broker.region).copied();
+        let owners = Owners::of(desired, broker, known);
+        owners.conflicts(plan);
+        let claim = owners.claim(plan, await_step);
+        let begun = claim.or(await_step);
+        claimed.extend(claim.map(|step| (broker.region.clone(), step)));
+        let named_step = cluster_name(plan, broker, known, await_step);
+        let before: Vec<usize> = named_step.into_iter().chain(begun).collect();
+        users(plan, broker, known, &owners, begun, &mut link_users, &mut ready);
+        let put = policies(plan, broker, known, &owners, &before);
+        named.insert(broker.region.clone(), before);
+        let deleted = prune(plan, broker, known, &owners, await_step);
+        changed.insert(broker.region.clone(), put.into_iter().chain(deleted).collect());
+    }
+    let before = Before { removed, policies: &changed, unknown };
+    for &(broker, known) in &known {
+        let await_step = awaited.get(&broker.region).copied();
+        let left =
+            known.map(|held| leftovers::remove(plan, desired, observed, broker, held, await_step, &before));
+        let Left { removed, kept } = left.unwrap_or_default();
+        let after = await_step.into_iter().chain(removed);
+        let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
+        let owners = Owners::of(desired, broker, known);
+        owners.settle(plan, claimed.get(&broker.region).copied(), kept, after);
+    }
+    let ways = redeclare::make_way(plan, desired, observed, &known, &awaited, unknown);
+    let before = BeforeUpstreams { link_users: &link_users, touched, ways: &ways };
+    for &(broker, known) in &known {
+        upstreams(plan, broker, known, &named[&broker.region], &before, (desired, observed));
+    }
+    ready
+}
+
+/// Waits for brokers that do not answer, and makes virtual hosts; the last of these steps for each region.
+fn begin(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Snapshot<Definitions>,
+    touched: &Touched,
+) -> BTreeMap<RegionName, usize> {
     let mut awaited = BTreeMap::new();
-    let mut known = Vec::new();
     for broker in &desired.brokers {
         let definitions = observed.answer(&broker.region);
         let running = broker.container.as_ref().and_then(|name| touched.running.get(name)).copied();
@@ -65,43 +120,8 @@ pub(super) fn reconcile(
             let put = Change::PutVhost { name: broker.vhost.clone() }.at(&broker.region);
             awaited.insert(broker.region.clone(), plan.push(put, Cause::NotFound, []));
         }
-        if unknown.contains(&broker.region) {
-            plan.provisional = true;
-        } else {
-            known.push((broker, definitions));
-        }
     }
-    let mut ready = awaited.clone();
-    // a link keeps the cluster name that it started with
-    let mut named = BTreeMap::new();
-    let mut link_users = BTreeMap::new();
-    let mut changed = BTreeMap::new();
-    for &(broker, known) in &known {
-        let await_step = awaited.get(&broker.region).copied();
-        let named_step = cluster_name(plan, broker, known, await_step).or(await_step);
-        named.extend(named_step.map(|step| (broker.region.clone(), step)));
-        users(plan, broker, known, await_step, &mut link_users, &mut ready);
-        let put = policies(plan, broker, known, named_step);
-        let deleted = prune(plan, broker, known, await_step);
-        changed.insert(broker.region.clone(), put.into_iter().chain(deleted).collect());
-    }
-    let before = Before { removed, policies: &changed, unknown };
-    for &(broker, known) in &known {
-        let await_step = awaited.get(&broker.region).copied();
-        let left =
-            known.map(|held| leftovers::remove(plan, desired, observed, broker, held, await_step, &before));
-        let Left { removed, kept } = left.unwrap_or_default();
-        let after = await_step.into_iter().chain(removed);
-        let after = after.chain(changed[&broker.region].iter().copied()).collect::<Vec<_>>();
-        record_ownership(plan, broker, known, kept, after);
-    }
-    let ways = redeclare::make_way(plan, desired, observed, &known, &awaited, unknown);
-    let before = BeforeUpstreams { link_users: &link_users, touched, ways: &ways };
-    for &(broker, known) in &known {
-        let named_step = named.get(&broker.region).copied();
-        upstreams(plan, broker, known, named_step, &before, desired);
-    }
-    ready
+    awaited
 }
 
 /// A broker that starts enables its plugins itself; one that runs without one is told to. Whether it lacks others as well
@@ -149,23 +169,34 @@ fn users(
     plan: &mut Plan,
     broker: &Broker,
     known: Known<'_>,
+    owners: &Owners<'_>,
     after: Option<usize>,
     link_users: &mut BTreeMap<(RegionName, RegionName), usize>,
     ready: &mut BTreeMap<RegionName, usize>,
 ) {
     for (name, User { password, permissions, downstream }) in &broker.users {
         let region = broker.region.clone();
-        let cause = match known.and_then(|definitions| definitions.users.get(name)) {
+        let put = match known.and_then(|definitions| definitions.users.get(name)) {
             None => Some(Cause::NotFound),
             Some(hash) if !password::matches(password, hash) => Some(Cause::PasswordDiffers),
             Some(_) => None,
         };
-        let put = cause.map(|cause| {
+        let found = known.and_then(|definitions| definitions.permissions.get(name)).map(Permissions::value);
+        let permitted = cause_of(&permissions.value(), found.clone());
+        let differing = || {
+            let password = put.iter().map(ToString::to_string);
+            password.chain(told(&permissions.value(), &found.unwrap_or_default())).collect()
+        };
+        let either = put.clone().or_else(|| permitted.clone());
+        let adopted = owners.judged(plan, (Kind::User, name), either, differing);
+        let adopted = adopted.filter(|cause| matches!(cause, Cause::Adopted(_)));
+        let [put, permitted] =
+            [put, permitted].map(|cause| cause.map(|cause| adopted.clone().unwrap_or(cause)));
+        let put = put.map(|cause| {
             let step = Change::PutUser { name: name.clone(), password: password.clone() };
             plan.push(step.at(&region), cause, after)
         });
-        let found = known.and_then(|definitions| definitions.permissions.get(name));
-        let permitted = cause_of(&permissions.value(), found.map(Permissions::value)).map(|cause| {
+        let permitted = permitted.map(|cause| {
             let step = Change::PutPermissions { user: name.clone(), permissions: permissions.clone() };
             plan.push(step.at(&region), cause, put.into_iter().chain(after))
         });
@@ -187,17 +218,21 @@ fn cause_of(wanted: &Map<String, Value>, found: Option<Map<String, Value>>) -> O
     }
 }
 
-fn policies(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Vec<usize> {
+fn policies(
+    plan: &mut Plan,
+    broker: &Broker,
+    known: Known<'_>,
+    owners: &Owners<'_>,
+    after: &[usize],
+) -> Vec<usize> {
     let mut steps = Vec::new();
     for (name, policy) in &broker.policies {
-        let found = known.and_then(|definitions| definitions.policies.get(name));
-        let Some(cause) = cause_of(&policy.value(), found.map(Policy::value)) else { continue };
-        if is_foreign(&cause, known, |owned| &owned.policies, name) {
-            let (region, name) = (broker.region.clone(), name.clone());
-            plan.blocked.push(blocked::foreign_definition(Place::Policy { region, name }));
-        }
+        let found = known.and_then(|definitions| definitions.policies.get(name)).map(Policy::value);
+        let cause = cause_of(&policy.value(), found.clone());
+        let differing = || told(&policy.value(), &found.unwrap_or_default()).collect();
+        let Some(cause) = owners.judged(plan, (Kind::Policy, name), cause, differing) else { continue };
         let step = Change::PutPolicy { name: name.clone(), policy: policy.clone() };
-        steps.push(plan.push(step.at(&broker.region), cause, after));
+        steps.push(plan.push(step.at(&broker.region), cause, after.iter().copied()));
     }
     steps
 }
@@ -214,12 +249,13 @@ fn upstreams(
     plan: &mut Plan,
     broker: &Broker,
     known: Known<'_>,
-    after: Option<usize>,
+    after: &[usize],
     before: &BeforeUpstreams<'_>,
-    desired: &Desired,
+    (desired, observed): (&Desired, &Snapshot<Definitions>),
 ) {
     let BeforeUpstreams { link_users, touched, ways } = before;
-    let paused = paused(broker, known);
+    let owners = Owners::of(desired, broker, known);
+    let paused = owners.paused();
     for (name, upstream) in broker.upstreams.iter().filter(|(name, _)| !paused.contains(*name)) {
         let id = (broker.region.clone(), name.clone());
         let deleted = match ways.get(&id) {
@@ -229,101 +265,74 @@ fn upstreams(
         };
         let anew = (!deleted.is_empty()).then_some(Cause::Follows);
         let found = known.and_then(|definitions| definitions.upstreams.get(name));
-        let shown = cause_of(&upstream.shown(), found.map(Upstream::shown));
-        let secret = found.filter(|found| found.uri != upstream.uri).map(|_| Cause::PasswordDiffers);
+        let differing = found.map(|found| upstream.differences(found, &broker.vhost));
+        let shown = match &differing {
+            None => Some(Cause::NotFound),
+            Some(differing) => differing.first().cloned().map(Cause::Differs),
+        };
+        let secret = found.filter(|found| upstream.connects_otherwise(found, &broker.vhost));
+        let secret = secret.map(|_| Cause::PasswordDiffers);
         let interrupted = desired.interrupted.contains(&id);
         let again = (found.is_some() && interrupted).then_some(Cause::ChangeInterrupted);
         let is_equal = shown.is_none() && secret.is_none() && anew.is_none();
-        let Some(cause) = shown.or(secret).or(again).or(anew.clone()) else { continue };
-        if is_foreign(&cause, known, |owned| &owned.upstreams, name) {
-            let (region, name) = (broker.region.clone(), name.clone());
-            plan.blocked.push(blocked::foreign_definition(Place::Upstream { region, name }));
-        }
+        let differing = || {
+            let password = secret.iter().map(ToString::to_string);
+            differing.iter().flatten().map(ToString::to_string).chain(password).collect()
+        };
+        let cause = shown.or(secret.clone()).or(again).or(anew.clone());
+        let Some(cause) = owners.judged(plan, (Kind::Upstream, name), cause, differing) else { continue };
         let upstream_region = RegionName::new(name);
         let upstream_broker = container(&desired.project, &upstream_region, BROKER);
         let connected = broker.container.as_ref().and_then(|name| touched.connected.get(name));
         let needs = [
-            after,
-            link_users.get(&(upstream_region, broker.region.clone())).copied(),
+            link_users.get(&(upstream_region.clone(), broker.region.clone())).copied(),
             connected.copied(),
             touched.connected.get(&upstream_broker).copied(),
         ];
         let cause = anew.filter(|_| found.is_some()).unwrap_or(cause);
         let put = |upstream| Change::PutUpstream { name: name.clone(), upstream }.at(&broker.region);
-        let needs = needs.into_iter().flatten().chain(deleted.iter().copied());
+        let needs = needs.into_iter().flatten().chain(deleted.iter().copied()).chain(after.iter().copied());
         // an equal definition is told to no link
         let between = is_equal.then(|| plan.push(put(upstream.perturbed()), cause.clone(), needs.clone()));
-        plan.push(put(upstream.clone()), cause, needs.chain(between));
+        let step = plan.push(put(upstream.clone()), cause, needs.chain(between));
+        if let Some(found) = found.filter(|found| found.deletes_backlog()) {
+            plan.steps[step].loses_backlog = true;
+            let waits = backlog::of(desired, observed, &upstream_region, &broker.region);
+            plan.blocked.extend(backlog::obstacles(desired, broker, name, found, waits));
+        }
     }
 }
 
 /// Removes the policies, upstreams and users that this project recorded as its own and no longer requires; the steps.
-fn prune(plan: &mut Plan, broker: &Broker, known: Known<'_>, after: Option<usize>) -> Vec<usize> {
+fn prune(
+    plan: &mut Plan,
+    broker: &Broker,
+    known: Known<'_>,
+    owners: &Owners<'_>,
+    after: Option<usize>,
+) -> Vec<usize> {
     let Some(owned) = known.and_then(|known| known.owned.as_ref()) else { return Vec::new() };
     let region = &broker.region;
-    let wanted = ownership(broker);
+    // what another project has recorded too is left to it
+    let is_ours = |kind: Kind, name: &String| owners.other(kind, name).is_none();
     let mut steps = Vec::new();
-    for name in owned.policies.difference(&wanted.policies).cloned() {
+    let policies = owned.policies.iter().filter(|name| !broker.policies.contains_key(*name));
+    for name in policies.filter(|name| is_ours(Kind::Policy, name)).cloned() {
         steps.push(plan.push(Change::DeletePolicy { name }.at(region), Cause::NotInTopology, after));
     }
-    for name in owned.upstreams.difference(&wanted.upstreams).cloned() {
+    let upstreams = owned.upstreams.iter().filter(|name| !broker.upstreams.contains_key(*name));
+    for name in upstreams.filter(|name| is_ours(Kind::Upstream, name)).cloned() {
         steps.push(plan.push(Change::DeleteUpstream { name }.at(region), Cause::NotInTopology, after));
     }
     let held = known.into_iter().flat_map(|known| &known.upstreams);
-    let paused = paused(broker, known);
+    let paused = owners.paused();
     for (name, upstream) in held.filter(|(name, held)| paused.contains(*name) && !held.is_paused()) {
         let put = Change::PutUpstream { name: name.clone(), upstream: upstream.paused() };
         steps.push(plan.push(put.at(region), Cause::LinksPaused, after));
     }
-    for name in owned.users.difference(&wanted.users).cloned() {
+    let users = owned.users.iter().filter(|name| !broker.users.contains_key(*name));
+    for name in users.filter(|name| is_ours(Kind::User, name)).cloned() {
         steps.push(plan.push(Change::DeleteUser { name }.at(region), Cause::NotInTopology, after));
     }
     steps
-}
-
-fn record_ownership(
-    plan: &mut Plan,
-    broker: &Broker,
-    known: Known<'_>,
-    kept: BTreeSet<String>,
-    after: impl IntoIterator<Item = usize>,
-) {
-    let mut wanted = ownership(broker);
-    wanted.downstreams.extend(kept);
-    wanted.paused = paused(broker, known);
-    let cause = match known.and_then(|definitions| definitions.owned.as_ref()) {
-        None => Cause::NotFound,
-        Some(found) if *found != wanted => Cause::Follows,
-        Some(_) => return,
-    };
-    let parameter = broker.parameter.clone();
-    plan.push(Change::RecordOwnership { parameter, owned: wanted }.at(&broker.region), cause, after);
-}
-
-fn ownership(broker: &Broker) -> Owned {
-    Owned {
-        users: broker.users.keys().cloned().collect(),
-        upstreams: broker.upstreams.keys().cloned().collect(),
-        policies: broker.policies.keys().cloned().collect(),
-        downstreams: broker.downstreams.keys().cloned().collect(),
-        paused: BTreeSet::new(),
-    }
-}
-
-/// The upstreams of the topology whose links were paused.
-fn paused(broker: &Broker, known: Known<'_>) -> BTreeSet<String> {
-    let recorded = known.and_then(|known| known.owned.as_ref()).into_iter().flat_map(|owned| &owned.paused);
-    recorded.filter(|name| broker.upstreams.contains_key(*name)).cloned().collect()
-}
-
-fn is_foreign(
-    cause: &Cause,
-    known: Known<'_>,
-    list: impl Fn(&Owned) -> &BTreeSet<String>,
-    name: &str,
-) -> bool {
-    let owned = known
-        .and_then(|definitions| definitions.owned.as_ref())
-        .is_some_and(|owned| list(owned).contains(name));
-    *cause != Cause::NotFound && !owned
 }

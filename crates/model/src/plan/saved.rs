@@ -21,6 +21,9 @@ pub struct SavedPlan {
     pub regions: Vec<String>,
     /// Whether the project is taken over from another topology file.
     pub take_over: bool,
+    /// Whether what brokers have already is taken over.
+    #[serde(default)]
+    pub adopt: bool,
     /// What becomes of messages of links that exist no more.
     pub leftovers: Leftovers,
     /// What is done, a line for each step.
@@ -32,12 +35,19 @@ pub struct SavedPlan {
 impl SavedPlan {
     /// `regions` are those that were named.
     #[must_use]
-    pub fn of(plan: &Plan, project: &str, regions: &[String], take_over: bool, leftovers: Leftovers) -> Self {
+    pub fn of(
+        plan: &Plan,
+        project: &str,
+        regions: &[String],
+        [take_over, adopt]: [bool; 2],
+        leftovers: Leftovers,
+    ) -> Self {
         Self {
             version: FORMAT_VERSION,
             project: project.to_owned(),
             regions: regions.to_vec(),
             take_over,
+            adopt,
             leftovers,
             steps: plan.lines(),
             digest: plan.digest(),

@@ -182,6 +182,13 @@ impl Planned {
     #[must_use]
     pub fn risk(&self) -> Option<&'static str> {
         let Description { sign, risk, .. } = self.step.describe();
+        let risk = if self.loses_backlog {
+            Some(
+                "restarts this upstream's links, and their queues are deleted: what is published meanwhile is lost",
+            )
+        } else {
+            risk
+        };
         risk.filter(|_| sign.is_some() || self.cause.sign() == Sign::Change)
     }
 }
@@ -217,6 +224,8 @@ impl Cause {
     fn sign(&self) -> Sign {
         match self {
             Cause::Differs(_)
+            | Cause::Adopted(_)
+            | Cause::Adopts(_)
             | Cause::PasswordDiffers
             | Cause::Stopped(_)
             | Cause::CredentialsNotPropagated
@@ -260,6 +269,8 @@ impl fmt::Display for Cause {
             Cause::BindingsNotPropagated => f.write_str("bindings not propagated upstream"),
             Cause::Unknown => f.write_str("unreachable; will be compared once it is up"),
             Cause::Differs(difference) => difference.fmt(f),
+            Cause::Adopted(differing) => write!(f, "adopted: {differing}"),
+            Cause::Adopts(names) => write!(f, "adopts {}", names.join(", ")),
             Cause::PasswordDiffers => f.write_str("password differs"),
             Cause::ConfigChanged => f.write_str("configuration changed"),
             Cause::ImageChanged => f.write_str("image changed"),

@@ -2,13 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{Region, RegionName, Topology};
 use crate::{
     desired::PasswordId,
     federation::Downstream,
     names::{link_user, ownership_parameter},
-    site::{ADMINISTRATOR, VHOST},
+    site::{ADMINISTRATOR, AMQP, Address, HTTP, VHOST, decoded},
 };
 
 /// A broker that runs already, and how it is reached.
@@ -100,6 +101,44 @@ fn vhost() -> String {
 
 fn administrator() -> String {
     ADMINISTRATOR.to_owned()
+}
+
+impl ExternalBroker {
+    /// The broker whose management API is at this URL, which may name the user: with AMQP at the usual port of the same
+    /// host, and the password in a variable that is called after the region.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL, in words that follow those for it.
+    pub fn at(url: &str, region: &RegionName) -> Result<Self, String> {
+        let mut parsed = Url::parse(url).map_err(|error| error.to_string())?;
+        if parsed.password().is_some() {
+            return Err("a password in a URL is seen by whoever lists processes".into());
+        }
+        let given = Some(decoded(parsed.username())).filter(|user| !user.is_empty());
+        parsed.set_username("").ok();
+        let (address, prefix) = Address::parse(parsed.as_str(), HTTP)?;
+        let [(plain, _), (encrypted, _)] = AMQP;
+        let scheme = if address.tls { encrypted } else { plain };
+        Ok(Self {
+            management: format!("{}{prefix}", parsed.origin().ascii_serialization()),
+            amqp: format!("{scheme}://{}", address.host),
+            advertise: None,
+            vhost: vhost(),
+            cluster_name: None,
+            user: given.unwrap_or_else(administrator),
+            password: Some(format!("${{{}}}", password_variable(region, "PASSWORD"))),
+            password_file: None,
+            ca_file: None,
+            link_user: None,
+        })
+    }
+}
+
+/// The environment variable for a password of a region.
+#[must_use]
+pub fn password_variable(region: &RegionName, of: &str) -> String {
+    format!("{}_{of}", region.as_str().to_uppercase().replace('-', "_"))
 }
 
 impl Region {

@@ -130,6 +130,8 @@ pub struct UpstreamSettings {
     pub message_ttl: Option<u32>,
     /// The type of the queue of an exchange's link, from RabbitMQ 3.13.1 on; a classic one by default.
     pub queue_type: Option<QueueType>,
+    /// What a link does with its queue on the upstream when it ends or restarts.
+    pub resource_cleanup_mode: CleanupMode,
     /// Pass on the `user_id` of messages, which links otherwise remove.
     pub trust_user_id: bool,
     /// Do not wait for the upstream's answer to each binding, so that a link with many of them starts sooner over a long
@@ -148,6 +150,7 @@ impl Default for UpstreamSettings {
             expires: None,
             message_ttl: None,
             queue_type: None,
+            resource_cleanup_mode: CleanupMode::Never,
             trust_user_id: false,
             bind_nowait: false,
         }
@@ -164,6 +167,27 @@ pub enum AckMode {
     OnPublish,
     /// Never: what is in flight when a link breaks is lost.
     NoAck,
+}
+
+/// What a link does with its queue on the upstream when it ends or restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CleanupMode {
+    /// It stays, with the messages in it: nothing is lost.
+    Never,
+    /// It is deleted, with the messages in it, as RabbitMQ does by default.
+    Default,
+}
+
+impl CleanupMode {
+    /// As RabbitMQ spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CleanupMode::Never => "never",
+            CleanupMode::Default => "default",
+        }
+    }
 }
 
 /// The type of the queue in which an upstream keeps an exchange's messages for a downstream.

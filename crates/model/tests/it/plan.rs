@@ -1,6 +1,8 @@
 //! What fedctl decides to do: desired × observed → plan, against a model of the engine and the brokers.
 
+mod adoption;
 mod external;
+mod import;
 mod model;
 mod properties;
 mod upstreams;
@@ -403,13 +405,13 @@ fn a_broker_with_a_new_volume_is_filled_from_nothing() {
             "+ container shop_asia_broker: start",
             "+ container shop_asia_broker: connect to shop_wan",
             ". broker asia: wait until it accepts connections",
+            "+ broker asia: record what the project owns (not found)",
             "+ broker asia: user link-europe (not found)",
             "+ broker asia: permissions of link-europe (not found)",
             "+ broker asia: user services (not found)",
             "+ broker asia: permissions of services (not found)",
             "+ broker asia: policy events on exchanges (not found)",
             "+ broker asia: policy fed on queues (not found)",
-            "+ broker asia: record what the project owns (not found)",
             "+ broker asia: upstream europe (not found)",
         ],
     );
@@ -602,12 +604,17 @@ fn an_upstream_or_policy_of_others_that_differs_blocks_the_plan() {
     });
     let blocked: Vec<_> =
         plan.to_string().lines().filter(|line| line.starts_with('!')).map(str::to_owned).collect();
-    let text = "exists, differs, and was not created by this project; delete it";
+    let help = "take it over with `--adopt`, make the topology match it, or delete it on the broker";
+    let blocked_by = |what: &str, differing: &str| {
+        format!(
+            "! {what} in `asia`: exists, differs ({differing}), and was not created by this project; {help}"
+        )
+    };
     assert_eq!(
         blocked,
         [
-            format!("! policy `fed` in `asia`: {text} on the broker, or make it match the topology"),
-            format!("! upstream `europe` in `asia`: {text} on the broker, or make it match the topology"),
+            blocked_by("policy `fed`", "priority 3 → 0"),
+            blocked_by("upstream `europe`", "prefetch-count 500 → 1000")
         ]
     );
 }

@@ -6,8 +6,8 @@ use crate::catalogue::catalogue;
 use fedctl_model::{
     diagnostic::{Diagnostic, Place, Position},
     topology::{
-        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, Federation, FederationPolicy, Port, QueueType,
-        Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
+        self, AckMode, ApplyTo, BrokerPorts, BrokerSettings, CleanupMode, Federation, FederationPolicy, Port,
+        QueueType, Readiness, Region, RegionName, Service, Shape, Topology, UpstreamSettings,
     },
 };
 use proptest::{
@@ -525,6 +525,13 @@ fn settings_that_may_lose_messages_are_warnings() {
         &format!("{THREE_REGIONS}  upstream:\n    ack-mode: on-publish\n"),
         &["FED0202 6:15 messages in flight are lost when a broker fails; `on-confirm` loses nothing"],
     );
+    check(
+        &format!("{THREE_REGIONS}  upstream:\n    resource-cleanup-mode: default\n"),
+        &[
+            "FED0202 6:28 messages that wait for a link are lost when it restarts; leave it out once none wait: `fedctl up` then \
+           changes the upstreams, and keeps them from deleting anything",
+        ],
+    );
 }
 
 #[test]
@@ -656,7 +663,7 @@ prop_compose! {
             allow_duplicates: false,
             upstream: UpstreamSettings {
                 ack_mode: AckMode::OnConfirm, prefetch_count, reconnect_delay, max_hops: Some(1), heartbeat,
-                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait,
+                expires: None, message_ttl: None, queue_type, trust_user_id, bind_nowait, resource_cleanup_mode: CleanupMode::Never,
             },
             policies: policies.collect(),
         }

@@ -12,7 +12,7 @@ use fedctl_model::{
 use super::{World, region, wanted};
 
 /// Three virtual hosts of one broker, that reach each other within it.
-const TENANTS: &str = "
+pub(super) const TENANTS: &str = "
 name: shop
 master: europe
 regions:
@@ -28,7 +28,7 @@ regions:
 ";
 
 /// Two brokers of others, where the links' user exists.
-const OTHERS: &str = "
+pub(super) const OTHERS: &str = "
 name: shop
 master: europe
 regions:
@@ -46,7 +46,7 @@ regions:
 ";
 
 /// Brokers that hold nothing of this project yet.
-fn empty(clusters: [(&str, &str); 2], tags: &[&str]) -> World {
+pub(super) fn empty(clusters: [(&str, &str); 2], tags: &[&str]) -> World {
     let mut world = World::default();
     for (name, cluster) in clusters {
         world.add_elsewhere(name, held(cluster, tags));
@@ -54,7 +54,7 @@ fn empty(clusters: [(&str, &str); 2], tags: &[&str]) -> World {
     world
 }
 
-fn held(cluster: &str, tags: &[&str]) -> Definitions {
+pub(super) fn held(cluster: &str, tags: &[&str]) -> Definitions {
     Definitions { cluster_name: cluster.into(), tags: Some(tags_of(tags)), ..Definitions::default() }
 }
 
@@ -62,7 +62,7 @@ fn tags_of(tags: &[&str]) -> BTreeSet<String> {
     tags.iter().copied().map(str::to_owned).collect()
 }
 
-fn tenants(tags: &[&str]) -> World {
+pub(super) fn tenants(tags: &[&str]) -> World {
     let mut world = World::default();
     for name in ["europe", "asia", "america"] {
         world.add_elsewhere(name, Definitions { lacks_vhost: true, ..held("hub", tags) });
@@ -70,7 +70,7 @@ fn tenants(tags: &[&str]) -> World {
     world
 }
 
-fn blocked(plan: &Plan) -> Vec<String> {
+pub(super) fn blocked(plan: &Plan) -> Vec<String> {
     plan.blocked.iter().map(|found| format!("{} {} {}", found.code, found.place, found.message)).collect()
 }
 
