@@ -4,6 +4,7 @@
 //! `triangular_bidirectional_exchange_federation_SUITE`, `federation_mgmt_SUITE` and others) are among the cases.
 
 mod apply;
+mod expectations;
 mod federation;
 mod links;
 mod rights;
@@ -12,5 +13,8 @@ mod tls;
 use libtest_mimic::Trial;
 
 pub fn cases() -> Vec<Trial> {
-    [apply::cases(), links::cases(), rights::cases(), tls::cases()].into_iter().flatten().collect()
+    [apply::cases(), expectations::cases(), links::cases(), rights::cases(), tls::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -17,6 +17,7 @@
 mod checks;
 mod cli;
 mod e2e;
+mod expectations;
 mod export;
 mod external;
 mod findings;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let independent = [
         checks::cases(),
         cli::cases(),
+        expectations::cases(),
         export::cases(),
         external::cases(),
         findings::cases(),
