@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod exporter;
 mod link;
+mod test;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -22,6 +23,7 @@ use fedctl_contract::program::Program;
 use fedctl_model::status::Limits;
 use fedctl_scenarios::{self as scenarios, Scenario};
 pub use link::{Link, Pair};
+pub use test::{Test, TestFormat};
 pub use values::{Color, Format, Progress, SchemaOf, StatusFormat, TextFormat};
 
 /// Stand up, federate, monitor and prove RabbitMQ across regions.
@@ -82,6 +84,8 @@ pub enum Command {
     Exporter(Exporter),
     /// Send messages of its own through a link between every two regions, and measure them
     Probe(Probe),
+    /// Run the topology's own tests: what arrives where, how often, and nowhere else
+    Test(Test),
     /// Run the cross-region scenarios and report the results
     Demo(Demo),
     /// Show queue depths; warn about dead letters and queues without consumers

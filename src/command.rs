@@ -25,6 +25,7 @@ mod repeat;
 mod service;
 mod status;
 mod stop;
+mod test;
 mod trace;
 mod up;
 
@@ -67,6 +68,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
         Command::Status(status) => status::run(&global, &status, output).await,
         Command::Exporter(exporter) => exporter::run(global, exporter, output).await,
         Command::Probe(probe) => probe::run(&global, &probe, output).await,
+        Command::Test(test) => test::run(&global, &test, output).await,
         Command::Demo(demo) => demo::run(&global, &demo, output).await,
         Command::Queues(queues) => queues::run(&global, &queues, output).await,
         Command::Link(link) => link::run(&global, &link, output).await,
@@ -83,6 +85,7 @@ async fn dispatch(cli: Cli, output: Output) -> Result<Outcome, Failure> {
                 SchemaOf::Topology => topology::schema(&catalogue()),
                 SchemaOf::Status => report::schema(),
                 SchemaOf::Probe => fedctl_model::probe::schema(),
+                SchemaOf::Test => fedctl_model::expectation::schema(),
                 SchemaOf::Demo => proof::schema(),
                 SchemaOf::Doctor => fedctl_model::doctor::schema(),
                 SchemaOf::Check => fedctl_model::check::schema(),

@@ -5,6 +5,7 @@ pub mod check;
 pub mod doctor;
 pub mod failure;
 pub mod findings;
+pub mod junit;
 pub mod nagios;
 pub mod plan;
 pub mod probe;
@@ -14,6 +15,7 @@ pub mod proof;
 pub mod queues;
 pub mod screen;
 pub mod status;
+pub mod tests;
 pub mod trace;
 
 use std::io::{self, IsTerminal, Write};

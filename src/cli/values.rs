@@ -67,6 +67,8 @@ pub enum SchemaOf {
     Status,
     /// The report of `fedctl probe -o json`.
     Probe,
+    /// The report of `fedctl test -o json`.
+    Test,
     /// The report of `fedctl demo -o json`.
     Demo,
     /// The report of `fedctl queues -o json`.

@@ -50,6 +50,7 @@ fn command() -> clap::Command {
                 .fold(link, |link, verb| link.mut_subcommand(verb, ends))
         })
         .mut_subcommand("probe", |probe| with(probe, "regions", regions))
+        .mut_subcommand("test", |test| with(test, "names", tests))
         .mut_subcommand("check", |check| with(check, "regions", regions))
         .mut_subcommand("logs", |logs| with(with(logs, "region", regions), "service", services_and_instances))
 }
@@ -83,6 +84,10 @@ fn named_file(words: impl IntoIterator<Item = OsString>) -> Option<OsString> {
 
 fn regions(topology: &Topology) -> Vec<String> {
     topology.regions.iter().map(|region| region.name.to_string()).collect()
+}
+
+fn tests(topology: &Topology) -> Vec<String> {
+    topology.tests.iter().map(|test| test.name.clone()).collect()
 }
 
 fn services_and_instances(topology: &Topology) -> Vec<String> {

@@ -115,6 +115,7 @@ async fn look(sources: &mut [Source]) -> Result<(), Failure> {
         service_image: None,
         regions: regions.collect(),
         federation: topology::Federation::default(),
+        tests: Vec::new(),
     };
     let mut passwords = Passwords::new();
     if let Some(missing) = credentials::add_given(&topology, Path::new(""), &mut passwords).into_iter().next()

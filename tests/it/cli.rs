@@ -163,7 +163,7 @@ fn a_missing_topology_is_named() {
              hint: pass the topology with `--file FILE`, or run fedctl in the directory of `regions.yaml`\n"
         )
     };
-    for command in ["up", "plan", "status", "probe", "check", "down", "logs"] {
+    for command in ["up", "plan", "status", "probe", "test", "check", "down", "logs"] {
         check(directory.path(), &[command], &expected("regions.yaml"));
     }
     check(directory.path(), &["plan", "--file", "other.yaml"], &expected("other.yaml"));
@@ -182,6 +182,34 @@ fn an_unknown_region_is_refused_and_the_known_ones_are_named() {
     ] {
         check(directory.path(), arguments, expected);
     }
+}
+
+/// A topology with two tests.
+fn tests_of(topology: &str) -> String {
+    let test = |name: &str| {
+        format!(
+            "- name: {name}\n  publish: {{region: europe, exchange: x.events}}\n  expect: [{{region: asia, exchange: x.events}}]\n"
+        )
+    };
+    format!("{topology}tests:\n{}{}", test("taxes"), test("an order reaches asia"))
+}
+
+fn tests_are_chosen_by_what_is_in_their_names() {
+    let refused = |message: &str| format!("exit 64\n--- stdout\n--- stderr\nerror: {message}\n");
+    let example = "`tests: [{name: NAME, publish: {region: REGION, exchange: EXCHANGE}, expect: [{region: REGION, exchange: \
+                   EXCHANGE}]}]`";
+    check(project(TWO).path(), &["test"], &refused(&format!("the topology has no tests\n\nhint: {example}")));
+    let directory = project(&tests_of(TWO));
+    let names = "tests: `taxes`, `an order reaches asia`";
+    let message = format!("no test has `orders` in its name\n\nhint: {names}");
+    check(directory.path(), &["test", "orders"], &refused(&message));
+    let host = empty_engine("1.41");
+    let arguments = ["test", "order", "--progress", "quiet", "--host", &host];
+    let output = fedctl(directory.path(), &arguments).output().unwrap();
+    let shown = shown(&output);
+    assert!(shown.starts_with("exit 5\n--- stdout\n? an order reaches asia"), "{shown}");
+    let missing = "`asia` takes no part: the broker has no container: `fedctl up` creates it";
+    assert!(shown.contains(missing) && !shown.contains("taxes"), "{shown}");
 }
 
 fn an_engine_that_does_not_answer_is_named() {
@@ -553,6 +581,8 @@ fn commands_regions_and_services_are_completed_and_the_manual_page_names_every_c
     }
     assert_eq!(completed(directory.path(), &["up", "e"]), ["europe"]);
     assert_eq!(completed(directory.path(), &["check", "a"]), ["asia"]);
+    let tested = project(&tests_of(TWO));
+    assert_eq!(completed(tested.path(), &["test", "ta"]), ["taxes"]);
     assert_eq!(completed(directory.path(), &["logs", "europe", "t"]), ["taxes", "taxes-2"]);
     let elsewhere = directory.path().join("regions.yaml");
     let file = elsewhere.to_str().unwrap();
@@ -617,6 +647,7 @@ pub fn cases() -> Vec<Trial> {
         every_finding_of_an_invalid_topology_is_shown,
         a_missing_topology_is_named,
         an_unknown_region_is_refused_and_the_known_ones_are_named,
+        tests_are_chosen_by_what_is_in_their_names,
         an_engine_that_does_not_answer_is_named,
         an_engine_that_refuses_connections_is_named_by_reports_too,
         the_engine_is_the_one_that_docker_uses,

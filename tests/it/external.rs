@@ -5,6 +5,7 @@
 
 mod adopt;
 mod apply;
+mod expectations;
 mod federation;
 mod import;
 mod links;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Trial> {
     [
         adopt::cases(),
         apply::cases(),
+        expectations::cases(),
         import::cases(),
         links::cases(),
         many::cases(),

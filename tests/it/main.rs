@@ -18,6 +18,7 @@ mod begin;
 mod checks;
 mod cli;
 mod e2e;
+mod expectations;
 mod export;
 mod external;
 mod findings;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         begin::cases(),
         checks::cases(),
         cli::cases(),
+        expectations::cases(),
         export::cases(),
         external::cases(),
         findings::cases(),

@@ -1,5 +1,7 @@
 //! A broker over AMQP, in its own terms.
 
+pub mod marked;
+
 use std::{collections::BTreeMap, io, time::Duration};
 
 use futures_util::{Stream, StreamExt};
@@ -139,7 +141,7 @@ impl Session {
     }
 
     /// Closes the connection. One that does not close in time is dropped.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         timeout(CLOSE_WITHIN, self.connection.close(200, "OK".into())).await.ok();
     }
 }

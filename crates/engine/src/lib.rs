@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod docker;
 pub mod endpoint;
 pub mod executable;
+pub mod expectation;
 pub mod image;
 pub mod inspect;
 mod links;

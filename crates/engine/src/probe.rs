@@ -1,6 +1,6 @@
 //! A probe: it makes exchanges and queues of its own, sends messages through their links, and removes all of it.
 
-mod clean;
+pub(crate) mod clean;
 mod traffic;
 
 use std::{
@@ -128,7 +128,7 @@ impl Probing<'_> {
         let within = if interrupted { LEAVE_WITHIN } else { CLEAN_WITHIN };
         let removed_by = Instant::now() + within;
         left.extend(clean::clean(self.probe, &brokers, removed_by).await);
-        join_all(ends.into_iter().map(|end| end.session.close())).await;
+        join_all(ends.iter().map(|end| end.session.close())).await;
         if interrupted {
             return Err(ProbeError::Interrupted(left));
         }

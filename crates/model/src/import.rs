@@ -108,6 +108,7 @@ pub fn import(name: Option<&str>, sources: &[Source]) -> Imported {
         broker: BrokerSettings::default(),
         service_image: None,
         regions: regions.collect(),
+        tests: Vec::new(),
         federation: Federation {
             upstream: settings::common(&links, &mut diagnostics),
             policies: policies::common(sources, &mut diagnostics),

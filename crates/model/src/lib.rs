@@ -8,6 +8,7 @@ pub mod desired;
 pub mod diagnostic;
 pub mod doctor;
 pub mod event;
+pub mod expectation;
 pub mod export;
 pub mod federation;
 pub mod import;

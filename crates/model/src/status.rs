@@ -21,7 +21,7 @@ pub use expected::federated;
 pub use history::{History, LastKnown, Trend};
 pub use limits::Limits;
 use link::LinkForm;
-pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus};
+pub use link::{Activity, Condition, LinkRef, LinkState, LinkStatus, described};
 pub use links::{links, unexplained};
 pub use reason::Reason;
 pub use verdict::Verdict;

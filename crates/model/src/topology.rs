@@ -3,6 +3,7 @@
 mod catalogue;
 mod check;
 mod codes;
+mod expectations;
 mod external;
 mod federation;
 mod findings;
@@ -16,8 +17,14 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    federation::is_internal,
+    observed::Resource,
+    pattern::Pattern,
+};
 pub use catalogue::{BuiltIn, Catalogue, LogFields, Variables};
+pub use expectations::{Expectation, Publication, Test};
 pub use external::{ExternalBroker, LinkUser, PasswordSource, password_variable};
 pub use federation::{
     AckMode, ApplyTo, CleanupMode, Federation, FederationPolicy, Pair, QueueType, Shape, UpstreamSettings,
@@ -50,6 +57,9 @@ pub struct Topology {
     /// What is federated between the regions, and how.
     #[serde(default)]
     pub federation: Federation,
+    /// What is published where and has to arrive where: `fedctl test` tries it, and nothing else does.
+    #[serde(default)]
+    pub tests: Vec<Test>,
 }
 
 /// The name of a region. It is also the host name and the cluster name of a broker that fedctl starts.
@@ -277,6 +287,18 @@ impl Topology {
     pub fn needs_packed_image(&self) -> bool {
         let mut services = self.regions.iter().flat_map(|region| &region.services);
         self.service_image.is_none() && services.any(|service| service.image.is_none())
+    }
+
+    /// Whether a policy of the topology federates this. The default exchange is never federated, nor is what links make.
+    #[must_use]
+    pub fn federates(&self, resource: &Resource) -> bool {
+        let (name, kind) = match resource {
+            Resource::Exchange(name) => (name, ApplyTo::Exchanges),
+            Resource::Queue(name) => (name, ApplyTo::Queues),
+        };
+        let mut policies = self.federation.policies.iter().filter(|policy| policy.apply_to == kind);
+        let is_free = !name.is_empty() && !is_internal(name);
+        is_free && policies.any(|found| Pattern::new(&found.pattern).is_ok_and(|found| found.matches(name)))
     }
 
     /// The region of that name.

@@ -5,11 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use fedctl_contract::log::field;
-use fedctl_model::{
-    counted::counted,
-    status::{LinkRef, LinkStatus},
-    topology::RegionName,
-};
+use fedctl_model::{status::LinkRef, topology::RegionName};
 
 /// The version of the JSON format. Within a version, fields are only added.
 pub const FORMAT_VERSION: u32 = 1;
@@ -120,18 +116,4 @@ impl LogMatcher {
             None => Self { events, fields: otherwise.to_vec() },
         }
     }
-}
-
-/// A link as text, with its state and the messages queued for it.
-#[must_use]
-pub fn describe(link: &LinkRef, links: &[LinkStatus]) -> String {
-    let Some(found) = links.iter().find(|found| found.link == *link) else {
-        return format!("link {link}: not reported by the broker of `{}`", link.downstream);
-    };
-    let reported = if found.is_running() { "reported as " } else { "" };
-    let condition = &found.condition;
-    let waiting = found.waiting.filter(|waiting| *waiting > 0).map_or_else(String::new, |waiting| {
-        format!(", {} queued for it on `{}`", counted(waiting, "message"), link.upstream)
-    });
-    format!("link {link}: {reported}{condition}{waiting}")
 }

@@ -5,12 +5,12 @@ mod verdict;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::proof::{Expectation, Failure, LogMatcher, Observation, describe};
+use crate::proof::{Expectation, Failure, LogMatcher, Observation};
 use fedctl_contract::{http, program::Program};
 use fedctl_engine::{chain::chain, endpoint::Answer};
 use fedctl_model::{
     names::container,
-    status::{History, LinkRef, LinkStatus},
+    status::{History, LinkRef, LinkStatus, described},
     topology::{RegionName, Topology},
 };
 
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
     pub async fn suspect(&mut self, suspected: impl IntoIterator<Item = LinkRef>) {
         let links = self.links().await;
         if let Some(failure) = self.failures.last_mut() {
-            failure.suspects.extend(suspected.into_iter().map(|link| describe(&link, &links)));
+            failure.suspects.extend(suspected.into_iter().map(|link| described(&link, &links)));
         }
     }
 

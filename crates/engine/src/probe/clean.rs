@@ -12,7 +12,7 @@ use crate::{
 use fedctl_model::{
     federation::is_internal,
     observed::Resource,
-    probe::{Left, Probe, is_probe, is_stale},
+    probe::{Left, Nonce, Probe, is_probe, is_stale},
     topology::RegionName,
 };
 
@@ -64,19 +64,29 @@ fn note(left: &mut BTreeMap<RegionName, Left>, region: &RegionName, names: Vec<S
 /// there was.
 async fn sweep(probe: &Probe, broker: &Broker) -> Result<Vec<String>, BrokerError> {
     let all = broker.exchanges_and_queues().await?;
-    let mut own: Vec<&Resource> = all.iter().filter(|found| probe.nonce.owns(found.name())).collect();
+    let own = remove_own(&probe.nonce, broker, &all).await?;
+    if own.is_empty() {
+        let names: Vec<&str> = all.iter().map(Resource::name).filter(|name| is_probe(name)).collect();
+        for policy in broker.policy_names().await?.iter().filter(|policy| is_stale(policy, &names)) {
+            broker.delete_policy(policy).await?;
+        }
+    }
+    Ok(own)
+}
+
+/// Deletes those exchanges and queues of a broker that carry a nonce; which they were.
+pub async fn remove_own(
+    nonce: &Nonce,
+    broker: &Broker,
+    all: &[Resource],
+) -> Result<Vec<String>, BrokerError> {
+    let mut own: Vec<&Resource> = all.iter().filter(|found| nonce.owns(found.name())).collect();
     // an internal exchange is gone with its queue
     own.sort_by_key(|found| (is_internal(found.name()), matches!(found, Resource::Exchange(_))));
     for found in &own {
         match found {
             Resource::Exchange(name) => broker.delete_exchange(name).await?,
             Resource::Queue(name) => broker.delete_queue(name).await?,
-        }
-    }
-    if own.is_empty() {
-        let names: Vec<&str> = all.iter().map(Resource::name).filter(|name| is_probe(name)).collect();
-        for policy in broker.policy_names().await?.iter().filter(|policy| is_stale(policy, &names)) {
-            broker.delete_policy(policy).await?;
         }
     }
     Ok(own.into_iter().map(|found| found.name().to_owned()).collect())

@@ -11,6 +11,7 @@ use super::{
     history::{LastKnown, Trend},
 };
 use crate::{
+    counted::counted,
     diagnostic::{Code, Diagnostic, Place},
     observed::Resource,
     site::Unavailable,
@@ -186,6 +187,20 @@ impl LinkStatus {
             }
         }
     }
+}
+
+/// A link as text, with its state and the messages queued for it.
+#[must_use]
+pub fn described(link: &LinkRef, links: &[LinkStatus]) -> String {
+    let Some(found) = links.iter().find(|found| found.link == *link) else {
+        return format!("link {link}: not reported by the broker of `{}`", link.downstream);
+    };
+    let reported = if found.is_running() { "reported as " } else { "" };
+    let condition = &found.condition;
+    let waiting = found.waiting.filter(|waiting| *waiting > 0).map_or_else(String::new, |waiting| {
+        format!(", {} queued for it on `{}`", counted(waiting, "message"), link.upstream)
+    });
+    format!("link {link}: {reported}{condition}{waiting}")
 }
 
 impl fmt::Display for LinkRef {

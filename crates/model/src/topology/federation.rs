@@ -230,12 +230,12 @@ pub struct FederationPolicy {
     ///
     /// Of all policies that match an exchange or queue one alone applies, so it has to carry them all.
     #[serde(default)]
-    #[schemars(schema_with = "policy_keys")]
+    #[schemars(schema_with = "plain_values")]
     pub definition: Map<String, Value>,
 }
 
-/// What a policy's keys may be set to.
-fn policy_keys(_: &mut SchemaGenerator) -> Schema {
+/// Free keys, and what they may be set to.
+pub(super) fn plain_values(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}})
 }
 

@@ -7,6 +7,7 @@ mod built_in_names;
 mod copies;
 mod distinct_names;
 mod duplicates_allowed;
+mod expectations;
 mod exposed_passwords;
 mod external;
 mod host_ports;
@@ -30,12 +31,13 @@ use super::{Catalogue, Topology, findings::Findings, tree::Tree};
 use crate::diagnostic::Code;
 
 /// Every check, in no particular order: the findings are sorted.
-const ALL: [Lint; 23] = [
+const ALL: [Lint; 24] = [
     acknowledgements::LINT,
     built_in_names::LINT,
     copies::LINT,
     distinct_names::LINT,
     duplicates_allowed::LINT,
+    expectations::LINT,
     exposed_passwords::LINT,
     external::LINT,
     host_ports::LINT,

@@ -153,6 +153,22 @@ impl Topology {
         paths
     }
 
+    /// The links that messages of an exchange cross on any path from one region to another.
+    #[must_use]
+    pub fn route(&self, origin: &RegionName, region: &RegionName) -> BTreeSet<Pair> {
+        let name = |place: usize| self.regions[place].name.clone();
+        let place = |wanted: &RegionName| self.regions.iter().position(|region| region.name == *wanted);
+        let (Some(origin), Some(region)) = (place(origin), place(region)) else { return BTreeSet::new() };
+        let mut crossed: BTreeSet<(usize, usize)> = BTreeSet::new();
+        Walk::from(origin, &self.downstreams()).on(self.hops(), &mut |path| {
+            if path.last() == Some(&region) {
+                crossed.extend(path.windows(2).map(|ends| (ends[0], ends[1])));
+            }
+        });
+        let pair = |(upstream, downstream)| Pair { upstream: name(upstream), downstream: name(downstream) };
+        crossed.into_iter().map(pair).collect()
+    }
+
     fn hops(&self) -> usize {
         usize::try_from(self.max_hops()).unwrap_or(usize::MAX)
     }

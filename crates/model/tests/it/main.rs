@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod check;
+mod expectation;
 mod export;
 mod history;
 mod plan;

@@ -704,7 +704,7 @@ prop_compose! {
         made_distinct(&mut regions);
         let master = regions[master.index(regions.len())].name.clone();
         let broker = BrokerSettings { image, memory, open_files };
-        Topology { name, master, broker, service_image, regions, federation }
+        Topology { name, master, broker, service_image, regions, federation, tests: Vec::new() }
     }
 }
 
@@ -833,4 +833,107 @@ fn a_password_that_crosses_a_network_in_clear_is_warned_of() {
     let found = findings(&elsewhere(far, HERE));
     let codes: Vec<&str> = found.iter().map(|found| found.code.as_str()).collect();
     assert_eq!(codes, ["FED0250", "FED0250"], "{found:?}");
+}
+
+/// Two regions with these tests.
+fn with_tests(tests: &str) -> String {
+    format!("name: shop\nmaster: europe\nregions: [name: europe, name: asia]\ntests:\n{tests}")
+}
+
+/// A test with these keys of what it publishes and expects, and more.
+fn with_test(publish: &str, expect: &str, more: &str) -> String {
+    with_tests(&format!(
+        "- name: a\n  publish: {{region: europe, {publish}}}\n  expect: [{{region: asia, {expect}}}]\n{more}"
+    ))
+}
+
+const EVENTS: &str = "exchange: x.events";
+
+#[test]
+fn a_test_has_defaults_and_says_what_it_means() {
+    let more = "  within: 1m 30s\n- name: b\n  publish: {region: asia, queue: fed.a, count: 3, headers: {a: 1, b: true}}\n  \
+                expect: [{region: europe, queue: fed.a, count: 2}]\n  nowhere-else: false\n";
+    let (topology, warnings) = topology::parse(&with_test(EVENTS, EVENTS, more), &catalogue()).unwrap();
+    assert_eq!(warnings, []);
+    let [one, other] = &topology.tests[..] else { panic!("{:?}", topology.tests) };
+    assert_eq!((one.within(), other.within()), (Duration::from_secs(90), Duration::from_secs(5)));
+    assert_eq!((one.nowhere_else, one.publish.count, one.wanted(&one.expect[0])), (true, 1, 1));
+    assert_eq!((other.names_a_queue(), other.wanted(&other.expect[0])), (true, 2));
+    assert_eq!(serde_json::to_value(&other.publish.headers).unwrap(), json!({"a": 1, "b": true}));
+}
+
+#[test]
+fn a_test_that_lacks_what_it_needs_is_found() {
+    let check_one = |publish: &str, expect: &str, more: &str, expected: &str| {
+        check(&with_test(publish, expect, more), &[expected]);
+    };
+    let neither = "neither `exchange` nor `queue` is given; `exchange: NAME`, or `queue: NAME`";
+    check_one("count: 1", EVENTS, "", &format!("FED0160 6:12 {neither}"));
+    let both = "both `exchange` and `queue` are given; remove one of them";
+    check_one(EVENTS, "exchange: x.events, queue: fed.a", "", &format!("FED0160 7:47 {both}"));
+    let unused = "`routing-key` has no effect with a queue; remove it, or name an exchange";
+    check_one("queue: fed.a, routing-key: a", EVENTS, "", &format!("FED0161 6:43 {unused}"));
+    let header = "fedctl itself sets `x-fedctl-test`; choose another name";
+    check_one(
+        "exchange: x.events, headers: {x-fedctl-test: a}",
+        EVENTS,
+        "",
+        &format!("FED0167 6:59 {header}"),
+    );
+    let none = "`count` must be between 1 and 10000, not 0; how many messages";
+    check_one("exchange: x.events, count: 0", EVENTS, "", &format!("FED0108 6:56 {none}"));
+    let many = "2 are expected and 1 published; publish 2, or expect fewer";
+    check_one(EVENTS, "exchange: x.events, count: 2", "", &format!("FED0165 7:54 {many}"));
+    let word = "`publish` has no key `exchagne`; did you mean `exchange`?";
+    let found = findings(&with_test("exchagne: x", EVENTS, ""));
+    assert!(
+        format!("{}; {}", found[0].message, found[0].help.as_ref().unwrap()).starts_with(word),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn times_names_and_regions_of_tests_are_checked() {
+    let unit = "a number with a unit, such as `5s` or `1m 30s`";
+    for (time, message) in [
+        ("soon", "`soon` is no time: expected number at 0"),
+        ("0s", "the messages would have no time at all"),
+        ("2h", "a test takes no longer than an hour"),
+    ] {
+        check(
+            &with_test(EVENTS, EVENTS, &format!("  within: {time}\n")),
+            &[&format!("FED0164 8:11 {message}; {unit}")],
+        );
+    }
+    let again = "- name: a\n  publish: {region: eurpe, exchange: x.events}\n  expect: [{region: mars, exchange: x.events}]\n";
+    check(
+        &with_test(EVENTS, EVENTS, again),
+        &[
+            "FED0163 8:9 two tests are called `a`; the other is on line 5; rename one of them",
+            "FED0162 9:21 there is no region `eurpe`; did you mean `europe`?",
+            "FED0162 10:21 there is no region `mars`; the regions are `europe`, `asia`",
+        ],
+    );
+    let name = with_test(EVENTS, EVENTS, "").replace("- name: a", r#"- name: "a\e[1m\n""#);
+    let found = r"`a\u{1b}[1m\n` has control characters; write the name in one line";
+    check(&name, &[&format!("FED0168 5:9 {found}")]);
+    let twice = "- {region: asia, exchange: x.events}";
+    let twice = format!(
+        "- name: a\n  publish: {{region: europe, exchange: x.events}}\n  expect:\n  {twice}\n  {twice}\n"
+    );
+    let found = "the messages are expected there twice, in asia; remove one of them";
+    check(&with_tests(&twice), &[&format!("FED0166 9:5 {found}")]);
+}
+
+#[test]
+fn messages_that_no_link_carries_are_warned_of() {
+    let other =
+        "no policy of the topology federates exchange `orders`; correct the name, or the pattern of a policy";
+    check(&with_test("exchange: orders", "exchange: orders", ""), &[&format!("FED0260 7:37 {other}")]);
+    // what is bound to it is not known
+    check(&with_test("exchange: orders", "queue: orders", ""), &[]);
+    let pairs = "federation: {shape: pairs, pairs: [{upstream: asia, downstream: europe}]}\n";
+    let way = "nothing of exchange `x.events` comes from `europe` to `asia`; change `shape` or `pairs` of `federation`, or expect \
+               it elsewhere";
+    check(&with_test(EVENTS, EVENTS, pairs), &[&format!("FED0261 7:21 {way}")]);
 }

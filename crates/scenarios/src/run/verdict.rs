@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use crate::proof::{Expectation, LogMatcher, describe};
+use crate::proof::{Expectation, LogMatcher};
 use fedctl_contract::log::{event, field};
 use fedctl_engine::{
     chain::chain,
     endpoint::Answer,
     wait::{Poll, WaitError, poll_until, quiet},
 };
-use fedctl_model::{observed::Resource, status::LinkRef, topology::RegionName};
+use fedctl_model::{
+    observed::Resource,
+    status::{LinkRef, described},
+    topology::RegionName,
+};
 
 use super::{Run, Sent, Source};
 use crate::log_tail::Entry;
@@ -83,7 +87,7 @@ impl Run<'_> {
         let mut suspects = Vec::new();
         let exchange = Resource::Exchange(source.exchange.into());
         if let Some(link) = LinkRef::between(&self.sent[cause].region, region, exchange) {
-            suspects.push(describe(&link, &self.links().await));
+            suspects.push(described(&link, &self.links().await));
         }
         suspects.push(self.service_state(region, source.writer.name()).await);
         suspects
@@ -120,7 +124,8 @@ impl Run<'_> {
                 "`{}` in {place} {} {found} times, not {}, after {what} in `{region}`",
                 expected.service, expected.meaning, expected.times
             );
-            let mut suspects: Vec<String> = expected.link.iter().map(|link| describe(link, &links)).collect();
+            let mut suspects: Vec<String> =
+                expected.link.iter().map(|link| described(link, &links)).collect();
             let mut homes = self.environment.regions_of(&expected.service);
             homes.retain(|home| expected.region.as_ref().is_none_or(|region| region == home));
             for home in homes {

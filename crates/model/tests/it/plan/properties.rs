@@ -73,6 +73,7 @@ fn topology() -> impl Strategy<Value = Topology> {
             broker: <_>::default(),
             regions,
             federation: Federation { policies, ..Federation::default() },
+            tests: Vec::new(),
         }
     })
 }
