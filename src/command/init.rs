@@ -95,7 +95,7 @@ fn read(region: &str) -> Result<(RegionName, Option<ExternalBroker>), Failure> {
         Ok(broker) => Ok((name, Some(broker))),
         Err(reason) => {
             Err(Failure::new(Outcome::Usage, anyhow!("not the URL of `{name}`'s management API: {reason}"))
-                .hint("such as `https://rabbitmq.example.com` or `http://localhost:15672`"))
+                .hint("such as `https://rabbitmq.example.com`"))
         }
     }
 }

@@ -254,15 +254,14 @@ impl Broker {
 
     /// What the project recorded as its own on this broker, if it recorded anything.
     pub async fn owned(&self) -> Result<Option<Owned>> {
-        let found = self.global_parameter::<answer::GlobalParameter>(&self.site.parameter).await?;
-        Ok(found.map(|parameter| parameter.value))
+        Ok(self.recorded().await?.0)
     }
 
     /// The same, and what other projects recorded.
     async fn recorded(&self) -> Result<(Option<Owned>, Vec<(String, Owned)>)> {
         let path = ["global-parameters"];
         let (mut own, mut others) = (None, Vec::new());
-        for found in self.get_once::<Vec<answer::AnyGlobalParameter>>(&path, "").await? {
+        for found in self.get_once::<Vec<answer::GlobalParameter>>(&path, "").await? {
             let Some(project) = recorded_project(&found.name) else { continue };
             let owned = || serde_json::from_str(found.value.get());
             if found.name == self.site.parameter {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, value::RawValue};
 use fedctl_model::{
     definition::{self, Permissions, Upstream},
     federation::is_internal,
-    observed::{self, Owned, Resource},
+    observed::{self, Resource},
     secret::Secret,
     site::{NOWHERE, without_users},
 };
@@ -187,11 +187,6 @@ impl From<Binding> for observed::Binding {
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct GlobalParameter {
-    pub value: Owned,
-}
-
 /// One of all parameters, without its value.
 #[derive(Debug, Deserialize)]
 pub(super) struct AnyParameter {
@@ -202,7 +197,7 @@ pub(super) struct AnyParameter {
 
 /// One of all global parameters, whatever is in it.
 #[derive(Debug, Deserialize)]
-pub(super) struct AnyGlobalParameter {
+pub(super) struct GlobalParameter {
     pub name: String,
     pub value: Box<RawValue>,
 }

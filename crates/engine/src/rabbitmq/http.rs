@@ -22,7 +22,7 @@ const LONGEST_ANSWER: usize = 256 << 20;
 pub(super) struct Answer {
     status: StatusCode,
     /// The broker's clock when it answered.
-    now: Option<jiff::Timestamp>,
+    pub(super) now: Option<jiff::Timestamp>,
     body: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ impl Broker {
         path: &[&str],
         query: &str,
     ) -> Result<(T, Option<jiff::Timestamp>)> {
-        let answer = self.send(Method::GET, path, query, None).await?;
+        let answer = Box::pin(self.send(Method::GET, path, query, None)).await?;
         Ok((self.read(Method::GET, path, &answer)?, answer.now))
     }
 
@@ -61,7 +61,13 @@ impl Broker {
         }
     }
 
-    async fn send(&self, method: Method, path: &[&str], query: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let answer = self.request(method.clone(), path, query, body).await?;
         self.succeeded(method, path, &answer)?;
         Ok(answer)

@@ -26,7 +26,15 @@ pub(crate) struct Look {
 /// Each question is asked once; whoever asks it too waits for the same answer.
 type Cells<T> = Mutex<BTreeMap<String, Arc<OnceCell<Result<Arc<T>>>>>>;
 
-/// A list, by virtual host; global parameters by name.
+/// What was listed.
+enum Listed {
+    /// One virtual host's.
+    Alone(Answer),
+    /// All of them, as others get them too.
+    Together(Arc<List>),
+}
+
+/// A list, by virtual host.
 #[derive(Debug)]
 struct List {
     rows: BTreeMap<String, Vec<Box<RawValue>>>,
@@ -65,7 +73,7 @@ impl Broker {
 
     /// The same, read.
     pub(super) async fn get_once<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<T> {
-        let answer = self.ask(path, query).await?;
+        let answer = Box::pin(self.ask(path, query)).await?;
         self.succeeded(Method::GET, path, &answer)?;
         self.read(Method::GET, path, &answer)
     }
@@ -74,46 +82,47 @@ impl Broker {
     /// of `query` need the column `vhost` or `queue.vhost`.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
-        [before, after]: [&[&str]; 2],
+        path: [&[&str]; 2],
         query: &str,
     ) -> Result<(Vec<T>, Option<jiff::Timestamp>)> {
-        let vhost = self.site.vhost.as_str();
-        let Some(look) = self.shared().await? else {
-            return self.get_at(&[before, &[vhost], after].concat(), query).await;
-        };
-        self.part(look, &[before, after].concat(), query, vhost).await
+        match Box::pin(self.listed(path, query)).await? {
+            Listed::Alone(answer) => Ok((self.read(Method::GET, &path.concat(), &answer)?, answer.now)),
+            Listed::Together(list) => {
+                let rows = list.rows.get(&self.site.vhost).into_iter().flatten();
+                let rows: Result<_> = rows.map(|row| self.row(&path.concat(), row)).collect();
+                Ok((rows?, list.now))
+            }
+        }
     }
 
-    /// The look that others share, where lists of all virtual hosts are complete: an administrator's are. Of others a broker
-    /// leaves out what they have no permissions for, as if it were not there.
-    async fn shared(&self) -> Result<Option<&Look>> {
-        let Some(look) = self.look.as_deref() else { return Ok(None) };
+    /// The list of the site's virtual host, or of all of them where others share a look at the broker and the list is
+    /// complete: an administrator's is. Of others a broker leaves out what they have no permissions for, as if it were not
+    /// there.
+    async fn listed(&self, [before, after]: [&[&str]; 2], query: &str) -> Result<Listed> {
+        let vhost = self.site.vhost.as_str();
+        let alone = [before, &[vhost], after].concat();
+        let Some(look) = self.look.as_deref() else {
+            return self.send(Method::GET, &alone, query, None).await.map(Listed::Alone);
+        };
         if !self.get_once::<answer::Identity>(&["whoami"], "").await?.administers() {
-            return Ok(None);
+            return self.send(Method::GET, &alone, query, None).await.map(Listed::Alone);
         }
-        let path = ["vhosts"];
-        if self.part::<answer::Name>(look, &path, "columns=name", &self.site.vhost).await?.0.is_empty() {
+        if !self.divided(look, &["vhosts"], "columns=name").await?.rows.contains_key(vhost) {
             let reason = "there is no such virtual host".into();
             let cause = Cause::Refused { status: StatusCode::NOT_FOUND, reason };
-            return Err(self.failed(Method::GET, &["vhosts", &self.site.vhost], cause));
+            return Err(self.failed(Method::GET, &["vhosts", vhost], cause));
         }
-        Ok(Some(look))
+        self.divided(look, &[before, after].concat(), query).await.map(Listed::Together)
     }
 
-    /// The rows of a list that belong to `key`.
-    async fn part<T: DeserializeOwned>(
-        &self,
-        look: &Look,
-        path: &[&str],
-        query: &str,
-        key: &str,
-    ) -> Result<(Vec<T>, Option<jiff::Timestamp>)> {
+    async fn divided(&self, look: &Look, path: &[&str], query: &str) -> Result<Arc<List>> {
         let cell = cell(&look.lists, path, query);
-        let list = cell.get_or_init(async || self.split(path, query).await.map(Arc::new)).await.clone()?;
-        let rows = list.rows.get(key).into_iter().flatten();
-        let rows: std::result::Result<_, _> = rows.map(|row| serde_json::from_str(row.get())).collect();
-        let rows = rows.map_err(|error| self.failed(Method::GET, path, Cause::Malformed(Arc::new(error))))?;
-        Ok((rows, list.now))
+        cell.get_or_init(async || self.split(path, query).await.map(Arc::new)).await.clone()
+    }
+
+    fn row<T: DeserializeOwned>(&self, path: &[&str], row: &RawValue) -> Result<T> {
+        let row = serde_json::from_str(row.get());
+        row.map_err(|error| self.failed(Method::GET, path, Cause::Malformed(Arc::new(error))))
     }
 
     async fn split(&self, path: &[&str], query: &str) -> Result<List> {
@@ -126,16 +135,5 @@ impl Broker {
             rows.entry(key.key()).or_default().push(row);
         }
         Ok(List { rows, now })
-    }
-
-    /// A global parameter.
-    pub(super) async fn global_parameter<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        if let Some(look) = self.shared().await? {
-            return Ok(self.part(look, &["global-parameters"], "", name).await?.0.into_iter().next());
-        }
-        match self.get(["global-parameters", name], "").await {
-            Err(error) if error.is_not_found() => Ok(None),
-            found => found.map(Some),
-        }
     }
 }
