@@ -6,6 +6,7 @@
 
 mod baseline;
 mod calls;
+mod changes;
 mod commands;
 mod container;
 mod events;
@@ -42,7 +43,7 @@ struct Settings {
     only: Option<String>,
 }
 
-const PARTS: [&str; 4] = ["commands", "services", "systems", "scale"];
+const PARTS: [&str; 5] = ["commands", "services", "systems", "scale", "changes"];
 
 impl Settings {
     fn from_env() -> Result<Self> {
@@ -98,6 +99,9 @@ fn main() -> Result<()> {
     }
     if settings.wants("scale") {
         runtime.block_on(scale::measure(&project, &engine, settings.repetitions))?;
+    }
+    if settings.wants("changes") {
+        runtime.block_on(changes::measure(&project, &engine))?;
     }
     Ok(())
 }

@@ -47,8 +47,17 @@ impl Management {
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 
+    pub async fn put(&self, path: &str, body: &Value) -> Result<()> {
+        self.ask(Method::PUT, path, Some(body)).await.map(drop)
+    }
+
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
         let answer = self.ask(Method::GET, path, None).await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The URI by which its administrator speaks AMQP.
+    pub fn uri(&self) -> String {
+        format!("amqp://{ADMINISTRATOR}:{}@127.0.0.1:{}/%2f", self.password, self.amqp)
     }
 }
