@@ -9,7 +9,7 @@ use fedctl_model::{
     desired::Passwords,
     import::{Found, Imported, Source, import, read},
     outcome::Outcome,
-    site::Inventory,
+    site::{Address, Inventory, MANAGEMENT_PORT},
     topology::{self, ExternalBroker, PasswordSource, Region, RegionName, Topology},
 };
 
@@ -31,7 +31,8 @@ pub async fn run(asked: &cli::Import, output: Output) -> Result<Outcome, Failure
     look(&mut sources).await?;
     for (region, path) in &asked.definitions {
         // where it is reached the file does not say
-        let mut source = source(asked, region, &format!("http://{region}:15672"), true)?;
+        let assumed = Address { host: region.clone(), port: MANAGEMENT_PORT, tls: false };
+        let mut source = source(asked, region, &assumed.url(), true)?;
         source.found = definitions(path, &source.broker.vhost)?;
         sources.push(source);
     }
