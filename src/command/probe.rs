@@ -53,16 +53,7 @@ async fn probe(
         timeout: asked.timeout,
         stop: &stop.token,
     };
-    let report = match probing.run().await {
-        Ok(report) => report,
-        Err(ProbeError::Engine(error)) => return Err(error.into()),
-        Err(ProbeError::Interrupted(left)) => {
-            for left in left {
-                output.message(&output::probe::left(&left.diagnostic()));
-            }
-            return Ok(stop.outcome());
-        }
-    };
+    let Some(report) = finished(probing.run().await, output)? else { return Ok(stop.outcome()) };
     output.data(&match asked.output {
         Format::Table => output::probe::render(&report, false),
         Format::Wide => output::probe::render(&report, true),
@@ -70,4 +61,18 @@ async fn probe(
         Format::Yaml => output::yaml(&report)?,
     })?;
     Ok(if report.passed { Outcome::Done } else { Outcome::ScenarioFailed })
+}
+
+/// What a run found, or nothing where it was interrupted: then what it left on the brokers is said.
+pub(super) fn finished<T>(ran: Result<T, ProbeError>, output: Output) -> Result<Option<T>, Failure> {
+    match ran {
+        Ok(report) => Ok(Some(report)),
+        Err(ProbeError::Engine(error)) => Err(error.into()),
+        Err(ProbeError::Interrupted(left)) => {
+            for left in left {
+                output.message(&output::probe::left(&left.diagnostic()));
+            }
+            Ok(None)
+        }
+    }
 }

@@ -6,13 +6,13 @@ use crate::{
     cli::{self, Global, TestFormat},
     output::{self, Output, progress},
 };
-use fedctl_engine::{expectation::Testing, probe::ProbeError};
+use fedctl_engine::expectation::Testing;
 use fedctl_model::{
     outcome::Outcome,
     topology::{Test, Topology},
 };
 
-use super::{failure::Failure, project::Project, stop::Stop};
+use super::{failure::Failure, probe, project::Project, stop::Stop};
 
 /// A test to begin with.
 const EXAMPLE: &str = "`tests: [{name: NAME, publish: {region: REGION, exchange: EXCHANGE}, expect: [{region: REGION, exchange: EXCHANGE}]}]`";
@@ -32,16 +32,7 @@ pub async fn run(global: &Global, asked: &cli::Test, output: Output) -> Result<O
         timeout: asked.timeout,
         stop: &stop.token,
     };
-    let report = match testing.run().await {
-        Ok(report) => report,
-        Err(ProbeError::Engine(error)) => return Err(error.into()),
-        Err(ProbeError::Interrupted(left)) => {
-            for left in left {
-                output.message(&output::probe::left(&left.diagnostic()));
-            }
-            return Ok(stop.outcome());
-        }
-    };
+    let Some(report) = probe::finished(testing.run().await, output)? else { return Ok(stop.outcome()) };
     output.data(&match asked.output {
         TestFormat::Table => output::tests::render(&report),
         TestFormat::Json => output::json(&report)?,
